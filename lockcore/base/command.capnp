@@ -1,0 +1,125 @@
+@0xc1f0a3b5d7e90211;
+# The bytes of the replicated log: batches of commands, and the answers kept for retries.
+#
+# These messages outlive the process that wrote them. Fields are only ever added, never renumbered.
+# The meaning of each is told at the struct of the same name in lockcore/locks/command.h.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("holdfast::wire");
+
+struct Ballot {
+  round @0 :UInt64;
+  node @1 :UInt64;
+}
+
+struct OpId {
+  client @0 :UInt64;
+  number @1 :UInt64;
+  lowestUnanswered @2 :UInt64;
+  answered @3 :List(UInt64);
+}
+
+struct Owner {
+  host @0 :Text;
+  pid @1 :UInt64;
+  bootId @2 :Text;
+  program @3 :Text;
+  user @4 :Text;
+  reason @5 :Text;
+  version @6 :Text;
+  startedAtMs @7 :UInt64;      # wall time, unix ms
+}
+
+enum Mode {
+  null @0;
+  concurrentRead @1;
+  concurrentWrite @2;
+  shared @3;                   # protected read
+  protectedWrite @4;
+  exclusive @5;
+}
+
+struct RegisterClient {
+  ttlMs @0 :UInt64;            # 0: the cell's default
+}
+
+struct OpenLease {
+  ttlMs @0 :UInt64;            # 0: the cell's default
+  lockDelayMs @1 :UInt64;
+  secret @2 :Data;             # 16 random bytes; empty: the leader makes them
+  owner @3 :Owner;
+}
+
+struct LockRequest {
+  name @0 :Text;
+  mode @1 :Mode = exclusive;
+  permits @2 :UInt32 = 1;
+  capacity @3 :UInt32 = 0;
+}
+
+struct Acquire {
+  lease @0 :UInt64;
+  holder @1 :UInt64;           # tells holds of one lease apart; chosen by the client
+  agent @2 :UInt64;            # the thread or task that waits; chosen by the client
+  locks @3 :List(LockRequest);
+  wait @4 :Bool = true;
+  reason @5 :Text;
+}
+
+struct Release {
+  lease @0 :UInt64;
+  lock @1 :Text;
+  token @2 :UInt64;
+}
+
+struct Command {
+  op @0 :OpId;
+  union {
+    registerClient @1 :RegisterClient;
+    forgetClient @2 :Void;
+    openLease @3 :OpenLease;
+    closeLease @4 :UInt64;               # lease
+    expireLeases :group {
+      decided @5 :Ballot;
+      leases @6 :List(UInt64);
+    }
+    acquire @7 :Acquire;
+    cancelWait @8 :UInt64;               # the number of the acquire
+    release @9 :Release;
+    newLeader @10 :Ballot;
+  }
+}
+
+struct Batch {
+  version @0 :UInt16;
+  cellTimeMs @1 :UInt64;
+  wallMs @2 :UInt64;
+  commands @3 :List(Command);
+}
+
+struct Error {
+  code @0 :UInt16;             # lockcore/base/error.h
+  message @1 :Text;
+  detail @2 :List(Detail);
+
+  struct Detail {
+    name @0 :Text;
+    value @1 :Text;
+  }
+}
+
+struct Answer {
+  union {
+    none @0 :Void;
+    clientRegistered @1 :UInt64;
+    leaseOpened :group {
+      lease @2 :UInt64;
+      ttlMs @3 :UInt64;
+      secret @4 :Data;
+    }
+    granted @5 :List(UInt64);  # tokens, one per lock, in the order of the request
+    done @6 :UInt64;           # the revision at which it took effect
+    waitCancelled @7 :Void;
+    error @8 :Error;
+  }
+}

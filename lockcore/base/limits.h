@@ -1,0 +1,68 @@
+// Every limit of the system, in one place, with the relations between them (DESIGN 2.10).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace holdfast::base {
+
+// Names, values, requests (INTERFACES 2).
+constexpr size_t kMaxNameBytes = 512;
+constexpr size_t kMaxValueBytes = 64 * 1024;
+constexpr size_t kMaxMessageBytes = 1024 * 1024;
+constexpr size_t kMaxReasonBytes = 1024;
+constexpr size_t kMaxOwnerFieldBytes = 256;
+constexpr size_t kSecretBytes = 16;
+constexpr size_t kMaxLocksPerAcquire = 64;
+constexpr size_t kMaxWaitersPerLock = 100'000;
+constexpr size_t kMaxListedRows = 1'000;  // rows of one page of a list request
+
+// Leases.
+constexpr uint64_t kMinLeaseTtlMs = 500;
+constexpr uint64_t kMaxLeaseTtlMs = 24ull * 3600 * 1000;
+constexpr uint64_t kDefaultLeaseTtlMs = 10'000;
+constexpr uint64_t kMaxLockDelayMs = 60'000;
+constexpr size_t kMaxLeases = 4'000'000;
+constexpr size_t kMaxHoldsPerLease = 1'000'000;
+constexpr size_t kMaxRenewalsPerCall = 10'000;
+constexpr size_t kMaxExpirationsPerCommand = 5'000;
+// ε: by how much the rate of any clock may be off (DESIGN 2.3), in parts per thousand.
+constexpr int64_t kDriftPerMille = 10;
+
+// Exactly once (DESIGN 7a).
+constexpr size_t kMaxAnswersPerClient = 1024;
+constexpr size_t kMaxAckRangesPerClient = 1024;
+constexpr uint64_t kClientTtlMs = 3600ull * 1000;
+constexpr size_t kMaxClients = 2'000'000;
+
+// The log and its batches.
+constexpr size_t kMaxBatchBytes = 512 * 1024;
+constexpr size_t kMaxBatchCommands = 4096;
+constexpr size_t kMaxSlotsInFlight = 256;       // proposed, not yet chosen
+constexpr size_t kMaxUnappliedSlots = 8192;     // accepted or chosen above the applied slot, in memory
+constexpr size_t kLogCacheBytes = 8 * 1024 * 1024;  // applied entries kept in memory for laggards
+constexpr size_t kMaxPeerMessageBytes = 4 * 1024 * 1024;
+constexpr size_t kMaxFetchBytes = 1024 * 1024;  // one answer to a catch-up request
+constexpr size_t kMaxPendingCommands = 65'536;  // queued or proposed on the leader, not yet applied
+constexpr size_t kMaxPendingReads = 65'536;     // renewals and reads that wait for a confirm round
+constexpr size_t kMaxUnrecordedEvents = 200'000;  // events not yet in state.db: apply pauses above
+
+// History (INTERFACES 2).
+constexpr uint64_t kMaxHistoryEvents = 1'000'000;
+constexpr uint64_t kMaxHistoryAgeMs = 7ull * 24 * 3600 * 1000;
+constexpr size_t kEventRing = 4096;  // events in memory
+
+// Elections.
+constexpr int64_t kDefaultHeartbeatMs = 50;
+constexpr int64_t kDefaultElectionMs = 500;
+
+static_assert(kMaxBatchBytes < kMaxPeerMessageBytes);
+static_assert(kMaxMessageBytes < kMaxPeerMessageBytes);
+static_assert(kMaxSlotsInFlight <= kMaxUnappliedSlots);
+static_assert(kDefaultHeartbeatMs * 4 <= kDefaultElectionMs);
+// A client's deadline (1 - 2ε, by a clock up to 1 + ε slow) ends before the cell's (1 - ε fast):
+// (1 - 2ε)(1 + ε) < 1 - ε, in exact integer arithmetic.
+static_assert((1000 - 2 * kDriftPerMille) * (1000 + kDriftPerMille) <
+              (1000 - kDriftPerMille) * 1000);
+
+}  // namespace holdfast::base

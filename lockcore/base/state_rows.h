@@ -1,0 +1,168 @@
+// The rows of state.db: what locks/ hands to store/, and gets back at start (DESIGN 8).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lockcore/base/ballot.h"
+#include "lockcore/base/ids.h"
+
+namespace holdfast::base {
+
+// Who stands behind a lease, as it said itself; shown wherever a holder is shown.
+struct Owner {
+  std::string host;
+  uint64_t pid = 0;
+  std::string boot_id;
+  std::string program;
+  std::string user;
+  std::string reason;
+  std::string version;        // of the client library
+  uint64_t started_at_ms = 0;  // wall time of the process's start, unix ms
+
+  bool operator==(const Owner&) const = default;
+};
+
+enum class Mode : uint8_t {  // wire values; the six classic modes keep room
+  kNull = 0,
+  kConcurrentRead = 1,
+  kConcurrentWrite = 2,
+  kShared = 3,  // protected read
+  kProtectedWrite = 4,
+  kExclusive = 5,
+};
+
+struct MetaRow {
+  Slot applied;
+  Revision revision;
+  uint64_t cell_time_ms = 0;
+  uint64_t wall_ms = 0;         // of the last applied batch; for people
+  ConfigVersion config_version;
+  Ballot leader;                // ballot of the last applied NewLeader (P13)
+  uint64_t event_digest = 0;    // chained over all events ever; part of the digest
+
+  bool operator==(const MetaRow&) const = default;
+};
+
+struct LeaseRow {
+  LeaseId id;
+  ClientId client;
+  uint64_t ttl_ms = 0;
+  uint64_t lock_delay_ms = 0;
+  std::string secret;  // kSecretBytes
+  std::shared_ptr<const Owner> owner;
+  uint64_t opened_wall_ms = 0;
+};
+
+// A lock exists while it has holders or waiters.
+struct LockRow {
+  std::string name;
+  Revision revision;   // of its last change
+  uint32_t capacity = 0;  // semaphores; 0: not one
+};
+
+struct HoldRow {
+  Token token;  // unique: the key
+  std::string lock;
+  LeaseId lease;
+  HolderId holder;
+  AgentId agent;
+  Mode mode = Mode::kExclusive;
+  uint32_t permits = 1;
+  uint64_t acquired_wall_ms = 0;
+  uint64_t number = 0;  // the client's number of the acquire
+  std::string reason;
+};
+
+struct WaiterRow {
+  Revision queued;  // unique: the key, and the order
+  std::string lock;
+  LeaseId lease;
+  HolderId holder;
+  AgentId agent;
+  Mode mode = Mode::kExclusive;
+  uint32_t permits = 1;
+  uint64_t since_wall_ms = 0;
+  ClientId client;
+  uint64_t number = 0;  // this acquire's record is pending (DESIGN 7a)
+  std::string reason;
+};
+
+struct ClientRow {
+  ClientId id;
+  uint64_t lowest_unanswered = 1;
+  std::vector<std::pair<uint64_t, uint64_t>> acked;  // closed ranges above lowest_unanswered
+  uint64_t last_use_cell_ms = 0;
+  uint64_t ttl_ms = 0;
+};
+
+struct AnswerKey {
+  ClientId client;
+  uint64_t number = 0;
+
+  auto operator<=>(const AnswerKey&) const = default;
+};
+
+struct AnswerRow {
+  AnswerKey key;
+  std::string answer;  // a serialized base Answer message
+};
+
+enum class EventType : uint8_t {
+  kGrant = 0, kRelease = 1, kExpire = 2, kForce = 3, kQueue = 4, kCancel = 5, kConvert = 6,
+  kDelay = 7, kValue = 8, kPut = 9, kDelete = 10, kLeaseOpen = 11, kLeaseClose = 12,
+  kLeaseExpire = 13, kDeadlock = 14,
+};
+
+// One change, told to people and watchers. Its revision is unique: every event takes one.
+struct EventRow {
+  Revision revision;
+  EventType type = EventType::kGrant;
+  std::string name;  // lock or key; empty for leases
+  Token token;
+  LeaseId lease;
+  std::shared_ptr<const Owner> owner;  // of the lease; may be null
+  const char* cause = "";              // static string: "released", "expired", "closed", ...
+  uint64_t at_wall_ms = 0;
+  uint64_t at_cell_ms = 0;
+};
+
+template <class Row, class Key>
+struct Changes {
+  std::vector<Row> put;    // insert or replace
+  std::vector<Key> erase;  // may name rows that never reached the disk
+};
+
+// All that changed since the last one, together with the slot through which it is true.
+// One transaction of state.db.
+struct StateWrite {
+  MetaRow meta;
+  Changes<LeaseRow, LeaseId> leases;
+  Changes<LockRow, std::string> locks;
+  Changes<HoldRow, Token> holds;
+  Changes<WaiterRow, Revision> waiters;
+  Changes<ClientRow, ClientId> clients;
+  Changes<AnswerRow, AnswerKey> answers;
+  std::vector<EventRow> events;
+};
+
+// Everything in state.db but the events.
+struct StateRows {
+  MetaRow meta;
+  std::vector<LeaseRow> leases;
+  std::vector<LockRow> locks;
+  std::vector<HoldRow> holds;
+  std::vector<WaiterRow> waiters;
+  std::vector<ClientRow> clients;
+  std::vector<AnswerRow> answers;
+};
+
+// "grant", "lease-open" and so on, as users see them.
+const char* event_type_name(EventType type);
+// "exclusive", "shared", "protected-write", ... as users see them.
+const char* mode_name(Mode mode);
+
+}  // namespace holdfast::base

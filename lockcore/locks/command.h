@@ -1,0 +1,136 @@
+// Commands and answers of the replicated state machine, as plain structs, and their bytes.
+//
+// The bytes are Cap'n Proto messages of base/command.capnp and stay readable by later versions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lockcore/base/ballot.h"
+#include "lockcore/base/error.h"
+#include "lockcore/base/ids.h"
+#include "lockcore/base/state_rows.h"
+
+namespace holdfast::locks {
+
+// Which operation of which client this is (DESIGN 7a, after RIFL). client 0: the cell itself.
+struct OpId {
+  base::ClientId client;
+  uint64_t number = 0;             // from 1, never reused by this client
+  uint64_t lowest_unanswered = 0;  // everything below was answered: its record may go
+  std::vector<uint64_t> answered;  // answered numbers above that, not yet told in another command
+};
+
+struct RegisterClient {
+  uint64_t ttl_ms = 0;
+};
+// The client will send nothing more: its record may go. Late copies then meet an unknown client.
+struct ForgetClient {};
+struct OpenLease {
+  uint64_t ttl_ms = 0;
+  uint64_t lock_delay_ms = 0;
+  std::string secret;  // kSecretBytes random bytes, from the client or the leader's driver
+  base::Owner owner;
+};
+struct CloseLease {
+  base::LeaseId lease;
+};
+// Decided by the leader of `decided` alone: does nothing in another ballot (P13).
+struct ExpireLeases {
+  base::Ballot decided;
+  std::vector<base::LeaseId> leases;
+};
+struct LockRequest {
+  std::string name;
+  base::Mode mode = base::Mode::kExclusive;
+  uint32_t permits = 1;
+  uint32_t capacity = 0;
+};
+struct Acquire {
+  base::LeaseId lease;
+  base::HolderId holder;
+  base::AgentId agent;
+  std::vector<LockRequest> locks;
+  bool wait = true;  // false: wouldBlock instead of a place in the queue
+  std::string reason;
+};
+// Settles the number of an acquire of the same client: never seen or waiting -> cancelled;
+// granted already -> changes nothing and answers with the grant.
+struct CancelWait {
+  uint64_t target = 0;
+};
+struct Release {
+  base::LeaseId lease;
+  std::string lock;
+  base::Token token;
+};
+struct NewLeader {
+  base::Ballot ballot;
+};
+
+using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
+                          Acquire, CancelWait, Release, NewLeader>;
+
+struct Command {
+  OpId op;
+  Body body;
+};
+
+// The value of one slot. Times are the proposing leader's.
+struct Batch {
+  uint64_t cell_time_ms = 0;
+  uint64_t wall_ms = 0;
+  std::vector<Command> commands;
+};
+
+struct ClientRegistered {
+  base::ClientId client;
+  bool operator==(const ClientRegistered&) const = default;
+};
+struct LeaseOpened {
+  base::LeaseId lease;
+  uint64_t ttl_ms = 0;
+  std::string secret;
+  bool operator==(const LeaseOpened&) const = default;
+};
+struct Granted {
+  std::vector<base::Token> tokens;  // one per requested lock, in that order
+  bool operator==(const Granted&) const = default;
+};
+struct Done {
+  base::Revision revision;
+  bool operator==(const Done&) const = default;
+};
+// CancelWait found nothing granted: the target can't be granted any more.
+struct WaitCancelled {
+  bool operator==(const WaitCancelled&) const = default;
+};
+
+using Answer =
+    std::variant<ClientRegistered, LeaseOpened, Granted, Done, WaitCancelled, base::Error>;
+
+// The schema version written into every batch; a node that meets a newer one, or a command that it
+// doesn't know, must stop (DESIGN 7).
+constexpr uint16_t kBatchVersion = 1;
+
+std::string encode_batch(const Batch& batch);
+// nullopt: not a batch of this version; `why` says what is wrong.
+std::optional<Batch> decode_batch(std::string_view bytes, std::string& why);
+
+std::string encode_answer(const Answer& answer);
+std::optional<Answer> decode_answer(std::string_view bytes);
+
+// A bound on the bytes that a command takes in a batch, cheap to compute.
+size_t command_bytes(const Command& command);
+
+// nullopt: acceptable. Checks what doesn't depend on the state: names, ranges, sizes. The leader
+// refuses with it before proposing; apply() checks again, since a log may hold anything.
+std::optional<base::Error> validate(const Command& command);
+std::optional<base::Error> validate_name(std::string_view name);
+
+}  // namespace holdfast::locks

@@ -1,0 +1,145 @@
+// LockTable: the replicated state machine: clients, leases, locks, holds, queues, events.
+//
+// Contract. apply() is a pure function of the state and the batch: same result on every node and
+// at every replay (DESIGN 7). It knows no time but the batch's, no randomness, no I/O. Lease
+// deadlines are not here: they are the active leader's (node/lease_clock.h). All queries are const
+// and see the state as of the last applied slot. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lockcore/base/state_rows.h"
+#include "lockcore/locks/command.h"
+
+namespace holdfast::locks {
+
+// An answer for whoever waits for this operation on this node.
+struct Reply {
+  base::ClientId client;
+  uint64_t number = 0;
+  Answer answer;
+};
+
+// What one apply() brought about. Cleared and reused by the caller.
+struct Applied {
+  std::vector<Reply> replies;                 // in the order in which they came about
+  std::vector<base::LeaseId> opened;          // leases that now live, with full TTL from now on
+  std::vector<base::LeaseId> ended;           // leases that are gone
+  std::optional<base::Ballot> new_leader;     // a NewLeader was applied
+  void clear();
+};
+
+struct HolderInfo {
+  base::LeaseId lease;
+  base::HolderId holder;
+  base::Mode mode = base::Mode::kExclusive;
+  uint32_t permits = 1;
+  base::Token token;
+  uint64_t acquired_wall_ms = 0;
+  std::string reason;
+  std::shared_ptr<const base::Owner> owner;
+};
+struct WaiterInfo {
+  base::LeaseId lease;
+  base::HolderId holder;
+  base::Mode mode = base::Mode::kExclusive;
+  uint32_t permits = 1;
+  uint64_t position = 0;  // from 1
+  uint64_t since_wall_ms = 0;
+  std::string reason;
+  std::shared_ptr<const base::Owner> owner;
+};
+struct LockInfo {
+  std::string name;
+  base::Mode mode = base::Mode::kNull;  // of the holders; kNull when free
+  uint32_t capacity = 0;
+  base::Revision revision;
+  std::vector<HolderInfo> holders;  // in grant order
+  std::vector<WaiterInfo> waiters;  // in queue order
+};
+struct LeaseInfo {
+  base::LeaseId lease;
+  uint64_t ttl_ms = 0;
+  uint64_t lock_delay_ms = 0;
+  uint64_t opened_wall_ms = 0;
+  std::shared_ptr<const base::Owner> owner;
+  std::vector<std::pair<std::string, base::Token>> holds;  // in grant order
+  uint64_t waits = 0;
+};
+
+// How an operation stands (DESIGN 7a).
+enum class OpState : uint8_t {
+  kUnknownClient,  // the client was never registered, or is gone: refuse
+  kNew,            // not seen: propose it
+  kWaiting,        // an acquire in a queue: attach to it
+  kAnswered,       // its answer is recorded: see recorded_answer
+  kSettled,        // the client said that it was answered: a late copy, does nothing
+};
+
+class LockTable {
+ public:
+  LockTable();
+  ~LockTable();
+  LockTable(LockTable&&) noexcept;
+  LockTable& operator=(LockTable&&) noexcept;
+
+  // Replaces everything by what state.db recorded. nullopt on success, else what contradicts what.
+  std::optional<std::string> restore(base::StateRows rows);
+
+  // Applies the value of the next slot (meta().applied + 1). `batch` null: a no-op.
+  // Aborts on a broken invariant; unknown commands are refused in decode_batch before.
+  void apply(base::Slot slot, const Batch* batch, Applied& out);
+
+  const base::MetaRow& meta() const;
+
+  // -- exactly once ------------------------------------------------------------------------------
+  OpState op_state(base::ClientId client, uint64_t number) const;
+  std::optional<Answer> recorded_answer(base::ClientId client, uint64_t number) const;
+
+  // -- queries -----------------------------------------------------------------------------------
+  const base::LeaseRow* lease(base::LeaseId id) const;  // null: not there
+  LockInfo describe(std::string_view name) const;       // a free lock: no holders, no waiters
+  std::optional<LeaseInfo> describe_lease(base::LeaseId id) const;
+  bool is_held(std::string_view name) const;
+  // Would an exclusive (or shared) try be granted now?
+  bool could_acquire(std::string_view name, base::Mode mode) const;
+  bool is_current(std::string_view name, base::Token token) const;
+  // Names with `prefix`, ascending, above `after`, at most `limit`.
+  std::vector<std::string> lock_names(std::string_view prefix, std::string_view after,
+                                      size_t limit) const;
+  std::vector<base::LeaseId> lease_ids(base::LeaseId after, size_t limit) const;
+  // Calls `visit(id, ttl_ms)` for every lease.
+  void for_each_lease(void (*visit)(void* context, base::LeaseId, uint64_t ttl_ms),
+                      void* context) const;
+
+  struct Counts {
+    uint64_t leases = 0, locks = 0, holds = 0, waiters = 0, clients = 0;
+    uint64_t grants_total = 0, expirations_total = 0;  // since this process started
+  };
+  Counts counts() const;
+
+  // -- recording ---------------------------------------------------------------------------------
+  // All that changed since the last take_changes(), as rows. A row that came and went costs nothing.
+  base::StateWrite take_changes();
+  // Events applied but not yet taken.
+  size_t unrecorded_events() const;
+  bool has_changes() const;
+
+  // The whole state in canonical order, and a digest of it: equal on all nodes at equal slots.
+  base::StateRows rows() const;
+  uint64_t digest() const;
+
+  // Checks the state's invariants and aborts with the broken one. For tests and the simulator.
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdfast::locks

@@ -1,0 +1,48 @@
+// All that a Node wants done, gathered over one turn of its driver's loop (DESIGN 4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "lockcore/base/error.h"
+#include "lockcore/base/state_rows.h"
+#include "lockcore/locks/command.h"
+#include "lockcore/paxos/replica.h"
+
+namespace holdfast::node {
+
+// Names one waiting call of the driver. Never reused within a process.
+using ClientRef = uint64_t;
+
+struct CommandReply {
+  ClientRef ref = 0;
+  locks::Answer answer;
+};
+
+// The answer to one lease of a renewal call: kAlive, or why not.
+enum class Renewal : uint8_t { kAlive, kNotFound };
+struct RenewReply {
+  ClientRef ref = 0;
+  std::vector<Renewal> leases;        // in the order asked
+  std::optional<base::Error> error;   // notLeader and the like: nothing was renewed
+};
+
+// The driver may now read the LockTable for this call, or answer the error.
+struct ReadReply {
+  ClientRef ref = 0;
+  std::optional<base::Error> error;
+};
+
+struct Effects {
+  paxos::Effects paxos;  // messages, writes to log.db, reads of it, notices
+  std::vector<CommandReply> replies;
+  std::vector<RenewReply> renewals;
+  std::vector<ReadReply> reads;
+  std::optional<base::StateWrite> record;  // one transaction of state.db; on_recorded() answers
+  bool became_active = false;              // leads, and its NewLeader is applied
+  bool stepped_down = false;
+  void clear();
+};
+
+}  // namespace holdfast::node

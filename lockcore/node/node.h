@@ -1,0 +1,79 @@
+// Node: Replica + LockTable + lease clock + batching. Events in, effects out (DESIGN 4).
+//
+// The driver (the daemon's, or the simulator's) calls on_<event> for all that happened in one turn
+// of its loop, then finish_turn(), then carries out the effects. `now` is CLOCK_BOOTTIME, read
+// after the read() that brought the event. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockcore/locks/lock_table.h"
+#include "lockcore/node/effects.h"
+#include "lockcore/paxos/replica.h"
+
+namespace holdfast::node {
+
+struct Options {
+  paxos::Options paxos;
+  base::Duration record_interval = base::Duration::from_ms(200);  // between writes to state.db
+};
+
+// A value that the driver brings along: the time for people, put into batches.
+struct WallClock {
+  uint64_t ms = 0;  // unix ms
+};
+
+class Node {
+ public:
+  Node(Options options, base::RecoveredLog log, locks::LockTable table, base::Instant now);
+  ~Node();
+  Node(Node&&) noexcept;
+
+  // -- links and peers: as in paxos::Replica -------------------------------------------------------
+  paxos::Hello hello() const;
+  std::optional<paxos::Refusal> on_hello(const paxos::Hello& peer, base::Instant now, Effects& fx);
+  void on_refused(base::NodeId by, const paxos::Refusal& refusal, base::Instant now, Effects& fx);
+  void on_peer_lost(base::NodeId peer, base::Instant now, Effects& fx);
+  void on_message(base::NodeId from, paxos::Message message, base::Instant now, Effects& fx);
+
+  // -- clients -------------------------------------------------------------------------------------
+  // A mutation. Answered exactly once by a CommandReply, unless dropped before.
+  void on_command(ClientRef ref, locks::Command command, base::Instant now, Effects& fx);
+  // Renewals of any number of leases at once; one RenewReply, in the order asked.
+  void on_renew(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now, Effects& fx);
+  // A linearizable read: one ReadReply; then the driver reads table() before the next event.
+  void on_read(ClientRef ref, base::Instant now, Effects& fx);
+  // Nobody waits for this call any more. Ends the notification, never the operation (DESIGN 7a).
+  void on_dropped(ClientRef ref);
+
+  // -- disk and time -------------------------------------------------------------------------------
+  void on_written(base::WriteId id, base::Instant now, Effects& fx);
+  void on_recorded(base::Slot through, base::Instant now, Effects& fx);
+  void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
+                   Effects& fx);
+  void on_tick(base::Instant now, Effects& fx);
+  // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
+  void finish_turn(base::Instant now, WallClock wall, Effects& fx);
+  base::Instant next_tick() const;
+
+  // -- what is known -------------------------------------------------------------------------------
+  const locks::LockTable& table() const;
+  const paxos::Replica& replica() const;
+  bool active() const;  // leads, and its NewLeader is applied
+  base::Slot recorded() const;
+  // Milliseconds left by this leader's clock, nullopt: not the active leader, or no such lease.
+  std::optional<int64_t> remaining_ms(base::LeaseId lease, base::Instant now) const;
+  uint64_t renewals_total() const;
+
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,148 @@
+// Replica: one node's part in Multi-Paxos. Events in, effects out (DESIGN 4, 5).
+//
+// Contract between the replica and whoever drives it:
+//  1. Every on_<event> appends to Effects; finish_turn() after the events of one turn gathers what
+//     is to be sent. The driver carries the effects out before it waits for the next event.
+//  2. `writes` go to log.db in order. on_written(id) is called when that write, and so every write
+//     with a smaller id, is durable. The replica itself keeps back what may only be said after a
+//     write (P2), so nothing in `messages` ever has to wait.
+//  3. Messages may be lost, delayed, repeated and reordered; they come from admitted peers only:
+//     on_hello() is called first on every new link, and a refused peer's messages are dropped.
+//  4. Entries become known chosen in order; next_chosen() hands them out once each, in slot order.
+//  5. `now` never goes backwards. All state but what `writes` carried is volatile.
+// Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockcore/base/error.h"
+#include "lockcore/base/log_row.h"
+#include "lockcore/base/time.h"
+#include "lockcore/paxos/message.h"
+
+namespace holdfast::paxos {
+
+enum class Role : uint8_t {
+  kFounding,   // the cell isn't founded yet: says nothing, promises nothing
+  kFollower,
+  kProbing,    // asks whether a quorum would promise (P7)
+  kCandidate,  // phase 1
+  kLeader,     // phase 1 done; active once its NewLeader is applied, which Node watches
+};
+const char* role_name(Role role);
+
+struct Options {
+  base::NodeId self;
+  std::string address;                 // what peers are told
+  std::vector<base::Member> cluster;   // --cluster: ids and addresses, for founding only
+  base::Duration heartbeat = base::Duration::from_ms(50);
+  base::Duration election = base::Duration::from_ms(500);
+  uint64_t random_seed = 0;
+  uint64_t process_nonce = 0;          // random per process start
+  base::CellId new_cell;               // random: the cell's id, should this node propose founding
+};
+
+// Reads rows of log.db that are no longer in memory; answered by on_log_read(id, ...).
+struct LogRead {
+  uint64_t id = 0;
+  base::Slot from;
+  base::Slot to;         // inclusive
+  size_t max_bytes = 0;  // at least one entry is returned if there is one
+};
+
+// Things that people should be told; the driver logs them. Never one per request.
+struct Notice {
+  enum class Level : uint8_t { kInfo, kWarning, kError } level = Level::kInfo;
+  std::string text;
+};
+
+struct Effects {
+  std::vector<Outgoing> messages;
+  std::vector<base::LogWrite> writes;
+  std::vector<LogRead> reads;
+  std::vector<Notice> notices;
+  bool role_changed = false;          // role(), leader() or ballot() changed
+  std::optional<std::string> fatal;   // the process must end with this reason (P10, exit 78)
+  void clear();
+};
+
+// Why a peer's hello was refused: told to the peer, which must not count on this node.
+struct Refusal {
+  std::string reason;
+  bool disk_lost = false;  // the peer must never vote again with this directory (P10)
+};
+
+class Replica {
+ public:
+  // `applied`: the slot through which state.db is recorded; everything through it is chosen.
+  Replica(Options options, base::RecoveredLog recovered, base::Slot applied, base::Instant now);
+  ~Replica();
+  Replica(Replica&&) noexcept;
+
+  // -- links -------------------------------------------------------------------------------------
+  Hello hello() const;  // to be said on every new link
+  // A peer's hello. nullopt: admitted; its messages may come.
+  std::optional<Refusal> on_hello(const Hello& peer, base::Instant now, Effects& fx);
+  // A peer refused us: fatal if the disk is lost, else a notice (once per reason).
+  void on_refused(base::NodeId by, const Refusal& refusal, base::Instant now, Effects& fx);
+  // The last link with this peer closed; if it led, "heard from the leader" is cleared (P7).
+  void on_peer_lost(base::NodeId peer, base::Instant now, Effects& fx);
+
+  // -- events ------------------------------------------------------------------------------------
+  void on_message(base::NodeId from, Message message, base::Instant now, Effects& fx);
+  void on_tick(base::Instant now, Effects& fx);
+  void on_written(base::WriteId id, base::Instant now, Effects& fx);
+  void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
+                   Effects& fx);
+  // Sends what this turn gathered: accepts, a confirm round if one is wanted, fetches.
+  void finish_turn(base::Instant now, Effects& fx);
+  // When on_tick should be called at the latest.
+  base::Instant next_tick() const;
+
+  // -- the leader's use --------------------------------------------------------------------------
+  // Proposes a value; role() must be kLeader and can_propose() true. The first proposal of a ballot
+  // must be kNewLeader (P3). The ballot and the slot are the replica's to choose.
+  base::Slot propose(base::EntryKind kind, std::string value, base::Instant now, Effects& fx);
+  bool can_propose() const;     // leader, and fewer than kMaxSlotsInFlight slots under way
+  bool writer_idle() const;     // no write of this node is under way: time to seal a batch (P12)
+  // P8: draws (or joins) a round whose counter is newer than everything sent so far, and so newer
+  // than whatever arrived before this call. Compare with confirmed().
+  base::Confirm want_confirm();
+  base::Confirm confirmed() const;  // a quorum echoed this counter in the present ballot
+
+  // -- what is known -----------------------------------------------------------------------------
+  // The next entry known chosen and not yet handed out, in slot order.
+  std::optional<base::Entry> next_chosen();
+  // Node tells what it has applied and recorded: bounds memory, answers peers' questions.
+  void set_progress(base::Slot applied, base::Slot recorded);
+
+  Role role() const;
+  base::Ballot ballot() const;      // led, or of the leader followed; else the promise
+  base::Ballot promised() const;
+  base::NodeId leader() const;      // 0: unknown
+  base::Slot chosen_upto() const;
+  base::Slot durable_upto() const;  // every slot through here is durable in this node's own log
+  const base::Config& config() const;
+  base::FoundingState founding() const;
+  std::string waiting_for() const;  // while founding: whom it waits for, in words; else empty
+
+  struct PeerView {
+    base::NodeId node;
+    bool connected = false;
+    base::Slot accepted, chosen, applied, recorded;  // as last heard
+  };
+  std::vector<PeerView> peers() const;
+
+  // Checks the invariants and aborts with the broken one. For tests and the simulator.
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdfast::paxos

@@ -1,0 +1,51 @@
+// log.db: the promise and the log, on disk (DESIGN 8). One connection, used by one thread.
+//
+// Contract. write() makes all of its writes durable in one transaction (fdatasync included) or
+// throws StoreError, after which the process must end: nothing is ever retried (P11). Every row
+// carries a checksum that is verified at every read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "lockcore/base/log_row.h"
+
+namespace holdfast::store {
+
+// What is wrong, with which file, and what to do. Some need an operator (foreign, damaged), some
+// are the machine's (I/O error, disk full).
+class StoreError : public std::runtime_error {
+ public:
+  enum class Kind { kForeign, kDamaged, kDiskLost, kIo, kFull, kInUse };
+  StoreError(Kind kind, const std::string& message) : std::runtime_error(message), kind(kind) {}
+  Kind kind;
+};
+
+class LogDb {
+ public:
+  // Opens or creates `<dir>/log.db`. A new one gets `new_incarnation`; `self` must match an old
+  // one's node id. Fsyncs the files and drops them from the page cache first (P11). Raises the start
+  // count durably before it returns.
+  LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation);
+  ~LogDb();
+
+  // Rows above `applied`; everything else of the recovered state.
+  base::RecoveredLog recover(base::Slot applied);
+  std::string state_file() const;  // name of the current state database, in the same directory
+
+  void write(std::span<const base::LogWrite> writes);
+  // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one).
+  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes);
+  uint64_t bytes() const;  // of the file and its WAL
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast::store

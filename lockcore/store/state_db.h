@@ -1,0 +1,28 @@
+// state.db: the record of leases, locks, holds, waiters, clients, answers and events (DESIGN 8).
+// One connection, used by one thread. Errors as in log_db.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "lockcore/base/state_rows.h"
+
+namespace holdfast::store {
+
+class StateDb {
+ public:
+  // Opens or creates `<dir>/<file>`.
+  StateDb(const std::string& dir, const std::string& file);
+  ~StateDb();
+
+  base::StateRows load();                       // everything but the events, checksums verified
+  void write(const base::StateWrite& changes);  // one transaction; prunes a bounded bit of history
+  uint64_t bytes() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast::store
