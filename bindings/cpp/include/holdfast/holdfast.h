@@ -1,0 +1,312 @@
+// Holdfast's C++ client: fenced, TTL-bound locks from a Holdfast cell.
+//
+//   auto cell = holdfast::Cell::connect({.endpoints = {"host:7421"}});
+//   auto session = cell.open_session({.ttl = 10s});
+//   if (auto grant = session.lock("billing/ledger").acquire(5s)) write(data, grant->token());
+//
+// Thread-safety: every object may be used from several threads at once. Cell, Session, Lock and
+// Grant are handles: copies of Cell, Session and Lock share one object; a Grant is move-only and
+// releases its lock when it goes. Callbacks run on the cell's own thread: they must not block, and
+// may call the *_async functions of this header, but none that waits.
+//
+// Errors are holdfast::Error with a code(). Durations of 0 in acquire() mean "try". Deadlines are
+// readings of CLOCK_BOOTTIME, which goes on while the machine sleeps.
+//
+// What a deadline promises (DESIGN 2.4): before it, the hold is certainly this client's, as long as
+// clock rates are within 1 %. Past it, the library says that it is lost, with or without a network.
+// Nothing closes the gap between checking and acting: give the token to what you write to.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#if defined(__GNUC__)
+#define HOLDFAST_API __attribute__((visibility("default")))
+#else
+#define HOLDFAST_API
+#endif
+
+namespace holdfast {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+enum class Code {
+  internal, invalid_argument, lease_not_found, not_held, would_block, timeout, cancelled, deadlock,
+  lock_delay, conflict, compacted, not_leader, unavailable, resource_exhausted, permission_denied,
+  unauthenticated, unsupported,
+  // Told apart on the client only; both are "lost" to the caller.
+  lease_lost,     // the session's lease ended, or its local deadline passed
+  lock_lost,      // release() of a grant that was lost meanwhile
+  already_held,   // this Lock object, in this thread, holds it already
+  forked,         // used in a child process after fork()
+};
+
+// The name that RPC, JSON and the documentation use: "leaseNotFound" and so on.
+HOLDFAST_API std::string_view code_name(Code code);
+
+class HOLDFAST_API Error : public std::runtime_error {
+ public:
+  Error(Code code, const std::string& message,
+        std::vector<std::pair<std::string, std::string>> detail = {});
+  Code code() const noexcept { return code_; }
+  // Machine-readable facts: which limit, which leader, which lock.
+  const std::vector<std::pair<std::string, std::string>>& detail() const noexcept {
+    return detail_;
+  }
+
+ private:
+  Code code_;
+  std::vector<std::pair<std::string, std::string>> detail_;
+};
+
+// A reading of CLOCK_BOOTTIME.
+struct Deadline {
+  nanoseconds boottime{0};
+
+  HOLDFAST_API static Deadline now();
+  HOLDFAST_API nanoseconds remaining() const;  // never negative
+  // The same moment on the wall clock, for people and environment variables; unix ms.
+  HOLDFAST_API int64_t unix_ms() const;
+  auto operator<=>(const Deadline&) const = default;
+};
+
+enum class Mode { exclusive, shared };
+
+struct Owner {
+  std::string host;
+  uint64_t pid = 0;
+  std::string boot_id;
+  std::string program;
+  std::string user;
+  std::string reason;
+  std::string version;
+  int64_t started_at_ms = 0;
+};
+struct Holder {
+  std::string lease;
+  uint64_t holder = 0;
+  std::string mode;
+  uint32_t permits = 1;
+  uint64_t token = 0;
+  int64_t acquired_at_ms = 0;
+  Owner owner;  // reason: the acquire's own, if it gave one, else the lease's
+};
+struct Waiter {
+  std::string lease;
+  uint64_t holder = 0;
+  std::string mode;
+  uint32_t permits = 1;
+  uint64_t position = 0;
+  int64_t waiting_since_ms = 0;
+  Owner owner;
+};
+struct LockInfo {
+  std::string name;
+  std::string kind = "lock";
+  std::string mode;  // of the holders; empty when free
+  uint32_t capacity = 0;
+  std::vector<Holder> holders;  // in grant order
+  std::vector<Waiter> waiters;  // in queue order
+  uint64_t revision = 0;
+};
+struct LeaseInfo {
+  std::string lease;
+  milliseconds ttl{0};
+  milliseconds remaining{0};  // by the leader's clock
+  int64_t opened_at_ms = 0;
+  Owner owner;
+  std::vector<std::pair<std::string, uint64_t>> holds;  // lock, token
+  uint64_t waits = 0;
+};
+struct NodeStatus {
+  uint64_t id = 0;
+  std::string name;
+  std::string address;
+  std::string role;  // leader, follower, candidate, probing, founding, unreachable
+  uint64_t pid = 0;
+  std::string version;
+  std::string ballot;  // "round.node"
+  uint64_t chosen = 0, applied = 0, recorded = 0, lag = 0;
+  std::string waiting_for;  // while founding: whom for
+  uint64_t leases = 0, locks = 0, holds = 0, waiters = 0;
+  uint64_t log_bytes = 0, state_bytes = 0;
+};
+struct CellStatus {
+  std::string cell;  // 16 hex digits; empty before founding
+  uint64_t revision = 0;
+  std::vector<NodeStatus> nodes;  // all members, by id
+};
+
+struct CellOptions {
+  std::vector<std::string> endpoints;   // HOST:PORT or unix:PATH; empty: HOLDFAST_ENDPOINTS, then the
+                                        // user's socket, /run/holdfast/holdfast.sock, 127.0.0.1:7420
+  milliseconds request_timeout{5000};   // of every request but a waiting acquire
+  std::string program;                  // shown as the owner's program; empty: this process's name
+};
+
+struct SessionOptions {
+  milliseconds ttl{10000};  // 500 ms to 24 h
+  std::string reason;       // shown wherever the holder is shown
+  // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but the
+  // next renewal; see Session::deadline().
+  std::function<void(nanoseconds left)> on_jeopardy;
+  // The lease is lost: everything held under it is. Called once.
+  std::function<void(const Error& why)> on_lost;
+};
+
+struct LockOptions {
+  Mode mode = Mode::exclusive;
+  std::string reason;
+};
+
+struct OpenedLease {
+  std::string id;
+  std::string secret;  // hex
+  milliseconds ttl{0};
+  Deadline deadline;
+};
+
+class Session;
+class Lock;
+class Grant;
+
+namespace detail {
+struct CellState;
+struct SessionState;
+struct LockState;
+struct GrantState;
+}  // namespace detail
+
+// A connection to a cell: finds and follows the leader, reconnects, retries what is safe. One thread
+// and one client identity per Cell; make one and share it.
+class HOLDFAST_API Cell {
+ public:
+  // Doesn't wait for the cell: the first request does. invalid_argument: a malformed endpoint.
+  static Cell connect(CellOptions options = {});
+
+  // Opens a lease and renews it on the cell's thread until the session is closed or lost.
+  Session open_session(SessionOptions options = {});
+  void open_session_async(SessionOptions options,
+                          std::function<void(std::optional<Session>, const Error*)> done);
+
+  // -- what is there (linearizable) --------------------------------------------------------------
+  LockInfo describe(std::string_view name);
+  std::vector<LockInfo> locks(std::string_view prefix = "");
+  LeaseInfo lease(std::string_view id);  // lease_not_found
+  std::vector<LeaseInfo> leases();
+  CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
+
+  // -- for those who keep leases themselves: nobody renews them ------------------------------------
+  OpenedLease open_lease(milliseconds ttl, std::string reason = {});
+  Deadline renew_lease(std::string_view id);  // lease_not_found
+  void close_lease(std::string_view id);      // lease_not_found
+  // Waits at most `timeout` (0: try; nullopt: for ever). nullopt: surely not acquired, now or later.
+  struct RawGrant {
+    uint64_t token = 0;
+    Deadline deadline;  // as known: of the last open or renewal made through this Cell, else zero
+  };
+  std::optional<RawGrant> acquire(std::string_view lease, std::string_view lock, LockOptions options,
+                                  std::optional<milliseconds> timeout);
+  void release(std::string_view lease, std::string_view lock, uint64_t token);  // not_held
+
+  // Closes every session and ends the thread. Also done when the last handle goes.
+  void close();
+
+ private:
+  friend class Session;
+  explicit Cell(std::shared_ptr<detail::CellState> state);
+  std::shared_ptr<detail::CellState> state_;
+};
+
+// A lease plus the loop that renews it. Closes its lease when the last handle goes, or at close().
+class HOLDFAST_API Session {
+ public:
+  Lock lock(std::string_view name, LockOptions options = {});
+  Lock shared_lock(std::string_view name, std::string reason = {});
+
+  std::string lease() const;   // as lockctl takes it
+  std::string secret() const;  // hex
+  milliseconds ttl() const;
+  bool alive() const;          // certainly alive now, by the local deadline
+  Deadline deadline() const;
+  void renew();                // now; lease_lost
+  void renew_async(std::function<void(const Error*)> done);
+  void close();                // twice is fine; later use throws lease_lost
+  // Stops renewing and leaves the lease to whoever has its id; it ends by its TTL.
+  OpenedLease detach();
+
+ private:
+  friend class Cell;
+  friend class Lock;
+  explicit Session(std::shared_ptr<detail::SessionState> state);
+  std::shared_ptr<detail::SessionState> state_;
+};
+
+// A name to be acquired. Copies share one object; two objects of one name contend, also within one
+// session. Shared by threads, it admits them one at a time.
+class HOLDFAST_API Lock {
+ public:
+  // Waits until granted, at most `timeout`. nullopt: surely not acquired, now or later.
+  // Errors: lease_lost, cancelled, already_held (this thread holds this object), unavailable (time is
+  // up and no majority answered), invalid_argument, resource_exhausted.
+  std::optional<Grant> acquire(std::optional<nanoseconds> timeout = std::nullopt);
+  std::optional<Grant> try_acquire();
+  // Ends the waits of acquire() in other threads with `cancelled`. Not sticky.
+  void cancel();
+
+  // The callback form: exactly one of grant and error is set, or neither at a timeout.
+  using Done = std::function<void(std::optional<Grant> grant, const Error* error)>;
+  void acquire_async(std::optional<nanoseconds> timeout, Done done);
+  std::future<std::optional<Grant>> acquire_async(std::optional<nanoseconds> timeout = std::nullopt);
+
+  const std::string& name() const;
+  Mode mode() const;
+  bool locked();     // held by anyone; linearizable
+  bool held() const;  // this object has a grant that is certainly good now
+  LockInfo info();
+
+ private:
+  friend class Session;
+  friend class Grant;
+  explicit Lock(std::shared_ptr<detail::LockState> state);
+  std::shared_ptr<detail::LockState> state_;
+};
+
+// One hold. Released when it goes out of scope, without waiting for the answer and without throwing.
+class HOLDFAST_API Grant {
+ public:
+  Grant(Grant&&) noexcept;
+  Grant& operator=(Grant&&) noexcept;
+  ~Grant();
+
+  uint64_t token() const;       // the fencing token: greater than that of any conflicting grant before
+  const std::string& lock() const;
+  bool held() const;            // certainly held now, by the local deadline
+  Deadline deadline() const;
+  nanoseconds remaining() const;
+  // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never touches
+  // a newer grant.
+  void release();
+  void release_async(std::function<void(const Error*)> done);
+  // Calls back once if the hold is lost; never after a release.
+  void on_lost(std::function<void(const Error& why)> callback);
+
+ private:
+  friend class Lock;
+  explicit Grant(std::shared_ptr<detail::GrantState> state);
+  std::shared_ptr<detail::GrantState> state_;
+};
+
+HOLDFAST_API std::string_view version();
+
+}  // namespace holdfast

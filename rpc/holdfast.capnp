@@ -1,0 +1,163 @@
+@0xd3b8f7a1c2e40597;
+# Holdfast's RPC: what clients and peers say to a node. One port serves both.
+#
+# To write a client in another language, four rules are enough:
+#  1. Every expected outcome is a value in the results (`answer`, `error`), never an exception. An
+#     exception means that the connection broke or the message was malformed.
+#  2. Any node answers any call. One that is not the active leader answers `notLeader`; the detail
+#     "leader" is the leader's address, when known. Follow it.
+#  3. Every mutation carries an OpId (Command.OpId): the client's id, a number that it never uses for
+#     anything else, the lowest number that it has no answer for, and the numbers above that one
+#     whose answers it got since it last said so. If the outcome is unknown, because the connection
+#     broke or time ran out, send the *same* operation with the *same* number again, to any node, as
+#     often as needed: it takes effect once, and every copy gets the first one's answer.
+#  4. A client may count on a lease until `time of sending + ttl * (1 - 2ε)`, on a clock that counts
+#     suspend, where the sending is that of the renewal attempt that was answered, or the *first*
+#     attempt of the open.
+# The schema only ever grows.
+
+using Cxx = import "/capnp/c++.capnp";
+using Cmd = import "/lockcore/base/command.capnp";
+using Peer = import "/rpc/peer.capnp";
+$Cxx.namespace("holdfast::wire");
+
+const protocolVersion :UInt16 = 1;
+
+interface Holdfast {
+  # The bootstrap capability: says who one is, and gets what one may do.
+
+  enter @0 (protocol :UInt16, library :Text) -> (cell :Cell, protocol :UInt16, version :Text);
+  # For clients. `protocol` of the result is the highest that both sides speak.
+
+  peer @1 (hello :Peer.Hello) -> (hello :Peer.Hello, link :Peer.Link, refusal :Peer.Refusal);
+  # For nodes of the same cell. `refusal` set: go away, and why.
+}
+
+interface Cell {
+  register @0 (ttlMs :UInt64) -> (answer :Cmd.Answer, client :Client);
+  # Makes a client record, which lives while it is used and for ttlMs after (0: the default). Calls
+  # on `client` may be sent at once, before this one returns.
+
+  attach @1 (client :UInt64) -> (client :Client);
+  # The same client, on this node. Never fails; an unknown id is refused by the first mutation.
+
+  renew @2 (leases :List(UInt64)) -> (alive :List(Bool), error :Cmd.Error);
+  # Renews all of them at once. alive[i] false: that lease is gone. `error` set: none was renewed.
+
+  describe @3 (name :Text) -> (lock :LockInfo, error :Cmd.Error);
+  # Holders and waiters of one lock, also of a free one. Linearizable.
+
+  locks @4 (prefix :Text, after :Text, limit :UInt32) -> (locks :List(LockInfo), more :Bool, error :Cmd.Error);
+  # Locks whose names begin with prefix, ascending, above `after`. Pages: go on from the last name.
+
+  lease @5 (id :UInt64) -> (lease :LeaseInfo, error :Cmd.Error);
+  leases @6 (after :UInt64, limit :UInt32) -> (leases :List(LeaseInfo), more :Bool, error :Cmd.Error);
+
+  status @7 () -> (status :NodeStatus);
+  # Of the node asked, whatever its role.
+}
+
+interface Client {
+  # Mutations. Each answer is recorded until the client says that it got it.
+
+  openLease @0 (op :Cmd.OpId, open :Cmd.OpenLease) -> (answer :Cmd.Answer, lease :Lease);
+  closeLease @1 (op :Cmd.OpId, lease :UInt64) -> (answer :Cmd.Answer);
+  acquire @2 (op :Cmd.OpId, acquire :Cmd.Acquire) -> (answer :Cmd.Answer);
+  # Returns when it is granted or refused; a dropped call ends the notification, never the wait.
+  cancelWait @3 (op :Cmd.OpId, target :UInt64) -> (answer :Cmd.Answer);
+  # Settles an acquire's number: cancelled for good, or `granted` if that came first.
+  release @4 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);
+  forget @5 (op :Cmd.OpId) -> (answer :Cmd.Answer);
+  # The last word: drops the client's record. Its leases live on.
+}
+
+interface Lease {
+  # One lease, so that a client can open a lease and acquire under it in one round trip: calls on the
+  # promised capability carry no lease id yet. In all of these a lease id of 0 means this lease.
+
+  acquire @0 (op :Cmd.OpId, acquire :Cmd.Acquire) -> (answer :Cmd.Answer);
+  release @1 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);
+  renew @2 () -> (alive :Bool, error :Cmd.Error);
+  close @3 (op :Cmd.OpId) -> (answer :Cmd.Answer);
+}
+
+struct HolderInfo {
+  lease @0 :UInt64;
+  holder @1 :UInt64;
+  mode @2 :Cmd.Mode;
+  permits @3 :UInt32;
+  token @4 :UInt64;
+  acquiredAtMs @5 :UInt64;      # wall time, for people
+  reason @6 :Text;
+  owner @7 :Cmd.Owner;
+}
+
+struct WaiterInfo {
+  lease @0 :UInt64;
+  holder @1 :UInt64;
+  mode @2 :Cmd.Mode;
+  permits @3 :UInt32;
+  position @4 :UInt64;          # from 1
+  waitingSinceMs @5 :UInt64;    # wall time, for people
+  reason @6 :Text;
+  owner @7 :Cmd.Owner;
+}
+
+struct LockInfo {
+  name @0 :Text;
+  mode @1 :Cmd.Mode;            # of the holders; null when free
+  capacity @2 :UInt32;
+  revision @3 :UInt64;
+  holders @4 :List(HolderInfo);  # in grant order
+  waiters @5 :List(WaiterInfo);  # in queue order
+}
+
+struct LeaseInfo {
+  lease @0 :UInt64;
+  ttlMs @1 :UInt64;
+  remainingMs @2 :Int64;        # by the leader's clock
+  lockDelayMs @3 :UInt64;
+  openedAtMs @4 :UInt64;
+  owner @5 :Cmd.Owner;
+  holds @6 :List(Hold);
+  waits @7 :UInt64;
+
+  struct Hold {
+    lock @0 :Text;
+    token @1 :UInt64;
+  }
+}
+
+struct NodeStatus {
+  cell @0 :UInt64;
+  id @1 :UInt64;
+  name @2 :Text;
+  address @3 :Text;
+  role @4 :Text;                # founding, follower, probing, candidate, leader
+  active @5 :Bool;
+  pid @6 :UInt64;
+  version @7 :Text;
+  ballot @8 :Cmd.Ballot;
+  chosen @9 :UInt64;
+  applied @10 :UInt64;
+  recorded @11 :UInt64;
+  revision @12 :UInt64;
+  leader @13 :UInt64;           # node id, 0: unknown
+  leaderAddress @14 :Text;
+  waitingFor @15 :Text;         # while founding: whom for
+  members @16 :List(Member);
+  leases @17 :UInt64;
+  locks @18 :UInt64;
+  holds @19 :UInt64;
+  waiters @20 :UInt64;
+  clients @21 :UInt64;
+  logBytes @22 :UInt64;
+  stateBytes @23 :UInt64;
+  digest @24 :UInt64;           # reserved for `check`
+
+  struct Member {
+    id @0 :UInt64;
+    address @1 :Text;
+    voter @2 :Bool;
+  }
+}
