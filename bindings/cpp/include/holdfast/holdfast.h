@@ -157,6 +157,8 @@ struct CellOptions {
 struct SessionOptions {
   milliseconds ttl{10000};  // 500 ms to 24 h
   std::string reason;       // shown wherever the holder is shown
+  // The lease was renewed: what deadline() says from now on. For those who keep watch elsewhere.
+  std::function<void(Deadline)> on_renewed;
   // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but the
   // next renewal; see Session::deadline().
   std::function<void(nanoseconds left)> on_jeopardy;
