@@ -149,7 +149,9 @@ class Tidy:
                 self.complain(path, number, "a tab, or white space at the end")
 
     def check_opening(self, path, lines):
-        """The first lines say the file's job."""
+        """The first lines say the file's job; a .cc may leave that to its header."""
+        if path.endswith(".cc") and path[:-3] + ".h" in self.text:
+            return
         head = [line for line in lines if not line.startswith(("#!", "@0x"))][:1]
         opener = {".cc": "//", ".h": "//", ".py": '"""', ".pyi": ("#", '"""'), ".sh": "#",
                   ".capnp": "#"}[PurePosixPath(path).suffix]
