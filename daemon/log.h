@@ -1,0 +1,53 @@
+// What the daemon tells its operator: one line per happening on stderr, as text or JSON.
+//
+// Never a line per request. What may repeat without end (a refused peer that knocks every second)
+// goes through a Throttle.
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "daemon/config.h"
+#include "lockcore/base/time.h"
+
+namespace holdfast::daemon {
+
+// name=value pairs behind the message, for machines to find.
+using LogField = std::pair<std::string_view, std::string>;
+using LogFields = std::initializer_list<LogField>;
+
+void start_logging(LogLevel level, LogFormat format);
+void set_log_level(LogLevel level);
+
+void log(LogLevel level, std::string_view message, LogFields fields = {});
+inline void log_info(std::string_view message, LogFields fields = {}) {
+  log(LogLevel::kInfo, message, fields);
+}
+inline void log_warn(std::string_view message, LogFields fields = {}) {
+  log(LogLevel::kWarn, message, fields);
+}
+inline void log_error(std::string_view message, LogFields fields = {}) {
+  log(LogLevel::kError, message, fields);
+}
+
+// Lets the same words through once per interval, and counts what it held back.
+class Throttle {
+ public:
+  explicit Throttle(base::Duration interval) : interval_(interval) {}
+
+  // nullopt: hold this one back. Else how many of the same were held back since the last.
+  std::optional<uint64_t> admit(const std::string& words, base::Instant now);
+
+ private:
+  struct Seen {
+    base::Instant at;
+    uint64_t held_back = 0;
+  };
+  base::Duration interval_;
+  std::map<std::string, Seen> seen_;  // bounded by kMaxSeen: a stranger may choose the words
+};
+
+}  // namespace holdfast::daemon
