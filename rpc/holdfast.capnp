@@ -34,11 +34,11 @@ interface Holdfast {
 }
 
 interface Cell {
-  register @0 (ttlMs :UInt64) -> (answer :Cmd.Answer, client :Client);
+  register @0 (ttlMs :UInt64) -> (answer :Cmd.Answer, client :ClientRecord);
   # Makes a client record, which lives while it is used and for ttlMs after (0: the default). Calls
   # on `client` may be sent at once, before this one returns.
 
-  attach @1 (client :UInt64) -> (client :Client);
+  attach @1 (client :UInt64) -> (client :ClientRecord);
   # The same client, on this node. Never fails; an unknown id is refused by the first mutation.
 
   renew @2 (leases :List(UInt64)) -> (alive :List(Bool), error :Cmd.Error);
@@ -57,7 +57,7 @@ interface Cell {
   # Of the node asked, whatever its role.
 }
 
-interface Client {
+interface ClientRecord {
   # Mutations. Each answer is recorded until the client says that it got it.
 
   openLease @0 (op :Cmd.OpId, open :Cmd.OpenLease) -> (answer :Cmd.Answer, lease :Lease);

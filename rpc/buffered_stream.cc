@@ -1,0 +1,1 @@
+#include "rpc/buffered_stream.h"

@@ -1,0 +1,1 @@
+#include "rpc/byte_queue.h"

@@ -1,0 +1,64 @@
+// Limits of connections and peer links (DESIGN 2.10). Those of requests are in lockcore/base/limits.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lockcore/base/limits.h"
+
+namespace holdfast::rpc {
+
+// What an RPC message adds to the structs inside it: its own envelope, pointers, padding.
+constexpr size_t kEnvelopeBytes = 64 * 1024;
+
+// One message as it lies on the wire. A stranger's message may be as large as a client's request;
+// a connection may send what peers send once its hello was admitted.
+constexpr size_t kMaxStrangerFrameBytes = base::kMaxMessageBytes + kEnvelopeBytes;
+constexpr size_t kMaxPeerFrameBytes = base::kMaxPeerMessageBytes + kEnvelopeBytes;
+// Reading a struct twice counts twice, so this is larger than a frame.
+constexpr size_t kTraversalBytes = 4 * kMaxPeerFrameBytes;
+constexpr int kNestingLimit = 32;
+
+// Calls of one connection that are not answered yet, in bytes of their messages. When it is reached
+// nothing more is read from that connection, renewals included: it must be far above what a client
+// with many waiting acquires needs (about 250 bytes each).
+constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
+
+// Bytes read ahead of what was asked for, and read at once.
+constexpr size_t kReadAheadBytes = 64 * 1024;
+// Below this many queued bytes a write counts as done at once; above it, when they have gone.
+constexpr size_t kWriteWatermarkBytes = 256 * 1024;
+// Above the first, no further request is read from a connection until it has read its answers;
+// above the second, it is closed.
+constexpr size_t kPauseRequestsBytes = 256 * 1024;
+constexpr size_t kMaxQueuedBytes = 8 * 1024 * 1024;
+
+// Connections of one process, and how long one may stay silent before its first message.
+constexpr size_t kMaxConnections = 20'000;
+constexpr int64_t kFirstMessageTimeoutMs = 10'000;
+// Connections accepted in one turn of the loop: the others' turn comes in between.
+constexpr int kAcceptsPerTurn = 64;
+constexpr int64_t kAcceptPauseMs = 200;  // after running out of descriptors
+
+// A silent host of a client is noticed within about a minute, of a peer within a few seconds.
+constexpr int kClientKeepaliveIdleS = 30;
+constexpr int kClientKeepaliveIntervalS = 10;
+constexpr int kPeerKeepaliveIdleS = 1;
+constexpr int kPeerKeepaliveIntervalS = 1;
+constexpr int kKeepaliveProbes = 3;
+constexpr int kClientUserTimeoutMs = 60'000;
+constexpr int kPeerUserTimeoutMs = 4'000;
+
+// Links to peers: what may be in flight to one peer; beyond it messages are dropped and counted.
+constexpr size_t kMaxDeliveriesInFlight = 64;
+constexpr size_t kMaxDeliveryBytesInFlight = 8 * 1024 * 1024;
+constexpr int64_t kDialTimeoutMs = 2'000;
+constexpr int64_t kMinRedialMs = 20;
+constexpr int64_t kMaxRedialMs = 1'000;
+
+static_assert(kMaxStrangerFrameBytes < kMaxPeerFrameBytes);
+static_assert(kMaxPeerFrameBytes <= kMaxQueuedBytes, "one message must fit the queue");
+static_assert(kMaxPeerFrameBytes <= kMaxDeliveryBytesInFlight);
+static_assert(kPauseRequestsBytes < kMaxQueuedBytes);
+
+}  // namespace holdfast::rpc

@@ -1,0 +1,1 @@
+#include "rpc/message_network.h"

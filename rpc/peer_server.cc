@@ -1,0 +1,1 @@
+#include "rpc/peer_server.h"

@@ -1,0 +1,1 @@
+#include "rpc/uv_event_port.h"
