@@ -9,28 +9,19 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "lockcore/base/log_row.h"
+#include "lockcore/store/store_error.h"
 
 namespace holdfast::store {
 
-// What is wrong, with which file, and what to do. Some need an operator (foreign, damaged), some
-// are the machine's (I/O error, disk full).
-class StoreError : public std::runtime_error {
- public:
-  enum class Kind { kForeign, kDamaged, kDiskLost, kIo, kFull, kInUse };
-  StoreError(Kind kind, const std::string& message) : std::runtime_error(message), kind(kind) {}
-  Kind kind;
-};
-
 class LogDb {
  public:
-  // Opens or creates `<dir>/log.db`. A new one gets `new_incarnation`; `self` must match an old
-  // one's node id. Fsyncs the files and drops them from the page cache first (P11). Raises the start
-  // count durably before it returns.
+  // Opens or creates `<dir>/log.db`, and keeps every other process out of the directory. A new one
+  // gets `new_incarnation`; `self` must match an old one's node id. Fsyncs the files and drops them
+  // from the page cache first (P11). Raises the start count durably before it returns.
   LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation);
   ~LogDb();
 
@@ -42,6 +33,12 @@ class LogDb {
   // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one).
   std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes);
   uint64_t bytes() const;  // of the file and its WAL
+
+  // write() never checkpoints, since that takes several fsyncs: the owner does, when nothing waits,
+  // at the latest when wal_bytes() passes kWalBytes, up to which commits are cheapest.
+  static constexpr uint64_t kWalBytes = 4 * 1024 * 1024;
+  uint64_t wal_bytes() const;
+  void checkpoint();
 
  private:
   struct Impl;

@@ -18,7 +18,11 @@ class StateDb {
 
   base::StateRows load();                       // everything but the events, checksums verified
   void write(const base::StateWrite& changes);  // one transaction; prunes a bounded bit of history
-  uint64_t bytes() const;
+  uint64_t bytes() const;                       // of the file and its WAL
+
+  // write() never checkpoints; see log_db.h.
+  uint64_t wal_bytes() const;
+  void checkpoint();
 
  private:
   struct Impl;

@@ -1,0 +1,429 @@
+#include "lockcore/store/log_db.h"
+
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/store/data_dir.h"
+#include "lockcore/store/row_sum.h"
+#include "lockcore/store/sqlite.h"
+
+namespace holdfast::store {
+namespace {
+
+using Kind = StoreError::Kind;
+
+constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 1};
+constexpr const char* kFile = "log.db";
+constexpr const char* kFirstStateFile = "state.db";
+constexpr int kCacheKib = 256;
+// The transaction that passes the limit must fit as well.
+constexpr uint64_t kPreallocatedWalBytes = LogDb::kWalBytes + 1024 * 1024;
+
+// `meta` has one row. `log` may have gaps; a row's ballot is the one in which it was accepted.
+constexpr const char* kSchema = R"sql(
+CREATE TABLE meta (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  node INTEGER NOT NULL, incarnation INTEGER NOT NULL, start_count INTEGER NOT NULL,
+  founding INTEGER NOT NULL, promised_round INTEGER NOT NULL, promised_node INTEGER NOT NULL,
+  cell INTEGER NOT NULL, config_version INTEGER NOT NULL, members INTEGER NOT NULL,
+  first_retained INTEGER NOT NULL, state_file TEXT NOT NULL, disk_lost TEXT NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE TABLE member (
+  node INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, address TEXT NOT NULL,
+  voter INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+CREATE TABLE peer (
+  node INTEGER PRIMARY KEY, start_count INTEGER NOT NULL, process_nonce INTEGER NOT NULL,
+  promised_round INTEGER NOT NULL, promised_node INTEGER NOT NULL,
+  highest_accepted INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+CREATE TABLE log (
+  slot INTEGER PRIMARY KEY, round INTEGER NOT NULL, node INTEGER NOT NULL,
+  kind INTEGER NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
+)sql";
+
+// The row of table `meta`.
+struct Meta {
+  base::NodeId node;
+  base::Incarnation incarnation;
+  uint64_t start_count = 0;
+  base::FoundingState founding = base::FoundingState::kEmpty;
+  base::Ballot promised;
+  base::CellId cell;
+  base::ConfigVersion config_version;
+  uint64_t members = 0;  // rows of table `member`: one that went missing is noticed
+  base::Slot first_retained{1};
+  std::string state_file = kFirstStateFile;
+  std::string disk_lost;
+
+  // What the row says about this node's past, all zero in a directory that never took part.
+  bool is_untouched() const { return founding == base::FoundingState::kEmpty && !promised; }
+};
+
+uint64_t sum_of(const Meta& meta) {
+  RowSum sum("meta");
+  for (const uint64_t value :
+       {meta.node.value, meta.incarnation.value, meta.start_count,
+        static_cast<uint64_t>(meta.founding), meta.promised.round, meta.promised.node.value,
+        meta.cell.value, meta.config_version.value, meta.members, meta.first_retained.value}) {
+    sum.add(value);
+  }
+  sum.add(meta.state_file);
+  sum.add(meta.disk_lost);
+  return sum.take();
+}
+
+uint64_t sum_of(const base::Member& member) {
+  RowSum sum("member");
+  sum.add(member.id.value);
+  sum.add(member.incarnation.value);
+  sum.add(member.address);
+  sum.add(uint64_t{member.voter});
+  return sum.take();
+}
+
+uint64_t sum_of(const base::PeerMark& peer) {
+  RowSum sum("peer");
+  for (const uint64_t value :
+       {peer.node.value, peer.start_count, peer.process_nonce, peer.promised.round,
+        peer.promised.node.value, peer.highest_accepted.value}) {
+    sum.add(value);
+  }
+  return sum.take();
+}
+
+// INSERT OR REPLACE of the one row of `meta`.
+class MetaWriter {
+ public:
+  explicit MetaWriter(Connection& db)
+      : statement_(db, "INSERT OR REPLACE INTO meta VALUES (1,?,?,?,?,?,?,?,?,?,?,?,?,?)") {}
+
+  void put(const Meta& meta) {
+    statement_.bind(1, meta.node.value);
+    statement_.bind(2, meta.incarnation.value);
+    statement_.bind(3, meta.start_count);
+    statement_.bind(4, static_cast<uint64_t>(meta.founding));
+    statement_.bind(5, meta.promised.round);
+    statement_.bind(6, meta.promised.node.value);
+    statement_.bind(7, meta.cell.value);
+    statement_.bind(8, meta.config_version.value);
+    statement_.bind(9, meta.members);
+    statement_.bind(10, meta.first_retained.value);
+    statement_.bind_text(11, meta.state_file);
+    statement_.bind_text(12, meta.disk_lost);
+    statement_.bind(13, sum_of(meta));
+    statement_.run();
+  }
+
+ private:
+  Statement statement_;
+};
+
+}  // namespace
+
+struct LogDb::Impl {
+  Impl(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation)
+      : dir_(dir),
+        lock_(dir),
+        path_(dir + "/" + kFile),
+        db_(prepare_file(self, new_incarnation),
+            {.exclusive = true, .cache_kib = kCacheKib, .wal_limit_bytes = kPreallocatedWalBytes}) {
+    read_meta();
+    check_owner(self);
+    check_state_file();
+    ++meta_.start_count;
+    begin_.run();
+    put_meta_.put(meta_);
+    commit_.run();
+    db_.preallocate_wal(kPreallocatedWalBytes);
+  }
+
+  // -- opening -----------------------------------------------------------------------------------
+  const std::string& prepare_file(base::NodeId self, base::Incarnation new_incarnation) {
+    if (!file_exists(path_)) {
+      // Without log.db its promises are gone, so nothing beside it makes this an empty node (P10).
+      if (file_exists(path_ + "-wal") || has_state_file(dir_)) {
+        throw StoreError(Kind::kDiskLost,
+                         path_ +
+                             ": is missing, but the directory was in use: this node's promises "
+                             "are lost, and it must not vote again; " +
+                             kReplaceAdvice);
+      }
+      create_database(dir_, kFile, kFormat, [&](Connection& db) {
+        db.exec(kSchema);
+        Meta meta;
+        meta.node = self;
+        meta.incarnation = new_incarnation;
+        MetaWriter(db).put(meta);
+      });
+    }
+    examine_database(path_, kFormat);
+    return path_;
+  }
+
+  void read_meta() {
+    db_.check_table("meta");
+    Statement select(db_,
+                     "SELECT node, incarnation, start_count, founding, promised_round,"
+                     " promised_node, cell, config_version, members, first_retained, state_file,"
+                     " disk_lost, sum FROM meta");
+    if (!select.step()) damaged("table `meta`: its row is missing");
+    meta_.node = {select.number(0)};
+    meta_.incarnation = {select.number(1)};
+    meta_.start_count = select.number(2);
+    meta_.founding = static_cast<base::FoundingState>(select.number(3));
+    meta_.promised = {select.number(4), {select.number(5)}};
+    meta_.cell = {select.number(6)};
+    meta_.config_version = {select.number(7)};
+    meta_.members = select.number(8);
+    meta_.first_retained = {select.number(9)};
+    meta_.state_file = select.bytes(10);
+    meta_.disk_lost = select.bytes(11);
+    if (sum_of(meta_) != select.number(12)) damaged("table `meta`: its row fails its checksum");
+  }
+
+  void check_owner(base::NodeId self) const {
+    if (meta_.node == self) return;
+    const std::string owner = std::to_string(meta_.node.value);
+    throw StoreError(Kind::kForeign, path_ + ": belongs to node " + owner + ", not to node " +
+                                         std::to_string(self.value) + "; start it as node " +
+                                         owner + " or give a directory of its own (--data-dir)");
+  }
+
+  void check_state_file() {
+    const std::string state = dir_ + "/" + meta_.state_file;
+    if (file_exists(state)) return;
+    if (meta_.is_untouched() && last_slot() == base::Slot{}) return;
+    throw StoreError(Kind::kDiskLost,
+                     state + ": is missing, and " + path_ +
+                         " names it as this node's record; put "
+                         "it back if it was moved away while the node was down, else " +
+                         kReplaceAdvice);
+  }
+
+  // -- reading -----------------------------------------------------------------------------------
+  base::Slot last_slot() {
+    Statement select(db_, "SELECT max(slot) FROM log");
+    select.step();
+    return {select.number(0)};
+  }
+
+  base::RecoveredLog recover(base::Slot applied) {
+    base::RecoveredLog log;
+    log.self = meta_.node;
+    log.incarnation = meta_.incarnation;
+    log.start_count = meta_.start_count;
+    log.founding = meta_.founding;
+    log.promised = meta_.promised;
+    log.first_retained = meta_.first_retained;
+    log.disk_lost = meta_.disk_lost;
+    log.config = read_config();
+    log.peers = read_peers();
+    log.last_slot = last_slot();
+    check_applied(applied, log.last_slot);
+    log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
+    return log;
+  }
+
+  void check_applied(base::Slot applied, base::Slot last) {
+    if (applied.next() < meta_.first_retained) {
+      throw StoreError(Kind::kDamaged, dir_ + "/" + meta_.state_file + ": ends at slot " +
+                                           std::to_string(applied.value) + ", but " + path_ +
+                                           " begins at slot " +
+                                           std::to_string(meta_.first_retained.value) +
+                                           ": one of them is an older copy; " + kReplaceAdvice);
+    }
+    // A slot is recorded only once this log holds it durably, and rows go only with first_retained.
+    if (applied < meta_.first_retained || !read(applied, applied, 1).empty()) return;
+    throw StoreError(Kind::kDiskLost,
+                     path_ + ": has no row for slot " + std::to_string(applied.value) +
+                         " (its last "
+                         "is " +
+                         std::to_string(last.value) + "), but " + meta_.state_file +
+                         " holds what that slot did: the log lost acknowledged rows, perhaps by a "
+                         "restored copy; " +
+                         kReplaceAdvice);
+  }
+
+  base::Config read_config() {
+    db_.check_table("member");
+    base::Config config{meta_.cell, meta_.config_version, {}};
+    Statement select(db_,
+                     "SELECT node, incarnation, address, voter, sum FROM member ORDER BY node");
+    while (select.step()) {
+      base::Member member{{select.number(0)},
+                          {select.number(1)},
+                          std::string(select.bytes(2)),
+                          select.number(3) != 0};
+      if (sum_of(member) != select.number(4)) {
+        damaged("table `member`: the row of node " + std::to_string(member.id.value) +
+                " fails its checksum");
+      }
+      config.members.push_back(std::move(member));
+    }
+    if (config.members.size() != meta_.members) {
+      damaged("table `member`: has " + std::to_string(config.members.size()) + " rows instead of " +
+              std::to_string(meta_.members));
+    }
+    return config;
+  }
+
+  std::vector<base::PeerMark> read_peers() {
+    db_.check_table("peer");
+    std::vector<base::PeerMark> peers;
+    Statement select(db_,
+                     "SELECT node, start_count, process_nonce, promised_round, promised_node,"
+                     " highest_accepted, sum FROM peer ORDER BY node");
+    while (select.step()) {
+      const base::PeerMark peer{{select.number(0)},
+                                select.number(1),
+                                select.number(2),
+                                {select.number(3), {select.number(4)}},
+                                {select.number(5)}};
+      if (sum_of(peer) != select.number(6)) {
+        damaged("table `peer`: the row of node " + std::to_string(peer.node.value) +
+                " fails its checksum");
+      }
+      peers.push_back(peer);
+    }
+    return peers;
+  }
+
+  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes) {
+    db_.require_usable();
+    std::vector<base::Entry> entries;
+    size_t bytes = 0;
+    select_log_.bind(1, from.value);
+    select_log_.bind(2, to.value);
+    while (bytes < max_bytes && select_log_.step()) {
+      entries.push_back(entry_of_row());
+      bytes += entries.back().bytes();
+    }
+    select_log_.reset();
+    return entries;
+  }
+
+  base::Entry entry_of_row() {
+    base::Entry entry;
+    entry.slot = {select_log_.number(0)};
+    entry.ballot = {select_log_.number(1), {select_log_.number(2)}};
+    entry.kind = static_cast<base::EntryKind>(select_log_.number(3));
+    entry.value = std::make_shared<const std::string>(select_log_.bytes(4));
+    // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
+    if (base::entry_checksum(entry) != select_log_.number(5)) {
+      damaged("table `log`: the row of slot " + std::to_string(entry.slot.value) +
+              " fails its checksum");
+    }
+    return entry;
+  }
+
+  [[noreturn]] void damaged(const std::string& what) {
+    db_.fail(Kind::kDamaged, what + "; " + kReplaceAdvice);
+  }
+
+  // -- writing -----------------------------------------------------------------------------------
+  void write(std::span<const base::LogWrite> writes) {
+    db_.require_usable();
+    bool meta_changed = false;
+    begin_.run();
+    for (const base::LogWrite& write : writes) {
+      for (const base::Entry& entry : write.entries) put_entry(entry);
+      for (const base::PeerMark& peer : write.peers) put_peer(peer);
+      if (write.config) put_config(*write.config);
+      if (write.promised) {
+        // P2: a promise never goes back.
+        HF_ASSERT(*write.promised >= meta_.promised);
+        meta_.promised = *write.promised;
+      }
+      if (write.founding) meta_.founding = *write.founding;
+      if (write.disk_lost) meta_.disk_lost = *write.disk_lost;
+      meta_changed |= write.promised || write.config || write.founding || write.disk_lost;
+    }
+    if (meta_changed) put_meta_.put(meta_);
+    commit_.run();
+  }
+
+  void put_entry(const base::Entry& entry) {
+    put_log_.bind(1, entry.slot.value);
+    put_log_.bind(2, entry.ballot.round);
+    put_log_.bind(3, entry.ballot.node.value);
+    put_log_.bind(4, static_cast<uint64_t>(entry.kind));
+    put_log_.bind_blob(5, *entry.value);
+    put_log_.bind(6, base::entry_checksum(entry));
+    put_log_.run();
+  }
+
+  void put_peer(const base::PeerMark& peer) {
+    Statement put(db_, "INSERT OR REPLACE INTO peer VALUES (?,?,?,?,?,?,?)");
+    put.bind(1, peer.node.value);
+    put.bind(2, peer.start_count);
+    put.bind(3, peer.process_nonce);
+    put.bind(4, peer.promised.round);
+    put.bind(5, peer.promised.node.value);
+    put.bind(6, peer.highest_accepted.value);
+    put.bind(7, sum_of(peer));
+    put.run();
+  }
+
+  void put_config(const base::Config& config) {
+    db_.exec("DELETE FROM member");
+    Statement put(db_, "INSERT INTO member VALUES (?,?,?,?,?)");
+    for (const base::Member& member : config.members) {
+      put.bind(1, member.id.value);
+      put.bind(2, member.incarnation.value);
+      put.bind_text(3, member.address);
+      put.bind(4, member.voter);
+      put.bind(5, sum_of(member));
+      put.run();
+    }
+    meta_.cell = config.cell;
+    meta_.config_version = config.version;
+    meta_.members = config.members.size();
+  }
+
+  const std::string dir_;
+  const DirectoryLock lock_;  // before anything of the directory is touched
+  const std::string path_;
+  Connection db_;
+  Meta meta_;  // as in the database, or as the transaction under way will leave it
+  Statement begin_{db_, "BEGIN IMMEDIATE"};
+  Statement commit_{db_, "COMMIT"};
+  Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?)"};
+  MetaWriter put_meta_{db_};
+  Statement select_log_{db_,
+                        "SELECT slot, round, node, kind, value, sum FROM log"
+                        " WHERE slot BETWEEN ? AND ? ORDER BY slot"};
+};
+
+LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation)
+    : impl_(std::make_unique<Impl>(dir, self, new_incarnation)) {}
+
+LogDb::~LogDb() = default;
+
+base::RecoveredLog LogDb::recover(base::Slot applied) {
+  return impl_->recover(applied);
+}
+
+std::string LogDb::state_file() const {
+  return impl_->meta_.state_file;
+}
+
+void LogDb::write(std::span<const base::LogWrite> writes) {
+  impl_->write(writes);
+}
+
+std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_bytes) {
+  return impl_->read(from, to, max_bytes);
+}
+
+uint64_t LogDb::bytes() const {
+  return file_bytes(impl_->path_) + file_bytes(impl_->path_ + "-wal");
+}
+
+uint64_t LogDb::wal_bytes() const {
+  return impl_->db_.wal_bytes();
+}
+
+void LogDb::checkpoint() {
+  impl_->db_.checkpoint();
+}
+
+}  // namespace holdfast::store

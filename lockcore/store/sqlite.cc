@@ -1,0 +1,178 @@
+#include "lockcore/store/sqlite.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "lockcore/store/data_dir.h"
+
+namespace holdfast::store {
+namespace {
+
+using Kind = StoreError::Kind;
+
+// A frame of the WAL: a header of 24 bytes and a page of the default size.
+constexpr uint64_t kFrameBytes = 24 + 4096;
+
+Kind kind_of(int code, int system_errno) {
+  switch (code & 0xff) {
+    case SQLITE_FULL: return Kind::kFull;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_FORMAT: return Kind::kDamaged;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return Kind::kInUse;
+    // A full disk may show as late as in the fsync.
+    default: return system_errno == ENOSPC || system_errno == EDQUOT ? Kind::kFull : Kind::kIo;
+  }
+}
+
+// errno of the last failed call on the WAL or the main file; 0 if there was none. A failed COMMIT
+// doesn't show in sqlite3_system_errno().
+int last_errno(sqlite3* db) {
+  sqlite3_file* wal = nullptr;
+  int of_wal = 0;
+  int of_main = 0;
+  sqlite3_file_control(db, nullptr, SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (wal && wal->pMethods) wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &of_wal);
+  sqlite3_file_control(db, nullptr, SQLITE_FCNTL_LAST_ERRNO, &of_main);
+  if (of_wal != 0) return of_wal;
+  return of_main != 0 ? of_main : sqlite3_system_errno(db);
+}
+
+std::string advice_for(Kind kind) {
+  switch (kind) {
+    case Kind::kFull:
+      return "the disk is full; free some space and start the node again, nothing that was "
+             "acknowledged is lost";
+    case Kind::kDamaged: return std::string("the file is damaged; ") + kReplaceAdvice;
+    case Kind::kInUse: return "another program has the file open; end it and start the node again";
+    default:
+      return "the node stops, since what did not reach the disk is unknown; check the disk and "
+             "the kernel's log, then start the node again";
+  }
+}
+
+}  // namespace
+
+Connection::Connection(std::string path, Options options) : path_(std::move(path)) {
+  try {
+    open(options);
+  } catch (...) {
+    sqlite3_close_v2(db_);
+    throw;
+  }
+}
+
+void Connection::open(Options options) {
+  const int code =
+      sqlite3_open_v2(path_.c_str(), &db_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  if (code != SQLITE_OK) fail(code);
+  // Closing must not write either: after a failed fsync it would copy pages that may never have
+  // reached the disk over the good ones, and sync again (P11).
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  // Before the first access, so that the WAL's index lives on the heap and not in a -shm file.
+  if (options.exclusive) exec("PRAGMA locking_mode=EXCLUSIVE");
+  Statement mode(*this, "PRAGMA journal_mode=WAL");
+  if (!mode.step() || mode.bytes(0) != "wal") fail(SQLITE_CANTOPEN);
+  mode.reset();
+  exec("PRAGMA synchronous=FULL");
+  exec("PRAGMA wal_autocheckpoint=0");
+  exec("PRAGMA cell_size_check=ON");
+  exec("PRAGMA secure_delete=OFF");  // Debian's default is ON: zeroes what is deleted, for nothing
+  exec("PRAGMA temp_store=MEMORY");
+  exec(("PRAGMA journal_size_limit=" + std::to_string(options.wal_limit_bytes)).c_str());
+  exec(("PRAGMA cache_size=-" + std::to_string(options.cache_kib)).c_str());
+  sqlite3_wal_hook(db_, &Connection::on_commit, this);
+}
+
+Connection::~Connection() {
+  sqlite3_close_v2(db_);
+}
+
+int Connection::on_commit(void* self, sqlite3*, const char*, int frames) {
+  static_cast<Connection*>(self)->wal_bytes_ = static_cast<uint64_t>(frames) * kFrameBytes;
+  return SQLITE_OK;
+}
+
+void Connection::require_usable() const {
+  if (failed_) {
+    throw StoreError(Kind::kIo, path_ + ": not used any more after its first error");
+  }
+}
+
+void Connection::exec(const char* sql) {
+  const int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) fail(code);
+}
+
+void Connection::checkpoint() {
+  require_usable();
+  int frames = 0;
+  int copied = 0;
+  const int code =
+      sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+  if (code != SQLITE_OK) fail(code);
+  // A reader may hold some back (state.db has one): then the WAL goes on growing until next time.
+  if (frames == copied) wal_bytes_ = 0;
+}
+
+void Connection::preallocate_wal(uint64_t bytes) {
+  require_usable();
+  // SQLite's locks are on the main file alone, so closing another descriptor of the WAL drops none.
+  const int fd = ::open((path_ + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0;
+  const std::string zeros(64 * 1024, '\0');
+  for (uint64_t end = file_bytes(path_ + "-wal"); ok && end < bytes;) {
+    const size_t size = std::min<uint64_t>(zeros.size(), bytes - end);
+    const ssize_t n = ::pwrite(fd, zeros.data(), size, static_cast<off_t>(end));
+    ok = n > 0;
+    end += static_cast<uint64_t>(n);
+  }
+  ok = ok && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (ok) return;
+  const Kind kind = error == ENOSPC || error == EDQUOT ? Kind::kFull : Kind::kIo;
+  fail(kind,
+       std::string("can't extend its WAL: ") + std::strerror(error) + "; " + advice_for(kind));
+}
+
+void Connection::check_table(const char* table) {
+  Statement check(*this, std::string("PRAGMA quick_check(") + table + ")");
+  if (!check.step()) fail(SQLITE_CORRUPT);
+  const std::string verdict(check.bytes(0));
+  if (verdict == "ok") return;
+  fail(Kind::kDamaged,
+       std::string("table `") + table + "` is damaged (" + verdict + "); " + kReplaceAdvice);
+}
+
+void Connection::fail(int code) {
+  std::string what =
+      db_ && sqlite3_errcode(db_) != SQLITE_OK ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
+  const int system_errno = db_ ? last_errno(db_) : 0;
+  const Kind kind = kind_of(code, system_errno);
+  what += " (SQLite " + std::to_string(code);
+  const bool is_io = kind == Kind::kIo || kind == Kind::kFull;
+  if (is_io && system_errno != 0) what += std::string(", ") + std::strerror(system_errno);
+  fail(kind, what + "): " + advice_for(kind));
+}
+
+void Connection::fail(Kind kind, const std::string& reason) {
+  failed_ = true;
+  throw StoreError(kind, path_ + ": " + reason);
+}
+
+Statement::Statement(Connection& connection, const std::string& sql) : connection_(connection) {
+  const int code =
+      sqlite3_prepare_v3(connection.handle(), sql.c_str(), static_cast<int>(sql.size() + 1),
+                         SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
+  if (code != SQLITE_OK) connection.fail(code);
+}
+
+}  // namespace holdfast::store

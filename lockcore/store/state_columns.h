@@ -1,0 +1,199 @@
+// The tables of state.db, and for each row type the list of its columns: statements, binding,
+// reading and checksums all follow that one list. Names are for people: `lockctl sql` shows them.
+//
+// Table<Row>::visit(visitor, row) calls visitor(name, field) for each column in the table's order
+// (a lease's owner: visitor.owner(pointer), which visits OwnerColumns). The row is const when it is
+// written. Fields that aren't plain numbers, ids, texts or modes come wrapped: Blob, AckedRanges.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lockcore/base/state_rows.h"
+
+namespace holdfast::store {
+
+template <class S>
+struct Blob {
+  S& bytes;
+};
+template <class S>
+Blob(S&) -> Blob<S>;
+
+template <class R>
+struct AckedRanges {
+  R& ranges;
+};
+template <class R>
+AckedRanges(R&) -> AckedRanges<R>;
+
+inline constexpr const char* kStateSchema = R"sql(
+CREATE TABLE meta (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  applied INTEGER NOT NULL, revision INTEGER NOT NULL, cell_time_ms INTEGER NOT NULL,
+  wall_ms INTEGER NOT NULL, config_version INTEGER NOT NULL, leader_round INTEGER NOT NULL,
+  leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL, events INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE TABLE lease (
+  lease INTEGER PRIMARY KEY, client INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,
+  lock_delay_ms INTEGER NOT NULL, secret BLOB NOT NULL, opened_ms INTEGER NOT NULL,
+  host TEXT NOT NULL, pid INTEGER NOT NULL, boot_id TEXT NOT NULL, program TEXT NOT NULL,
+  user TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, started_ms INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE TABLE lock (
+  name TEXT PRIMARY KEY, revision INTEGER NOT NULL, capacity INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE hold (
+  token INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
+  agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL,
+  acquired_ms INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE TABLE waiter (
+  queued INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
+  agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL, since_ms INTEGER NOT NULL,
+  client INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE TABLE client (
+  client INTEGER PRIMARY KEY, lowest_unanswered INTEGER NOT NULL, acked TEXT NOT NULL,
+  last_use_cell_ms INTEGER NOT NULL, ttl_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+CREATE TABLE answer (
+  client INTEGER NOT NULL, number INTEGER NOT NULL, answer BLOB NOT NULL, sum INTEGER NOT NULL,
+  PRIMARY KEY (client, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE event (
+  revision INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL,
+  lease INTEGER NOT NULL, owner TEXT NOT NULL, cause TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  cell_ms INTEGER NOT NULL) STRICT;
+)sql";
+
+template <class Row>
+struct Table;
+
+// The one row of `meta`.
+struct StateMeta {
+  uint64_t id = 1;
+  base::MetaRow row;
+  uint64_t events = 0;  // rows of table `event`
+};
+
+template <>
+struct Table<StateMeta> {
+  static constexpr const char* kName = "meta";
+  template <class V, class R>
+  static void visit(V& visitor, R& meta) {
+    visitor("id", meta.id);
+    visitor("applied", meta.row.applied);
+    visitor("revision", meta.row.revision);
+    visitor("cell_time_ms", meta.row.cell_time_ms);
+    visitor("wall_ms", meta.row.wall_ms);
+    visitor("config_version", meta.row.config_version);
+    visitor("leader_round", meta.row.leader.round);
+    visitor("leader_node", meta.row.leader.node);
+    visitor("event_digest", meta.row.event_digest);
+    visitor("events", meta.events);
+  }
+};
+
+struct OwnerColumns {
+  template <class V, class O>
+  static void visit(V& visitor, O& owner) {
+    visitor("host", owner.host);
+    visitor("pid", owner.pid);
+    visitor("boot_id", owner.boot_id);
+    visitor("program", owner.program);
+    visitor("user", owner.user);
+    visitor("reason", owner.reason);
+    visitor("version", owner.version);
+    visitor("started_ms", owner.started_at_ms);
+  }
+};
+
+template <>
+struct Table<base::LeaseRow> {
+  static constexpr const char* kName = "lease";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("lease", row.id);
+    visitor("client", row.client);
+    visitor("ttl_ms", row.ttl_ms);
+    visitor("lock_delay_ms", row.lock_delay_ms);
+    visitor("secret", Blob{row.secret});
+    visitor("opened_ms", row.opened_wall_ms);
+    visitor.owner(row.owner);
+  }
+};
+
+template <>
+struct Table<base::LockRow> {
+  static constexpr const char* kName = "lock";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("name", row.name);
+    visitor("revision", row.revision);
+    visitor("capacity", row.capacity);
+  }
+};
+
+template <>
+struct Table<base::HoldRow> {
+  static constexpr const char* kName = "hold";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("token", row.token);
+    visitor("lock", row.lock);
+    visitor("lease", row.lease);
+    visitor("holder", row.holder);
+    visitor("agent", row.agent);
+    visitor("mode", row.mode);
+    visitor("permits", row.permits);
+    visitor("acquired_ms", row.acquired_wall_ms);
+    visitor("number", row.number);
+    visitor("reason", row.reason);
+  }
+};
+
+template <>
+struct Table<base::WaiterRow> {
+  static constexpr const char* kName = "waiter";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("queued", row.queued);
+    visitor("lock", row.lock);
+    visitor("lease", row.lease);
+    visitor("holder", row.holder);
+    visitor("agent", row.agent);
+    visitor("mode", row.mode);
+    visitor("permits", row.permits);
+    visitor("since_ms", row.since_wall_ms);
+    visitor("client", row.client);
+    visitor("number", row.number);
+    visitor("reason", row.reason);
+  }
+};
+
+template <>
+struct Table<base::ClientRow> {
+  static constexpr const char* kName = "client";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("client", row.id);
+    visitor("lowest_unanswered", row.lowest_unanswered);
+    visitor("acked", AckedRanges{row.acked});
+    visitor("last_use_cell_ms", row.last_use_cell_ms);
+    visitor("ttl_ms", row.ttl_ms);
+  }
+};
+
+template <>
+struct Table<base::AnswerRow> {
+  static constexpr const char* kName = "answer";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("client", row.key.client);
+    visitor("number", row.key.number);
+    visitor("answer", Blob{row.answer});
+  }
+};
+
+}  // namespace holdfast::store

@@ -1,0 +1,232 @@
+#include "lockcore/store/state_db.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
+#include "lockcore/store/data_dir.h"
+#include "lockcore/store/row_codec.h"
+#include "lockcore/store/sqlite.h"
+#include "lockcore/store/state_columns.h"
+
+namespace holdfast::store {
+namespace {
+
+using Kind = StoreError::Kind;
+
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 1};
+constexpr int kCacheKib = 4096;
+// Old events deleted in one write beyond as many as it adds: history shrinks back to its limit,
+// but never in one long transaction.
+constexpr uint64_t kPrunedPerWrite = 2000;
+
+// "user@host program[pid]": who it was, in a column narrow enough for a million events.
+std::string describe(const base::Owner& owner) {
+  std::string text = owner.user;
+  if (!owner.host.empty()) text += '@' + owner.host;
+  if (!owner.program.empty()) text += ' ' + owner.program;
+  if (owner.pid != 0) text += '[' + std::to_string(owner.pid) + ']';
+  return text;
+}
+
+// describe() once per owner and write: most events of a write share few owners.
+class OwnerTexts {
+ public:
+  const std::string& of(const base::Owner* owner) {
+    if (owner == last_owner_) return *last_text_;
+    const auto [at, is_new] = texts_.try_emplace(owner);
+    if (is_new && owner != nullptr) at->second = describe(*owner);
+    last_owner_ = owner;
+    last_text_ = &at->second;
+    return *last_text_;
+  }
+
+ private:
+  std::unordered_map<const base::Owner*, std::string> texts_;
+  const base::Owner* last_owner_ = nullptr;
+  const std::string* last_text_ = &texts_[nullptr];
+};
+
+}  // namespace
+
+struct StateDb::Impl {
+  Impl(const std::string& dir, const std::string& file)
+      : path_(dir + "/" + file), db_(prepare_file(dir, file), {.cache_kib = kCacheKib}) {
+    std::vector<StateMeta> metas;
+    OwnerPool no_owners;
+    load_table(metas, no_owners);
+    if (metas.empty()) {
+      db_.fail(Kind::kDamaged, std::string("table `meta`: its row is missing; ") + kReplaceAdvice);
+    }
+    meta_ = metas.front();
+  }
+
+  const std::string& prepare_file(const std::string& dir, const std::string& file) {
+    // LogDb refuses a directory whose log needs a record that isn't there.
+    if (!file_exists(path_)) {
+      create_database(dir, file, kFormat, [](Connection& db) {
+        db.exec(kStateSchema);
+        RowWriter<StateMeta>(db).put(StateMeta{});
+      });
+    }
+    examine_database(path_, kFormat);
+    return path_;
+  }
+
+  // -- loading -----------------------------------------------------------------------------------
+  base::StateRows load() {
+    db_.require_usable();
+    base::StateRows rows;
+    rows.meta = meta_.row;
+    OwnerPool owners;
+    load_table(rows.leases, owners);
+    load_table(rows.locks, owners);
+    load_table(rows.holds, owners);
+    load_table(rows.waiters, owners);
+    load_table(rows.clients, owners);
+    load_table(rows.answers, owners);
+    return rows;
+  }
+
+  template <class Row>
+  void load_table(std::vector<Row>& rows, OwnerPool& owners) {
+    db_.check_table(Table<Row>::kName);
+    RowReader<Row> reader(db_, owners);
+    while (reader.next()) {
+      if (!reader.read(rows.emplace_back())) {
+        db_.fail(Kind::kDamaged, std::string("table `") + Table<Row>::kName +
+                                     "`: the row with key " + reader.key() +
+                                     " fails its checksum; " + kReplaceAdvice);
+      }
+    }
+  }
+
+  // -- writing -----------------------------------------------------------------------------------
+  void write(const base::StateWrite& changes) {
+    db_.require_usable();
+    HF_ASSERT(changes.meta.applied >= meta_.row.applied);
+    meta_.row = changes.meta;
+    begin_.run();
+    for (const auto id : changes.leases.erase) erase(erase_lease_, id.value);
+    for (const auto& name : changes.locks.erase) erase(erase_lock_, name);
+    for (const auto token : changes.holds.erase) erase(erase_hold_, token.value);
+    for (const auto queued : changes.waiters.erase) erase(erase_waiter_, queued.value);
+    for (const auto id : changes.clients.erase) erase(erase_client_, id.value);
+    for (const auto& key : changes.answers.erase) erase(key);
+    for (const auto& row : changes.leases.put) put_lease_.put(row);
+    for (const auto& row : changes.locks.put) put_lock_.put(row);
+    for (const auto& row : changes.holds.put) put_hold_.put(row);
+    for (const auto& row : changes.waiters.put) put_waiter_.put(row);
+    for (const auto& row : changes.clients.put) put_client_.put(row);
+    for (const auto& row : changes.answers.put) put_answer_.put(row);
+    append_events(changes.events);
+    prune_history(changes.events.size());
+    put_meta_.put(meta_);
+    commit_.run();
+  }
+
+  static void erase(Statement& statement, uint64_t key) {
+    statement.bind(1, key);
+    statement.run();
+  }
+  static void erase(Statement& statement, const std::string& key) {
+    statement.bind_text(1, key);
+    statement.run();
+  }
+  void erase(const base::AnswerKey& key) {
+    erase_answer_.bind(1, key.client.value);
+    erase_answer_.bind(2, key.number);
+    erase_answer_.run();
+  }
+
+  // The hot loop: under load every command makes an event or two.
+  void append_events(const std::vector<base::EventRow>& events) {
+    OwnerTexts owners;
+    for (const base::EventRow& event : events) {
+      put_event_.bind(1, event.revision.value);
+      put_event_.bind_text(2, base::event_type_name(event.type));
+      put_event_.bind_text(3, event.name);
+      put_event_.bind(4, event.token.value);
+      put_event_.bind(5, event.lease.value);
+      put_event_.bind_text(6, owners.of(event.owner.get()));
+      put_event_.bind_text(7, event.cause);
+      put_event_.bind(8, event.at_wall_ms);
+      put_event_.bind(9, event.at_cell_ms);
+      put_event_.run();
+    }
+    meta_.events += events.size();
+  }
+
+  // Bounded by count and by age (DESIGN 8). Revisions and cell time grow together, so what goes is
+  // always the lowest revisions.
+  void prune_history(uint64_t added) {
+    uint64_t budget = kPrunedPerWrite + added;
+    const uint64_t excess =
+        meta_.events > base::kMaxHistoryEvents ? meta_.events - base::kMaxHistoryEvents : 0;
+    const uint64_t now = meta_.row.cell_time_ms;
+    const uint64_t oldest_kept = now - std::min(now, base::kMaxHistoryAgeMs);
+    uint64_t pruned = 0;
+    uint64_t last_pruned = 0;
+    while (budget-- > 0 && oldest_events_.step()) {
+      if (pruned >= excess && oldest_events_.number(1) >= oldest_kept) break;
+      last_pruned = oldest_events_.number(0);
+      ++pruned;
+    }
+    oldest_events_.reset();
+    if (pruned == 0) return;
+    prune_events_.bind(1, last_pruned);
+    prune_events_.run();
+    meta_.events -= pruned;
+  }
+
+  const std::string path_;
+  Connection db_;
+  StateMeta meta_;  // as in the database, or as the transaction under way will leave it
+  Statement begin_{db_, "BEGIN IMMEDIATE"};
+  Statement commit_{db_, "COMMIT"};
+  RowWriter<StateMeta> put_meta_{db_};
+  RowWriter<base::LeaseRow> put_lease_{db_};
+  RowWriter<base::LockRow> put_lock_{db_};
+  RowWriter<base::HoldRow> put_hold_{db_};
+  RowWriter<base::WaiterRow> put_waiter_{db_};
+  RowWriter<base::ClientRow> put_client_{db_};
+  RowWriter<base::AnswerRow> put_answer_{db_};
+  Statement erase_lease_{db_, "DELETE FROM lease WHERE lease = ?"};
+  Statement erase_lock_{db_, "DELETE FROM lock WHERE name = ?"};
+  Statement erase_hold_{db_, "DELETE FROM hold WHERE token = ?"};
+  Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
+  Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
+  Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
+  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)"};
+  Statement oldest_events_{db_, "SELECT revision, cell_ms FROM event ORDER BY revision"};
+  Statement prune_events_{db_, "DELETE FROM event WHERE revision <= ?"};
+};
+
+StateDb::StateDb(const std::string& dir, const std::string& file)
+    : impl_(std::make_unique<Impl>(dir, file)) {}
+
+StateDb::~StateDb() = default;
+
+base::StateRows StateDb::load() {
+  return impl_->load();
+}
+
+void StateDb::write(const base::StateWrite& changes) {
+  impl_->write(changes);
+}
+
+uint64_t StateDb::bytes() const {
+  return file_bytes(impl_->path_) + file_bytes(impl_->path_ + "-wal");
+}
+
+uint64_t StateDb::wal_bytes() const {
+  return impl_->db_.wal_bytes();
+}
+
+void StateDb::checkpoint() {
+  impl_->db_.checkpoint();
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,189 @@
+// The format (sqlite.org/fileformat2.html, section 4), all numbers big-endian:
+//   header, 32 bytes: magic, version, page size, checkpoint number, salt (8), checksum (8)
+//   frames: page number, size of the database in pages if this frame commits else 0, salt (8),
+//           checksum (8), the page
+// Checksums are cumulative: each frame's starts from the one before it. A reset WAL gets a new salt
+// and is overwritten from the start, so frames with the header's salt belong to this life of it.
+//
+// The validity rule. With synchronous=FULL a transaction is synced before the next one begins. So
+// only the last one may be torn. If behind the first bad frame there is a commit frame that another
+// frame of this life demonstrably follows (its checksum starts from the commit frame's), then the
+// commit was durable once, and what is bad is not a torn end.
+// What can't be told apart: damage to the very last transaction from a torn one.
+#include "lockcore/store/wal_scan.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "lockcore/store/store_error.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr size_t kHeaderBytes = 32;
+constexpr size_t kFrameHeaderBytes = 24;
+constexpr uint32_t kMagic = 0x377f0682;  // the lowest bit says in which byte order sums are taken
+constexpr size_t kFramesPerRead = 64;
+
+uint32_t big_endian(const uint8_t* bytes) {
+  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+uint32_t little_endian(const uint8_t* bytes) {
+  return uint32_t{bytes[3]} << 24 | uint32_t{bytes[2]} << 16 | uint32_t{bytes[1]} << 8 | bytes[0];
+}
+
+struct Sum {
+  uint32_t a = 0;
+  uint32_t b = 0;
+  bool operator==(const Sum&) const = default;
+};
+
+Sum add(Sum sum, const uint8_t* bytes, size_t size, bool is_big_endian) {
+  for (size_t i = 0; i < size; i += 8) {
+    sum.a += (is_big_endian ? big_endian(bytes + i) : little_endian(bytes + i)) + sum.b;
+    sum.b += (is_big_endian ? big_endian(bytes + i + 4) : little_endian(bytes + i + 4)) + sum.a;
+  }
+  return sum;
+}
+
+// A file descriptor that is closed at the end, and reads that say which file failed.
+class File {
+ public:
+  explicit File(const std::string& path)
+      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0 && errno != ENOENT) fail("can't open it");
+  }
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  bool exists() const { return fd_ >= 0; }
+  uint64_t size() const {
+    struct stat status {};
+    if (::fstat(fd_, &status) != 0) fail("can't read its size");
+    return static_cast<uint64_t>(status.st_size);
+  }
+  // Returns how many bytes there were.
+  size_t read(uint8_t* into, size_t size, uint64_t offset) const {
+    size_t done = 0;
+    while (done < size) {
+      const ssize_t n = ::pread(fd_, into + done, size - done, static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail("can't read it");
+      if (n == 0) break;
+      done += static_cast<size_t>(n);
+    }
+    return done;
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    throw StoreError(StoreError::Kind::kIo, path_ + ": " + what + ": " + std::strerror(errno) +
+                                                "; check the disk and the file's permissions");
+  }
+  const std::string path_;
+  const int fd_;
+};
+
+struct Header {
+  bool sums_are_big_endian = false;
+  size_t page_bytes = 0;
+  uint8_t salt[8] = {};
+  Sum sum;
+};
+
+std::optional<Header> parse_header(const uint8_t* bytes) {
+  Header header;
+  const uint32_t magic = big_endian(bytes);
+  if ((magic & ~1u) != kMagic) return std::nullopt;
+  header.sums_are_big_endian = (magic & 1u) != 0;
+  header.page_bytes = big_endian(bytes + 8);
+  const bool is_power_of_two = (header.page_bytes & (header.page_bytes - 1)) == 0;
+  if (header.page_bytes < 512 || header.page_bytes > 65536 || !is_power_of_two) return std::nullopt;
+  std::memcpy(header.salt, bytes + 16, sizeof header.salt);
+  header.sum = add({}, bytes, 24, header.sums_are_big_endian);
+  if (header.sum != Sum{big_endian(bytes + 24), big_endian(bytes + 28)}) return std::nullopt;
+  return header;
+}
+
+// Walks the frames in order and keeps what the rule above needs.
+class FrameWalk {
+ public:
+  explicit FrameWalk(const Header& header) : header_(header), expected_(header.sum) {}
+
+  // Returns whether the rule is broken: nothing more needs to be read.
+  bool next(const uint8_t* frame) {
+    ++index_;
+    const Sum stored{big_endian(frame + 16), big_endian(frame + 20)};
+    const bool is_of_this_life = std::memcmp(frame + 8, header_.salt, sizeof header_.salt) == 0;
+    const bool follows = is_of_this_life && sum_after(expected_, frame) == stored;
+    if (!follows && first_bad_ == 0) first_bad_ = index_;
+    if (first_bad_ != 0 && follows && after_lost_commit_) return true;
+    after_lost_commit_ = first_bad_ != 0 && is_of_this_life && big_endian(frame + 4) != 0;
+    expected_ = stored;
+    return false;
+  }
+  uint64_t first_bad() const { return first_bad_; }
+
+ private:
+  Sum sum_after(Sum before, const uint8_t* frame) const {
+    const Sum head = add(before, frame, 8, header_.sums_are_big_endian);
+    return add(head, frame + kFrameHeaderBytes, header_.page_bytes, header_.sums_are_big_endian);
+  }
+
+  const Header header_;
+  Sum expected_;
+  uint64_t index_ = 0;
+  uint64_t first_bad_ = 0;          // 0: none yet
+  bool after_lost_commit_ = false;  // the frame before is a commit that recovery won't reach
+};
+
+// The header is one sector, written and synced before any frame: it is never torn. Without it
+// SQLite takes the whole file for empty; that is right only if nothing was written behind it.
+std::optional<WalDamage> check_headerless(const File& file) {
+  std::vector<uint8_t> buffer(1 << 16);
+  for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
+    const size_t n = file.read(buffer.data(), buffer.size(), offset);
+    if (std::any_of(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(n),
+                    [](uint8_t byte) { return byte != 0; })) {
+      return WalDamage{0, "its header is unreadable, with transactions behind it"};
+    }
+    if (n < buffer.size()) return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::optional<WalDamage> scan_wal(const std::string& path) {
+  const File file(path);
+  if (!file.exists() || file.size() <= kHeaderBytes) return std::nullopt;
+  uint8_t header_bytes[kHeaderBytes];
+  file.read(header_bytes, sizeof header_bytes, 0);
+  const std::optional<Header> header = parse_header(header_bytes);
+  if (!header) return check_headerless(file);
+
+  const size_t frame_bytes = kFrameHeaderBytes + header->page_bytes;
+  std::vector<uint8_t> buffer(frame_bytes * kFramesPerRead);
+  FrameWalk walk(*header);
+  for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
+    const size_t n = file.read(buffer.data(), buffer.size(), offset);
+    for (size_t at = 0; at + frame_bytes <= n; at += frame_bytes) {
+      if (walk.next(buffer.data() + at)) {
+        return WalDamage{walk.first_bad(), "frame " + std::to_string(walk.first_bad()) +
+                                               " is unreadable, with transactions behind it"};
+      }
+    }
+    if (n < buffer.size()) return std::nullopt;
+  }
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,236 @@
+#include "lockcore/store/writer_thread.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+
+namespace holdfast::store {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// log.db's WAL is copied back when nothing waits, at the latest at LogDb::kWalBytes: a checkpoint
+// holds up commits for as long as it takes to write that much.
+constexpr uint64_t kIdleCheckpointBytes = 256 * 1024;
+constexpr auto kIdleTime = std::chrono::milliseconds(50);
+// Nobody waits for state.db, so only its size matters.
+constexpr uint64_t kStateCheckpointBytes = 4 * 1024 * 1024;
+
+struct ReadRequest {
+  uint64_t id = 0;
+  base::Slot from;
+  base::Slot to;
+  size_t max_bytes = 0;
+};
+
+struct LogWork {
+  std::vector<base::LogWrite> writes;
+  std::vector<ReadRequest> reads;
+
+  bool empty() const { return writes.empty() && reads.empty(); }
+  void clear() {
+    writes.clear();
+    reads.clear();
+  }
+};
+
+struct StateWork {
+  std::vector<base::StateWrite> writes;
+
+  bool empty() const { return writes.empty(); }
+  void clear() { writes.clear(); }
+};
+
+// What one thread is to do. take() hands over all that came since the last time.
+template <class Work>
+class Queue {
+ public:
+  template <class Add>
+  void push(Add add) {
+    {
+      const std::lock_guard lock(mutex_);
+      add(work_);
+    }
+    arrived_.notify_one();
+  }
+  void close() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    arrived_.notify_one();
+  }
+  enum class Taken { kWork, kIdle, kClosed };
+  // Swaps the queued work into `work`, which must be empty: both sides keep their buffers.
+  Taken take(Work& work, std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    const auto is_due = [this] { return !work_.empty() || closed_; };
+    if (patience == patience.zero()) {
+      arrived_.wait(lock, is_due);
+    } else if (!arrived_.wait_for(lock, patience, is_due)) {
+      return Taken::kIdle;
+    }
+    if (work_.empty()) return Taken::kClosed;  // only when closed: the queue is finished first
+    std::swap(work, work_);
+    return Taken::kWork;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  Work work_;
+  bool closed_ = false;
+};
+
+// What the threads report, and the one wake per drain().
+class Outbox {
+ public:
+  explicit Outbox(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+  // P11: once anything failed, nothing more is reported as written.
+  template <class Add>
+  void report(Add add) {
+    bool must_wake = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (has_failed_) return;
+      add(finished_);
+      has_failed_ = finished_.failed.has_value();
+      must_wake = !std::exchange(is_woken_, true);
+    }
+    if (must_wake) wake_();
+  }
+  Finished drain() {
+    const std::lock_guard lock(mutex_);
+    is_woken_ = false;
+    return std::exchange(finished_, {});
+  }
+
+ private:
+  const std::function<void()> wake_;
+  std::mutex mutex_;
+  Finished finished_;
+  bool is_woken_ = false;  // woken since the last drain
+  bool has_failed_ = false;
+};
+
+}  // namespace
+
+struct WriterThreads::Impl {
+  Impl(std::unique_ptr<LogDb> log_db, std::unique_ptr<StateDb> state_db, std::function<void()> wake)
+      : log(std::move(log_db)), state(std::move(state_db)), outbox(std::move(wake)) {
+    log_bytes = log->bytes();
+    state_bytes = state->bytes();
+    log_thread = std::thread([this] { guarded([this] { serve_log(); }); });
+    state_thread = std::thread([this] { guarded([this] { serve_state(); }); });
+  }
+
+  ~Impl() {
+    log_queue.close();
+    state_queue.close();
+    log_thread.join();
+    state_thread.join();
+  }
+
+  // A thread that fails reports why and ends; nothing is retried (P11).
+  template <class Serve>
+  void guarded(Serve serve) {
+    try {
+      serve();
+    } catch (const std::exception& error) {
+      outbox.report([&](Finished& finished) { finished.failed = error.what(); });
+    }
+  }
+
+  void serve_log() {
+    using Taken = Queue<LogWork>::Taken;
+    LogWork work;
+    for (;;) {
+      const bool wants_checkpoint = log->wal_bytes() >= kIdleCheckpointBytes;
+      const Taken taken = log_queue.take(work, wants_checkpoint ? kIdleTime : kIdleTime.zero());
+      if (taken == Taken::kClosed) return;
+      if (taken == Taken::kWork) do_log_work(work);
+      if (taken == Taken::kIdle || log->wal_bytes() >= LogDb::kWalBytes) log->checkpoint();
+      log_bytes = log->bytes();
+    }
+  }
+
+  void do_log_work(LogWork& work) {
+    if (!work.writes.empty()) {
+      const auto start = Clock::now();
+      log->write(work.writes);
+      const auto took =
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
+      outbox.report([&](Finished& finished) {
+        finished.written = work.writes.back().id;
+        finished.last_fsync_us = static_cast<uint64_t>(took);
+      });
+    }
+    for (const ReadRequest& read : work.reads) {
+      LogReadResult result{read.id, log->read(read.from, read.to, read.max_bytes)};
+      outbox.report([&](Finished& finished) { finished.reads.push_back(std::move(result)); });
+    }
+    work.clear();
+  }
+
+  void serve_state() {
+    StateWork work;
+    while (state_queue.take(work, std::chrono::milliseconds::zero()) ==
+           Queue<StateWork>::Taken::kWork) {
+      for (const base::StateWrite& write : work.writes) {
+        state->write(write);
+        outbox.report([&](Finished& finished) { finished.recorded = write.meta.applied; });
+      }
+      work.clear();
+      if (state->wal_bytes() >= kStateCheckpointBytes) state->checkpoint();
+      state_bytes = state->bytes();
+    }
+  }
+
+  const std::unique_ptr<LogDb> log;      // used by log_thread only
+  const std::unique_ptr<StateDb> state;  // used by state_thread only
+  Outbox outbox;
+  Queue<LogWork> log_queue;
+  Queue<StateWork> state_queue;
+  std::atomic<uint64_t> log_bytes{0};
+  std::atomic<uint64_t> state_bytes{0};
+  std::thread log_thread;
+  std::thread state_thread;
+};
+
+WriterThreads::WriterThreads(std::unique_ptr<LogDb> log, std::unique_ptr<StateDb> state,
+                             std::function<void()> wake)
+    : impl_(std::make_unique<Impl>(std::move(log), std::move(state), std::move(wake))) {}
+
+WriterThreads::~WriterThreads() = default;
+
+void WriterThreads::write_log(base::LogWrite write) {
+  impl_->log_queue.push([&](LogWork& work) { work.writes.push_back(std::move(write)); });
+}
+
+void WriterThreads::read_log(uint64_t id, base::Slot from, base::Slot to, size_t max_bytes) {
+  impl_->log_queue.push([&](LogWork& work) { work.reads.push_back({id, from, to, max_bytes}); });
+}
+
+void WriterThreads::write_state(base::StateWrite write) {
+  impl_->state_queue.push([&](StateWork& work) { work.writes.push_back(std::move(write)); });
+}
+
+Finished WriterThreads::drain() {
+  return impl_->outbox.drain();
+}
+
+uint64_t WriterThreads::log_bytes() const {
+  return impl_->log_bytes;
+}
+
+uint64_t WriterThreads::state_bytes() const {
+  return impl_->state_bytes;
+}
+
+}  // namespace holdfast::store
