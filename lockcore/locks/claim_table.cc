@@ -1,0 +1,163 @@
+#include "lockcore/locks/claim_table.h"
+
+namespace holdfast::locks {
+
+template <class Key>
+size_t ClaimTable::HashIdentity::operator()(const Key& key) const noexcept {
+  const Identity id = identity_of(key);
+  const uint64_t mixed = (reinterpret_cast<uintptr_t>(id.lock) >> 4) * 0x9E3779B97F4A7C15ULL ^
+                         (reinterpret_cast<uintptr_t>(id.lease) >> 4) * 0xC2B2AE3D27D4EB4FULL ^
+                         id.holder.value * 0x165667B19E3779F9ULL;
+  return static_cast<size_t>(mixed ^ (mixed >> 29));
+}
+
+Claim* ClaimTable::find(base::Revision id) {
+  const auto found = claims_.find(id);
+  return found == claims_.end() ? nullptr : &found->second;
+}
+
+const Claim* ClaimTable::find(base::Revision id) const {
+  return const_cast<ClaimTable*>(this)->find(id);
+}
+
+Claim* ClaimTable::find(LockRef lock, const Lease* lease, base::HolderId holder) {
+  const auto found = by_identity_.find(Identity{&lock->second, lease, holder});
+  return found == by_identity_.end() ? nullptr : *found;
+}
+
+LockRef ClaimTable::find_or_add(const std::string& name) {
+  const auto [lock, added] = locks_.try_emplace(name);
+  // New here, but perhaps still on the disk under this name: then a put replaces that row.
+  if (added && !erased_locks_.empty()) lock->second.mark.recorded = erased_locks_.erase(name) != 0;
+  return lock;
+}
+
+Claim& ClaimTable::add(Claim claim) {
+  const auto [place, inserted] = claims_.try_emplace(claim.id, std::move(claim));
+  HF_ASSERT(inserted);
+  Claim& added = place->second;
+  const bool alone = by_identity_.insert(&added).second;
+  HF_ASSERT(alone);
+  link(added);
+  return added;
+}
+
+void ClaimTable::grant(Claim& waiter, base::Token token, uint64_t wall_ms) {
+  HF_ASSERT(!waiter.held);
+  unlink(waiter);
+  erase_row(waiter);
+  auto node = claims_.extract(waiter.id);
+  node.key() = token;
+  waiter.id = token;
+  waiter.held = true;
+  waiter.client = {};
+  waiter.since_wall_ms = wall_ms;
+  claims_.insert(std::move(node));
+  link(waiter);
+}
+
+void ClaimTable::remove(Claim& claim) {
+  unlink(claim);
+  erase_row(claim);
+  by_identity_.erase(&claim);
+  claims_.erase(base::Revision{claim.id});
+}
+
+void ClaimTable::link(Claim& claim) {
+  Lock& lock = claim.lock->second;
+  if (claim.held) {
+    lock.holders.push_back(&claim);
+    lock.held_modes.add(claim.mode);
+    claim.lease->holds.push_back(&claim);
+    ++claim.lease->hold_count;
+    ++hold_count_;
+  } else {
+    if (lock.queue == nullptr) lock.queue = std::make_unique<WaitQueue>();
+    lock.queue->waiters.push_back(&claim);
+    lock.queue->modes.add(claim.mode);
+    claim.lease->waits.push_back(&claim);
+    ++claim.lease->wait_count;
+  }
+  dirty_claims_.add(claim);
+}
+
+void ClaimTable::unlink(Claim& claim) {
+  Lock& lock = claim.lock->second;
+  if (claim.held) {
+    lock.holders.remove(&claim);
+    lock.held_modes.remove(claim.mode);
+    claim.lease->holds.remove(&claim);
+    --claim.lease->hold_count;
+    --hold_count_;
+  } else {
+    lock.queue->waiters.remove(&claim);
+    lock.queue->modes.remove(claim.mode);
+    if (lock.queue->waiters.empty()) lock.queue = nullptr;
+    claim.lease->waits.remove(&claim);
+    --claim.lease->wait_count;
+  }
+}
+
+// The row under the claim's present id goes: with the claim, or for another id.
+void ClaimTable::erase_row(Claim& claim) {
+  dirty_claims_.forget(claim);
+  if (claim.mark.recorded) (claim.held ? erased_holds_ : erased_waiters_).push_back(claim.id);
+  claim.mark.recorded = false;
+}
+
+void ClaimTable::change(LockRef lock, base::Revision revision) {
+  lock->second.revision = revision;
+  dirty_locks_.add(*lock);
+}
+
+void ClaimTable::drop_if_unused(LockRef lock) {
+  if (!lock->second.unused()) return;
+  dirty_locks_.forget(*lock);
+  if (lock->second.mark.recorded) erased_locks_.insert(lock->first);
+  locks_.erase(lock);
+}
+
+void ClaimTable::take_changes(base::StateWrite& out) {
+  dirty_locks_.take([&](const LockMap::value_type& lock) {
+    out.locks.put.push_back(lock_row(lock));
+  });
+  dirty_claims_.take([&](const Claim& claim) {
+    if (claim.held) {
+      out.holds.put.push_back(hold_row(claim));
+    } else {
+      out.waiters.put.push_back(waiter_row(claim));
+    }
+  });
+  out.locks.erase.assign(erased_locks_.begin(), erased_locks_.end());
+  erased_locks_.clear();
+  out.holds.erase.swap(erased_holds_);
+  out.waiters.erase.swap(erased_waiters_);
+}
+
+void ClaimTable::mark_recorded() {
+  dirty_locks_.take([](const LockMap::value_type&) {});
+  dirty_claims_.take([](const Claim&) {});
+}
+
+namespace {
+std::string reason_of(const Claim& claim) {
+  return claim.reason == nullptr ? std::string() : *claim.reason;
+}
+}  // namespace
+
+base::HoldRow hold_row(const Claim& claim) {
+  return {claim.id,    claim.lock->first, claim.lease->row.id, claim.holder, claim.agent,
+          claim.mode,  claim.permits,     claim.since_wall_ms, claim.number, reason_of(claim)};
+}
+
+base::WaiterRow waiter_row(const Claim& claim) {
+  return {claim.id,      claim.lock->first,   claim.lease->row.id, claim.holder, claim.agent,
+          claim.mode,    claim.permits,       claim.since_wall_ms, claim.client, claim.number,
+          reason_of(claim)};
+}
+
+base::LockRow lock_row(const LockMap::value_type& lock) {
+  return {lock.first, lock.second.revision, lock.second.capacity};
+}
+
+}  // namespace holdfast::locks

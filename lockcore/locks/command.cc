@@ -1,0 +1,197 @@
+// What can be said of a command without the state: whether it is acceptable, how large it is.
+#include "lockcore/locks/command.h"
+
+#include "lockcore/base/limits.h"
+#include "lockcore/locks/refusal.h"
+#include "lockcore/locks/validate.h"
+
+namespace holdfast::locks {
+namespace {
+
+using Refusal = std::optional<base::Error>;
+
+Refusal out_of_range(const char* what, uint64_t value, uint64_t low, uint64_t high) {
+  if (value >= low && value <= high) return std::nullopt;
+  return invalid("the " + std::string(what) + " of " + std::to_string(value) +
+                 " ms is out of range; " + std::to_string(low) + " to " + std::to_string(high) +
+                 " ms are allowed");
+}
+
+// 0 asks for the default.
+Refusal check_ttl(const char* what, uint64_t ttl_ms) {
+  if (ttl_ms == 0) return std::nullopt;
+  return out_of_range(what, ttl_ms, base::kMinLeaseTtlMs, base::kMaxLeaseTtlMs);
+}
+
+Refusal check_owner(const base::Owner& owner) {
+  const std::pair<const char*, const std::string*> fields[] = {
+      {"owner's host", &owner.host},       {"owner's boot id", &owner.boot_id},
+      {"owner's program", &owner.program}, {"owner's user", &owner.user},
+      {"owner's version", &owner.version}, {"owner's reason", &owner.reason}};
+  for (const auto& [what, text] : fields) {
+    if (auto error = validate_text(what, *text, base::kMaxOwnerFieldBytes)) return error;
+  }
+  return std::nullopt;
+}
+
+Refusal check(const RegisterClient& body) { return check_ttl("client's TTL", body.ttl_ms); }
+
+Refusal check(const ForgetClient&) { return std::nullopt; }
+
+Refusal check(const OpenLease& body) {
+  if (auto error = check_ttl("lease's TTL", body.ttl_ms)) return error;
+  if (auto error = out_of_range("lock-delay", body.lock_delay_ms, 0, base::kMaxLockDelayMs)) {
+    return error;
+  }
+  if (body.lock_delay_ms != 0) {
+    return unsupported("a lock-delay comes with a later version; 0 is what this one can do");
+  }
+  if (!body.secret.empty() && body.secret.size() != base::kSecretBytes) {
+    return invalid("the lease's secret has " + std::to_string(body.secret.size()) +
+                   " bytes; it must have " + std::to_string(base::kSecretBytes));
+  }
+  return check_owner(body.owner);
+}
+
+Refusal check_lease(base::LeaseId lease) {
+  if (!lease) return invalid("a lease id is missing; open a lease first");
+  return std::nullopt;
+}
+
+Refusal check(const CloseLease& body) { return check_lease(body.lease); }
+
+Refusal check(const ExpireLeases& body) {
+  if (body.leases.size() <= base::kMaxExpirationsPerCommand) return std::nullopt;
+  return exhausted("MaxExpirationsPerCommand", base::kMaxExpirationsPerCommand,
+                   "too many leases end in one command");
+}
+
+Refusal check(const LockRequest& request) {
+  if (auto error = validate_name(request.name)) return error;
+  if (request.mode != base::Mode::kExclusive && request.mode != base::Mode::kShared) {
+    return unsupported("mode " + std::string(base::mode_name(request.mode)) +
+                       " comes with a later version; use exclusive or shared");
+  }
+  if (request.permits != 1 || request.capacity != 0) {
+    return unsupported("semaphores come with a later version; use permits 1 and capacity 0");
+  }
+  return std::nullopt;
+}
+
+Refusal check(const Acquire& body) {
+  if (auto error = check_lease(body.lease)) return error;
+  if (body.locks.empty()) return invalid("an acquire must name a lock");
+  if (body.locks.size() > base::kMaxLocksPerAcquire) {
+    return invalid("an acquire names " + std::to_string(body.locks.size()) + " locks; at most " +
+                   std::to_string(base::kMaxLocksPerAcquire) + " are allowed");
+  }
+  if (body.locks.size() > 1) {
+    return unsupported("several locks in one acquire come with a later version; acquire one");
+  }
+  if (auto error = check(body.locks.front())) return error;
+  return validate_text("reason", body.reason, base::kMaxReasonBytes);
+}
+
+Refusal check(const CancelWait& body) {
+  if (body.target == 0) return invalid("the number of the operation to cancel is missing");
+  return std::nullopt;
+}
+
+Refusal check(const Release& body) {
+  if (auto error = check_lease(body.lease)) return error;
+  if (!body.token) return invalid("a token is missing; it came with the grant");
+  return validate_name(body.lock);
+}
+
+Refusal check(const NewLeader& body) {
+  if (body.ballot) return std::nullopt;
+  return invalid("a new leader must have a ballot");
+}
+
+// Far above what a client can count to; arithmetic on numbers stays clear of the end.
+constexpr uint64_t kMaxNumber = 1ull << 62;
+
+bool is_cells_own(const Body& body) {
+  return std::holds_alternative<ExpireLeases>(body) || std::holds_alternative<NewLeader>(body);
+}
+
+// Bounds on what the fixed parts of a message take, with some room for fields to come.
+constexpr size_t kCommandOverhead = 200;
+constexpr size_t kLockOverhead = 48;
+constexpr size_t text_bytes(std::string_view text) { return text.size() + 8; }
+
+size_t body_bytes(const OpenLease& body) {
+  const base::Owner& o = body.owner;
+  return 160 + text_bytes(body.secret) + text_bytes(o.host) + text_bytes(o.boot_id) +
+         text_bytes(o.program) + text_bytes(o.user) + text_bytes(o.reason) +
+         text_bytes(o.version);
+}
+size_t body_bytes(const ExpireLeases& body) { return body.leases.size() * 8; }
+size_t body_bytes(const Acquire& body) {
+  size_t size = 80 + text_bytes(body.reason);
+  for (const LockRequest& lock : body.locks) size += kLockOverhead + text_bytes(lock.name);
+  return size;
+}
+size_t body_bytes(const Release& body) { return text_bytes(body.lock); }
+template <class Small>
+size_t body_bytes(const Small&) {
+  return 0;
+}
+
+}  // namespace
+
+std::optional<base::Error> validate_op(const Command& command) {
+  const OpId& op = command.op;
+  if (is_cells_own(command.body)) {
+    if (!op.client) return std::nullopt;
+    return base::Error{base::ErrorCode::kPermissionDenied,
+                       "only the cell itself may send this command", {}};
+  }
+  if (std::holds_alternative<RegisterClient>(command.body)) {
+    if (!op.client) return std::nullopt;
+    return invalid("a client that has an id can't register under it");
+  }
+  if (!op.client) return invalid("a client id is missing; register first");
+  if (op.number == 0) return invalid("an operation's number is missing; they count from 1");
+  if (op.lowest_unanswered > op.number) {
+    return invalid("operation " + std::to_string(op.number) + " says that " +
+                   std::to_string(op.lowest_unanswered) +
+                   " is the lowest unanswered; it can't be above the operation itself");
+  }
+  if (op.number > kMaxNumber) return invalid("an operation's number is absurdly large");
+  if (op.answered.size() > base::kMaxAckRangesPerClient) {
+    return exhausted("MaxAckRangesPerClient", base::kMaxAckRangesPerClient,
+                     "too many answered numbers come with one operation");
+  }
+  for (uint64_t number : op.answered) {
+    if (number == op.number || number > kMaxNumber) {
+      return invalid("operation " + std::to_string(op.number) + " says that " +
+                     std::to_string(number) + " was answered, which can't be");
+    }
+  }
+  if (const auto* cancel = std::get_if<CancelWait>(&command.body)) {
+    // A client numbers its cancel after what it cancels. A cancel of itself, or of a number to
+    // come, would settle numbers that the client is going to use.
+    if (cancel->target >= op.number) {
+      return invalid("operation " + std::to_string(op.number) + " can't cancel " +
+                     std::to_string(cancel->target) + ": only an earlier number");
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<base::Error> validate_body(const Command& command) {
+  return std::visit([](const auto& body) { return check(body); }, command.body);
+}
+
+std::optional<base::Error> validate(const Command& command) {
+  if (auto error = validate_op(command)) return error;
+  return validate_body(command);
+}
+
+size_t command_bytes(const Command& command) {
+  return kCommandOverhead + command.op.answered.size() * 8 +
+         std::visit([](const auto& body) { return body_bytes(body); }, command.body);
+}
+
+}  // namespace holdfast::locks

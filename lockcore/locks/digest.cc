@@ -1,0 +1,111 @@
+#include "lockcore/locks/digest.h"
+
+#include <string_view>
+
+#include "lockcore/base/checksum.h"
+
+namespace holdfast::locks {
+namespace {
+
+// Gathers fields as bytes, each text with its length before it, and hashes them in pieces.
+class Digest {
+ public:
+  explicit Digest(uint64_t start) : sum_(start) { bytes_.reserve(kPiece + 1024); }
+
+  Digest& operator<<(uint64_t number) {
+    bytes_.append(reinterpret_cast<const char*>(&number), sizeof(number));
+    return *this;
+  }
+  template <class Tag>
+  Digest& operator<<(base::Id<Tag> id) {
+    return *this << id.value;
+  }
+  Digest& operator<<(std::string_view text) {
+    *this << text.size();
+    bytes_.append(text);
+    if (bytes_.size() > kPiece) fold();
+    return *this;
+  }
+  Digest& operator<<(const base::Owner& owner) {
+    return *this << owner.host << owner.pid << owner.boot_id << owner.program << owner.user
+                 << owner.reason << owner.version << owner.started_at_ms;
+  }
+  uint64_t finish() {
+    fold();
+    return sum_;
+  }
+
+ private:
+  static constexpr size_t kPiece = 16 * 1024;
+
+  void fold() {
+    sum_ = base::checksum(bytes_, sum_);
+    bytes_.clear();
+  }
+
+  uint64_t sum_;
+  std::string bytes_;
+};
+
+void add_meta(Digest& d, const base::MetaRow& meta) {
+  d << meta.applied << meta.revision << meta.cell_time_ms << meta.wall_ms << meta.config_version
+    << meta.leader.round << meta.leader.node << meta.event_digest;
+}
+
+void add_leases(Digest& d, const base::StateRows& rows) {
+  d << rows.leases.size();
+  for (const base::LeaseRow& row : rows.leases) {
+    d << row.id << row.client << row.ttl_ms << row.lock_delay_ms << row.secret
+      << row.opened_wall_ms << *row.owner;
+  }
+}
+
+void add_claims(Digest& d, const base::StateRows& rows) {
+  d << rows.locks.size();
+  for (const base::LockRow& row : rows.locks) d << row.name << row.revision << row.capacity;
+  d << rows.holds.size();
+  for (const base::HoldRow& row : rows.holds) {
+    d << row.token << row.lock << row.lease << row.holder << row.agent
+      << static_cast<uint64_t>(row.mode) << row.permits << row.acquired_wall_ms << row.number
+      << row.reason;
+  }
+  d << rows.waiters.size();
+  for (const base::WaiterRow& row : rows.waiters) {
+    d << row.queued << row.lock << row.lease << row.holder << row.agent
+      << static_cast<uint64_t>(row.mode) << row.permits << row.since_wall_ms << row.client
+      << row.number << row.reason;
+  }
+}
+
+void add_clients(Digest& d, const base::StateRows& rows) {
+  d << rows.clients.size();
+  for (const base::ClientRow& row : rows.clients) {
+    d << row.id << row.lowest_unanswered << row.last_use_cell_ms << row.ttl_ms
+      << row.acked.size();
+    for (const auto& [first, last] : row.acked) d << first << last;
+  }
+  d << rows.answers.size();
+  for (const base::AnswerRow& row : rows.answers) d << row.key.client << row.key.number << row.answer;
+}
+
+}  // namespace
+
+uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
+  // Every event pays for this: two hashes, no allocation.
+  const uint64_t fields[] = {event.revision.value, static_cast<uint64_t>(event.type),
+                             event.token.value,    event.lease.value,
+                             event.at_wall_ms,     event.at_cell_ms,
+                             base::checksum(std::string_view(event.cause))};
+  return base::checksum(fields, sizeof(fields), base::checksum(event.name, digest));
+}
+
+uint64_t digest_of(const base::StateRows& rows) {
+  Digest d(0);
+  add_meta(d, rows.meta);
+  add_leases(d, rows);
+  add_claims(d, rows);
+  add_clients(d, rows);
+  return d.finish();
+}
+
+}  // namespace holdfast::locks

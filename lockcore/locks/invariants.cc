@@ -1,0 +1,122 @@
+// What must be true of the state after every slot.
+#include <cstdio>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/locks/lock_table.h"
+#include "lockcore/locks/lock_table_state.h"
+
+namespace holdfast::locks {
+namespace {
+
+// The lists of one lock, counted and compared with what the lock says of them.
+struct LockCheck {
+  ModeCounts held, waiting;
+  base::Revision last_token, last_queued;
+
+  std::optional<std::string> check(const LockMap::value_type& entry) {
+    const auto& [name, lock] = entry;
+    const std::string what = "lock \"" + name + "\"";
+    if (lock.unused()) return what + " has neither holders nor waiters";
+    HF_ASSERT(!lock.touched);
+    for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+      HF_ASSERT(c->held && &c->lock->second == &lock);
+      if ((held.conflicts() & set_of(c->mode)) != 0) return what + " has holds that conflict";
+      if (c->id <= last_token) return what + " has holders out of order";
+      if (c->id > lock.revision) return what + " is older than its newest hold";
+      last_token = c->id;
+      held.add(c->mode);
+    }
+    if (lock.queue == nullptr) return std::nullopt;
+    HF_ASSERT(!lock.queue->waiters.empty());
+    for (const Claim* c = lock.queue->waiters.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+      HF_ASSERT(!c->held && &c->lock->second == &lock);
+      if (c->id <= last_queued) return what + " has waiters out of order";
+      if (c->id > lock.revision) return what + " is older than its newest waiter";
+      last_queued = c->id;
+      waiting.add(c->mode);
+    }
+    if (next_grantable(lock) != nullptr) return what + " has a waiter whose turn it is";
+    return std::nullopt;
+  }
+};
+
+// A list of one lease: all its claims are of this lease, in order, `held` or waiting.
+uint32_t count_claims(const Lease& lease, const IntrusiveList<Claim, kLinkInLease>& list,
+                      bool held) {
+  uint32_t count = 0;
+  base::Revision last;
+  for (const Claim* c = list.front(); c != nullptr;
+       c = IntrusiveList<Claim, kLinkInLease>::next(c)) {
+    HF_ASSERT(c->lease == &lease && c->held == held);
+    HF_ASSERT(c->id > last);
+    last = c->id;
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+std::optional<std::string> LockTable::State::contradiction() const {
+  for (const auto& entry : claims.locks()) {
+    if (auto problem = LockCheck().check(entry)) return problem;
+    if (entry.second.revision > meta.revision) {
+      return "lock \"" + entry.first + "\" is above the state's own revision";
+    }
+  }
+  return std::nullopt;
+}
+
+void LockTable::State::check_indexes() const {
+  HF_ASSERT(touched_.empty() && given_up_.empty());
+  uint64_t holds = 0, waiters = 0;
+  for (const auto& entry : claims.locks()) {
+    LockCheck counted;
+    HF_ASSERT(!counted.check(entry));
+    for (size_t i = 0; i < kModeCount; ++i) {
+      const auto mode = static_cast<base::Mode>(i);
+      HF_ASSERT(counted.held.of(mode) == entry.second.held_modes.of(mode));
+      HF_ASSERT(entry.second.queue == nullptr ||
+                counted.waiting.of(mode) == entry.second.queue->modes.of(mode));
+    }
+    holds += counted.held.total();
+    waiters += counted.waiting.total();
+  }
+  HF_ASSERT(holds == claims.hold_count() && waiters == claims.waiter_count());
+
+  uint64_t leased_holds = 0, leased_waits = 0;
+  leases.visit_above({}, [&](const Lease& lease) {
+    HF_ASSERT(!lease.ending && lease.row.owner != nullptr);
+    HF_ASSERT(count_claims(lease, lease.holds, true) == lease.hold_count);
+    HF_ASSERT(count_claims(lease, lease.waits, false) == lease.wait_count);
+    leased_holds += lease.hold_count;
+    leased_waits += lease.wait_count;
+    return true;
+  });
+  HF_ASSERT(leased_holds == holds && leased_waits == waiters);
+
+  uint64_t pending = 0;
+  clients.visit_clients([&](const Client& client) {
+    uint64_t waits = 0;
+    for (const auto& [number, record] : client.ops) {
+      HF_ASSERT(number >= client.row.lowest_unanswered && !contains(client.row.acked, number));
+      if (record.waiting == nullptr) continue;
+      HF_ASSERT(!record.waiting->held && record.waiting->client == client.row.id);
+      HF_ASSERT(record.waiting->number == number);
+      ++waits;
+    }
+    HF_ASSERT(waits == client.wait_count);
+    pending += waits;
+  });
+  HF_ASSERT(pending == waiters);
+}
+
+void LockTable::check_invariants() const {
+  if (const auto problem = state_->contradiction()) {
+    std::fprintf(stderr, "the lock table contradicts itself: %s\n", problem->c_str());
+    HF_ASSERT(!problem);
+  }
+  state_->check_indexes();
+}
+
+}  // namespace holdfast::locks

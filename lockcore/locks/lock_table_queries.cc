@@ -1,0 +1,119 @@
+// What can be asked of the state as of the last applied slot.
+#include "lockcore/locks/lock_table.h"
+#include "lockcore/locks/lock_table_state.h"
+
+namespace holdfast::locks {
+
+const base::MetaRow& LockTable::meta() const { return state_->meta; }
+
+OpState LockTable::op_state(base::ClientId client, uint64_t number) const {
+  const Client* found = state_->clients.find(client);
+  if (found == nullptr) return OpState::kUnknownClient;
+  return state_->clients.state(*found, number);
+}
+
+std::optional<Answer> LockTable::recorded_answer(base::ClientId client, uint64_t number) const {
+  const Client* found = state_->clients.find(client);
+  if (found == nullptr) return std::nullopt;
+  const Answer* answer = state_->clients.recorded(*found, number);
+  if (answer == nullptr) return std::nullopt;
+  return *answer;
+}
+
+const base::LeaseRow* LockTable::lease(base::LeaseId id) const {
+  const Lease* lease = std::as_const(state_->leases).find(id);
+  return lease == nullptr ? nullptr : &lease->row;
+}
+
+LockInfo LockTable::describe(std::string_view name) const {
+  LockInfo info;
+  info.name = name;
+  const LockRef found = state_->claims.find(name);
+  if (found == state_->claims.end()) return info;
+  const Lock& lock = found->second;
+  info.mode = lock.held_modes.strongest();
+  info.capacity = lock.capacity;
+  info.revision = lock.revision;
+  info.holders.reserve(lock.held_modes.total());
+  for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    base::HoldRow row = hold_row(*c);
+    info.holders.push_back({row.lease, row.holder, row.mode, row.permits, row.token,
+                            row.acquired_wall_ms, std::move(row.reason), c->lease->row.owner});
+  }
+  if (lock.queue == nullptr) return info;
+  info.waiters.reserve(lock.waiter_count());
+  for (const Claim* c = lock.queue->waiters.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    base::WaiterRow row = waiter_row(*c);
+    info.waiters.push_back({row.lease, row.holder, row.mode, row.permits, info.waiters.size() + 1,
+                            row.since_wall_ms, std::move(row.reason), c->lease->row.owner});
+  }
+  return info;
+}
+
+std::optional<LeaseInfo> LockTable::describe_lease(base::LeaseId id) const {
+  const Lease* lease = std::as_const(state_->leases).find(id);
+  if (lease == nullptr) return std::nullopt;
+  const base::LeaseRow& row = lease->row;
+  LeaseInfo info{row.id, row.ttl_ms, row.lock_delay_ms, row.opened_wall_ms, row.owner, {},
+                 lease->wait_count};
+  info.holds.reserve(lease->hold_count);
+  for (const Claim* c = lease->holds.front(); c != nullptr;
+       c = IntrusiveList<Claim, kLinkInLease>::next(c)) {
+    info.holds.emplace_back(c->lock->first, c->id);
+  }
+  return info;
+}
+
+bool LockTable::is_held(std::string_view name) const {
+  const LockRef lock = state_->claims.find(name);
+  return lock != state_->claims.end() && !lock->second.holders.empty();
+}
+
+bool LockTable::could_acquire(std::string_view name, base::Mode mode) const {
+  const LockRef lock = state_->claims.find(name);
+  return lock == state_->claims.end() || grantable(lock->second, mode);
+}
+
+bool LockTable::is_current(std::string_view name, base::Token token) const {
+  const Claim* claim = std::as_const(state_->claims).find(token);
+  return claim != nullptr && claim->held && claim->lock->first == name;
+}
+
+std::vector<std::string> LockTable::lock_names(std::string_view prefix, std::string_view after,
+                                               size_t limit) const {
+  const LockMap& locks = state_->claims.locks();
+  auto lock = after < prefix ? locks.lower_bound(prefix) : locks.upper_bound(after);
+  std::vector<std::string> names;
+  for (; lock != locks.end() && names.size() < limit; ++lock) {
+    if (!lock->first.starts_with(prefix)) break;
+    names.push_back(lock->first);
+  }
+  return names;
+}
+
+std::vector<base::LeaseId> LockTable::lease_ids(base::LeaseId after, size_t limit) const {
+  std::vector<base::LeaseId> ids;
+  state_->leases.visit_above(after, [&](const Lease& lease) {
+    if (ids.size() >= limit) return false;
+    ids.push_back(lease.row.id);
+    return true;
+  });
+  return ids;
+}
+
+void LockTable::for_each_lease(void (*visit)(void* context, base::LeaseId, uint64_t ttl_ms),
+                               void* context) const {
+  state_->leases.visit_above({}, [&](const Lease& lease) {
+    visit(context, lease.row.id, lease.row.ttl_ms);
+    return true;
+  });
+}
+
+LockTable::Counts LockTable::counts() const {
+  const State& state = *state_;
+  return {state.leases.size(),         state.claims.locks().size(), state.claims.hold_count(),
+          state.claims.waiter_count(), state.clients.size(),        state.grants_total,
+          state.expirations_total};
+}
+
+}  // namespace holdfast::locks

@@ -1,0 +1,241 @@
+// The state as rows, and back: what changed, everything in canonical order, and restoring it.
+#include <algorithm>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/locks/digest.h"
+#include "lockcore/locks/lock_table.h"
+#include "lockcore/locks/lock_table_state.h"
+
+namespace holdfast::locks {
+
+base::StateWrite LockTable::take_changes() {
+  State& state = *state_;
+  base::StateWrite out;
+  out.meta = state.meta;
+  state.leases.take_changes(out.leases);
+  state.claims.take_changes(out);
+  state.clients.take_changes(out);
+  out.events.swap(state.events);
+  state.taken = state.meta.applied;
+  return out;
+}
+
+size_t LockTable::unrecorded_events() const { return state_->events.size(); }
+
+// The state changes with a slot, and in no other way.
+bool LockTable::has_changes() const { return state_->taken != state_->meta.applied; }
+
+base::StateRows LockTable::rows() const { return state_->rows(); }
+
+uint64_t LockTable::digest() const { return digest_of(state_->rows()); }
+
+std::optional<std::string> LockTable::restore(base::StateRows rows) {
+  auto restored = std::make_unique<State>();
+  if (auto problem = restored->load(std::move(rows))) return problem;
+  if (auto problem = restored->contradiction()) return problem;
+  state_ = std::move(restored);
+  return std::nullopt;
+}
+
+// -- canonical order ------------------------------------------------------------------------------
+
+namespace {
+
+template <class Row, class Key>
+void sort_by(std::vector<Row>& rows, Key Row::*key) {
+  std::sort(rows.begin(), rows.end(),
+            [key](const Row& a, const Row& b) { return a.*key < b.*key; });
+}
+
+void sort_rows(base::StateRows& rows) {
+  sort_by(rows.leases, &base::LeaseRow::id);
+  sort_by(rows.locks, &base::LockRow::name);
+  sort_by(rows.holds, &base::HoldRow::token);
+  sort_by(rows.waiters, &base::WaiterRow::queued);
+  sort_by(rows.clients, &base::ClientRow::id);
+  sort_by(rows.answers, &base::AnswerRow::key);
+}
+
+}  // namespace
+
+base::StateRows LockTable::State::rows() const {
+  base::StateRows out;
+  out.meta = meta;
+  leases.visit_above({}, [&](const Lease& lease) {
+    out.leases.push_back(lease.row);
+    return true;
+  });
+  for (const auto& lock : claims.locks()) out.locks.push_back(lock_row(lock));
+  claims.visit_claims([&](const Claim& claim) {
+    if (claim.held) {
+      out.holds.push_back(hold_row(claim));
+    } else {
+      out.waiters.push_back(waiter_row(claim));
+    }
+  });
+  clients.visit_clients([&](const Client& client) {
+    out.clients.push_back(client.row);
+    for (const auto& [number, record] : client.ops) {
+      if (record.waiting == nullptr) out.answers.push_back(answer_row(record));
+    }
+  });
+  sort_rows(out);
+  return out;
+}
+
+// -- restoring ------------------------------------------------------------------------------------
+
+namespace {
+
+// Rows as they were found on a disk: every reference between them is looked at before it is used.
+class Loader {
+ public:
+  Loader(const base::MetaRow& meta, LeaseTable& leases, ClaimTable& claims, ClientTable& clients)
+      : meta_(meta), leases_(leases), claims_(claims), clients_(clients) {}
+
+  std::optional<std::string> load(base::StateRows& rows) {
+    for (base::ClientRow& row : rows.clients) load_client(std::move(row));
+    for (base::LeaseRow& row : rows.leases) load_lease(std::move(row));
+    for (const base::LockRow& row : rows.locks) load_lock(row);
+    for (base::HoldRow& row : rows.holds) load_hold(row);
+    for (base::WaiterRow& row : rows.waiters) load_waiter(row);
+    for (const base::AnswerRow& row : rows.answers) load_answer(row);
+    return problem_;
+  }
+
+ private:
+  // The first problem is told: those after it may only follow from it.
+  bool require(bool sound, const std::string& what) {
+    if (!sound && !problem_) problem_ = what;
+    return sound;
+  }
+  // Revisions of ids and rows: no two alike, none from the future, ascending after sorting.
+  bool check_id(base::Revision id, base::Revision& last, const std::string& what) {
+    const bool sound =
+        require(last < id, what + " is there twice, or has no id") &&
+        require(id <= meta_.revision, what + " is above the state's own revision " +
+                                          std::to_string(meta_.revision.value));
+    last = id;
+    return sound;
+  }
+
+  void load_client(base::ClientRow row) {
+    const std::string what = "client " + std::to_string(row.id.value);
+    if (!check_id({row.id.value}, last_client_, what)) return;
+    uint64_t above = row.lowest_unanswered;
+    for (const auto& [first, last] : row.acked) {
+      if (!require(first > above && first <= last, what + " has ranges that overlap")) return;
+      above = last + 1;
+    }
+    clients_.add(std::move(row));
+  }
+
+  void load_lease(base::LeaseRow row) {
+    const std::string what = "lease " + std::to_string(row.id.value);
+    if (!check_id({row.id.value}, last_lease_, what)) return;
+    base::Owner owner = row.owner == nullptr ? base::Owner() : *row.owner;
+    clients_.count_lease(row.client, +1);
+    leases_.add(std::move(row), std::move(owner));
+  }
+
+  void load_lock(const base::LockRow& row) {
+    const std::string what = "lock \"" + row.name + "\"";
+    if (!require(claims_.find(row.name) == claims_.end(), what + " is there twice")) return;
+    require(row.revision <= meta_.revision, what + " is above the state's own revision");
+    const LockRef lock = claims_.find_or_add(row.name);
+    lock->second.capacity = row.capacity;
+    claims_.change(lock, row.revision);
+  }
+
+  template <class Row>
+  std::optional<Claim> make_claim(Row& row, const std::string& what) {
+    Claim claim;
+    claim.lease = leases_.find(row.lease);
+    claim.lock = claims_.find(row.lock);
+    const bool sound =
+        require(claim.lease != nullptr, what + " names lease " + std::to_string(row.lease.value) +
+                                            ", which isn't there") &&
+        require(claim.lock != claims_.end(),
+                what + " names lock \"" + row.lock + "\", which isn't there") &&
+        require(claims_.find(claim.lock, claim.lease, row.holder) == nullptr,
+                what + " is the second claim of its holder on lock \"" + row.lock + "\"");
+    if (!sound) return std::nullopt;
+    claim.holder = row.holder;
+    claim.agent = row.agent;
+    claim.number = row.number;
+    claim.mode = row.mode;
+    claim.permits = row.permits;
+    if (!row.reason.empty()) claim.reason = std::make_unique<const std::string>(row.reason);
+    return claim;
+  }
+
+  void load_hold(base::HoldRow& row) {
+    const std::string what = "hold " + std::to_string(row.token.value);
+    if (!check_id(row.token, last_hold_, what)) return;
+    auto claim = make_claim(row, what);
+    if (!claim) return;
+    const ModeSet others = claim->lock->second.held_modes.conflicts();
+    require((others & set_of(row.mode)) == 0,
+            what + " conflicts with another hold of lock \"" + row.lock + "\"");
+    claim->id = row.token;
+    claim->held = true;
+    claim->since_wall_ms = row.acquired_wall_ms;
+    claims_.add(std::move(*claim));
+  }
+
+  void load_waiter(base::WaiterRow& row) {
+    const std::string what = "waiter " + std::to_string(row.queued.value);
+    if (!check_id(row.queued, last_waiter_, what)) return;
+    if (!require(claims_.find(row.queued) == nullptr, what + " has the id of a hold")) return;
+    Client* client = clients_.find(row.client);
+    if (!require(client != nullptr, what + " names client " + std::to_string(row.client.value) +
+                                        ", which isn't there")) {
+      return;
+    }
+    if (!require_new(*client, row.number, what)) return;
+    auto claim = make_claim(row, what);
+    if (!claim) return;
+    claim->id = row.queued;
+    claim->client = row.client;
+    claim->since_wall_ms = row.since_wall_ms;
+    clients_.record_waiting(*client, row.number, claims_.add(std::move(*claim)));
+  }
+
+  void load_answer(const base::AnswerRow& row) {
+    const std::string what = "the answer to operation " + std::to_string(row.key.number) +
+                             " of client " + std::to_string(row.key.client.value);
+    Client* client = clients_.find(row.key.client);
+    if (!require(client != nullptr, what + " has no such client")) return;
+    if (!require_new(*client, row.key.number, what)) return;
+    auto answer = decode_answer(row.answer);
+    if (!require(answer.has_value(), what + " can't be read")) return;
+    clients_.record(*client, row.key.number, std::move(*answer));
+  }
+
+  bool require_new(const Client& client, uint64_t number, const std::string& what) {
+    return require(clients_.state(client, number) == OpState::kNew,
+                   what + " belongs to an operation that has another record, or is settled");
+  }
+
+  const base::MetaRow& meta_;
+  LeaseTable& leases_;
+  ClaimTable& claims_;
+  ClientTable& clients_;
+  base::Revision last_client_, last_lease_, last_hold_, last_waiter_;
+  std::optional<std::string> problem_;
+};
+
+}  // namespace
+
+std::optional<std::string> LockTable::State::load(base::StateRows rows) {
+  sort_rows(rows);
+  meta = rows.meta;
+  if (auto problem = Loader(meta, leases, claims, clients).load(rows)) return problem;
+  taken = meta.applied;
+  leases.mark_recorded();
+  claims.mark_recorded();
+  clients.mark_recorded();
+  return std::nullopt;
+}
+
+}  // namespace holdfast::locks

@@ -1,0 +1,73 @@
+// What LockTable is made of, for the files that implement it. Nobody else includes this.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lockcore/locks/claim_table.h"
+#include "lockcore/locks/dedup.h"
+#include "lockcore/locks/lease_table.h"
+#include "lockcore/locks/lock_table.h"
+
+namespace holdfast::locks {
+
+struct LockTable::State {
+  base::MetaRow meta;
+  LeaseTable leases;
+  ClaimTable claims;
+  ClientTable clients;
+  std::vector<base::EventRow> events;  // not taken yet
+  base::Slot taken;                    // meta.applied at the last take_changes()
+  uint64_t grants_total = 0;
+  uint64_t expirations_total = 0;
+
+  // -- commands (lock_table.cc) --------------------------------------------------------------------
+  void apply(const Command& command, Applied& out);
+
+  // -- the record (lock_table_rows.cc) -------------------------------------------------------------
+  // Fills an empty state. Returns what contradicts what.
+  std::optional<std::string> load(base::StateRows rows);
+  base::StateRows rows() const;
+
+  // -- invariants.cc -------------------------------------------------------------------------------
+  // What is wrong with this state by the rules of locking; nullopt: nothing.
+  std::optional<std::string> contradiction() const;
+  // Aborts if counts and indexes don't agree with what they count and index.
+  void check_indexes() const;
+
+ private:
+  // Each of these carries out one command; nullopt: the answer comes later.
+  std::optional<Answer> execute(const OpId& op, const OpenLease& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const CloseLease& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const Acquire& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const Release& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const CancelWait& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const ForgetClient& body, Applied& out);
+
+  // Commands without an operation's number.
+  Answer register_client(const RegisterClient& body);
+  void expire_leases(const ExpireLeases& body, Applied& out);
+  void apply_unnumbered(const Command& command, Applied& out);
+  void apply_new(Client& client, const Command& command, Applied& out);
+
+  base::Revision advance();
+  void log_event(base::EventType type, base::Revision revision, const std::string& name,
+                 base::Token token, const Lease& lease, const char* cause);
+
+  Claim make_claim(LockRef lock, Lease& lease, const OpId& op, const Acquire& body) const;
+  base::Token grant_at_once(Claim claim);
+  void grant_waiter(Claim& waiter, Applied& out);
+  void end_hold(Claim& hold, base::EventType type, const char* cause);
+  // `answer` goes to the pending operation; null: its number needs none any more.
+  void end_wait(Claim& waiter, const char* cause, const Answer* answer, Applied& out);
+  void end_leases(const std::vector<Lease*>& ending, base::EventType type, Applied& out);
+
+  // A lock lost a holder or a waiter: serve_touched() will see who is next.
+  void touch(LockRef lock, base::Revision revision);
+  void serve_touched(Applied& out);
+
+  std::vector<LockRef> touched_;     // empty between commands
+  std::vector<Claim*> given_up_;     // empty between commands
+};
+
+}  // namespace holdfast::locks
