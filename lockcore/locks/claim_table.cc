@@ -118,9 +118,8 @@ void ClaimTable::drop_if_unused(LockRef lock) {
 }
 
 void ClaimTable::take_changes(base::StateWrite& out) {
-  dirty_locks_.take([&](const LockMap::value_type& lock) {
-    out.locks.put.push_back(lock_row(lock));
-  });
+  dirty_locks_.take(
+      [&](const LockMap::value_type& lock) { out.locks.put.push_back(lock_row(lock)); });
   dirty_claims_.take([&](const Claim& claim) {
     if (claim.held) {
       out.holds.put.push_back(hold_row(claim));
@@ -146,14 +145,14 @@ std::string reason_of(const Claim& claim) {
 }  // namespace
 
 base::HoldRow hold_row(const Claim& claim) {
-  return {claim.id,    claim.lock->first, claim.lease->row.id, claim.holder, claim.agent,
-          claim.mode,  claim.permits,     claim.since_wall_ms, claim.number, reason_of(claim)};
+  return {claim.id,   claim.lock->first, claim.lease->row.id, claim.holder, claim.agent,
+          claim.mode, claim.permits,     claim.since_wall_ms, claim.number, reason_of(claim)};
 }
 
 base::WaiterRow waiter_row(const Claim& claim) {
-  return {claim.id,      claim.lock->first,   claim.lease->row.id, claim.holder, claim.agent,
-          claim.mode,    claim.permits,       claim.since_wall_ms, claim.client, claim.number,
-          reason_of(claim)};
+  return {claim.id,     claim.lock->first, claim.lease->row.id, claim.holder,
+          claim.agent,  claim.mode,        claim.permits,       claim.since_wall_ms,
+          claim.client, claim.number,      reason_of(claim)};
 }
 
 base::LockRow lock_row(const LockMap::value_type& lock) {

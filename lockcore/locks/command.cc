@@ -34,9 +34,13 @@ Refusal check_owner(const base::Owner& owner) {
   return std::nullopt;
 }
 
-Refusal check(const RegisterClient& body) { return check_ttl("client's TTL", body.ttl_ms); }
+Refusal check(const RegisterClient& body) {
+  return check_ttl("client's TTL", body.ttl_ms);
+}
 
-Refusal check(const ForgetClient&) { return std::nullopt; }
+Refusal check(const ForgetClient&) {
+  return std::nullopt;
+}
 
 Refusal check(const OpenLease& body) {
   if (auto error = check_ttl("lease's TTL", body.ttl_ms)) return error;
@@ -58,7 +62,9 @@ Refusal check_lease(base::LeaseId lease) {
   return std::nullopt;
 }
 
-Refusal check(const CloseLease& body) { return check_lease(body.lease); }
+Refusal check(const CloseLease& body) {
+  return check_lease(body.lease);
+}
 
 Refusal check(const ExpireLeases& body) {
   if (body.leases.size() <= base::kMaxExpirationsPerCommand) return std::nullopt;
@@ -118,21 +124,26 @@ bool is_cells_own(const Body& body) {
 // Bounds on what the fixed parts of a message take, with some room for fields to come.
 constexpr size_t kCommandOverhead = 200;
 constexpr size_t kLockOverhead = 48;
-constexpr size_t text_bytes(std::string_view text) { return text.size() + 8; }
+constexpr size_t text_bytes(std::string_view text) {
+  return text.size() + 8;
+}
 
 size_t body_bytes(const OpenLease& body) {
   const base::Owner& o = body.owner;
   return 160 + text_bytes(body.secret) + text_bytes(o.host) + text_bytes(o.boot_id) +
-         text_bytes(o.program) + text_bytes(o.user) + text_bytes(o.reason) +
-         text_bytes(o.version);
+         text_bytes(o.program) + text_bytes(o.user) + text_bytes(o.reason) + text_bytes(o.version);
 }
-size_t body_bytes(const ExpireLeases& body) { return body.leases.size() * 8; }
+size_t body_bytes(const ExpireLeases& body) {
+  return body.leases.size() * 8;
+}
 size_t body_bytes(const Acquire& body) {
   size_t size = 80 + text_bytes(body.reason);
   for (const LockRequest& lock : body.locks) size += kLockOverhead + text_bytes(lock.name);
   return size;
 }
-size_t body_bytes(const Release& body) { return text_bytes(body.lock); }
+size_t body_bytes(const Release& body) {
+  return text_bytes(body.lock);
+}
 template <class Small>
 size_t body_bytes(const Small&) {
   return 0;
@@ -144,8 +155,8 @@ std::optional<base::Error> validate_op(const Command& command) {
   const OpId& op = command.op;
   if (is_cells_own(command.body)) {
     if (!op.client) return std::nullopt;
-    return base::Error{base::ErrorCode::kPermissionDenied,
-                       "only the cell itself may send this command", {}};
+    return base::Error{
+        base::ErrorCode::kPermissionDenied, "only the cell itself may send this command", {}};
   }
   if (std::holds_alternative<RegisterClient>(command.body)) {
     if (!op.client) return std::nullopt;

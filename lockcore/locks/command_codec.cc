@@ -44,7 +44,9 @@ std::string to_bytes(capnp::MessageBuilder& message) {
   return bytes;
 }
 
-capnp::Text::Reader text(const std::string& s) { return {s.c_str(), s.size()}; }
+capnp::Text::Reader text(const std::string& s) {
+  return {s.c_str(), s.size()};
+}
 capnp::Data::Reader data(const std::string& s) {
   return {reinterpret_cast<const kj::byte*>(s.data()), s.size()};
 }
@@ -80,7 +82,9 @@ void put_owner(wire::Owner::Builder out, const base::Owner& owner) {
 void put_body(wire::Command::Builder out, const RegisterClient& body) {
   out.initRegisterClient().setTtlMs(body.ttl_ms);
 }
-void put_body(wire::Command::Builder out, const ForgetClient&) { out.setForgetClient(); }
+void put_body(wire::Command::Builder out, const ForgetClient&) {
+  out.setForgetClient();
+}
 void put_body(wire::Command::Builder out, const OpenLease& body) {
   auto open = out.initOpenLease();
   open.setTtlMs(body.ttl_ms);
@@ -142,7 +146,9 @@ void put_answer(wire::Answer::Builder out, const Granted& answer) {
 void put_answer(wire::Answer::Builder out, const Done& answer) {
   out.setDone(answer.revision.value);
 }
-void put_answer(wire::Answer::Builder out, const WaitCancelled&) { out.setWaitCancelled(); }
+void put_answer(wire::Answer::Builder out, const WaitCancelled&) {
+  out.setWaitCancelled();
+}
 void put_answer(wire::Answer::Builder out, const base::Error& answer) {
   auto error = out.initError();
   error.setCode(static_cast<uint16_t>(answer.code));
@@ -156,7 +162,8 @@ void put_answer(wire::Answer::Builder out, const base::Error& answer) {
 
 // -- reading --------------------------------------------------------------------------------------
 
-// Thrown by the readers below and caught in this file: the bytes are sound, but not of this version.
+// Thrown by the readers below and caught in this file: the bytes are sound, but not of this
+// version.
 struct NotOfThisVersion {
   std::string why;
 };
@@ -191,7 +198,9 @@ std::optional<std::string> read_message(std::string_view bytes, Read read) {
   }
 }
 
-std::string get_text(capnp::Text::Reader reader) { return {reader.cStr(), reader.size()}; }
+std::string get_text(capnp::Text::Reader reader) {
+  return {reader.cStr(), reader.size()};
+}
 std::string get_data(capnp::Data::Reader reader) {
   return {reinterpret_cast<const char*>(reader.begin()), reader.size()};
 }
@@ -209,8 +218,9 @@ OpId get_op(wire::OpId::Reader in) {
 }
 
 base::Owner get_owner(wire::Owner::Reader in) {
-  return {get_text(in.getHost()),    in.getPid(),            get_text(in.getBootId()),
-          get_text(in.getProgram()), get_text(in.getUser()), get_text(in.getReason()),
+  return {get_text(in.getHost()),    in.getPid(),
+          get_text(in.getBootId()),  get_text(in.getProgram()),
+          get_text(in.getUser()),    get_text(in.getReason()),
           get_text(in.getVersion()), in.getStartedAtMs()};
 }
 
@@ -231,8 +241,7 @@ LockRequest get_lock(wire::LockRequest::Reader in) {
   if (mode > static_cast<uint16_t>(base::Mode::kExclusive)) {
     throw NotOfThisVersion{"lock mode " + std::to_string(mode) + " is not known to this version"};
   }
-  return {get_text(in.getName()), static_cast<base::Mode>(mode), in.getPermits(),
-          in.getCapacity()};
+  return {get_text(in.getName()), static_cast<base::Mode>(mode), in.getPermits(), in.getCapacity()};
 }
 
 Acquire get_acquire(wire::Acquire::Reader in) {
@@ -254,8 +263,7 @@ Release get_release(wire::Release::Reader in) {
 
 Body get_body(wire::Command::Reader in) {
   switch (in.which()) {
-    case wire::Command::REGISTER_CLIENT:
-      return RegisterClient{in.getRegisterClient().getTtlMs()};
+    case wire::Command::REGISTER_CLIENT: return RegisterClient{in.getRegisterClient().getTtlMs()};
     case wire::Command::FORGET_CLIENT: return ForgetClient{};
     case wire::Command::OPEN_LEASE: return get_open(in.getOpenLease());
     case wire::Command::CLOSE_LEASE: return CloseLease{base::LeaseId{in.getCloseLease()}};
@@ -362,9 +370,8 @@ std::string encode_answer(const Answer& answer) {
 
 std::optional<Answer> decode_answer(std::string_view bytes) {
   Answer answer;
-  const auto wrong = read_message(bytes, [&](auto& message) {
-    answer = get_answer(message.template getRoot<wire::Answer>());
-  });
+  const auto wrong = read_message(
+      bytes, [&](auto& message) { answer = get_answer(message.template getRoot<wire::Answer>()); });
   if (wrong) return std::nullopt;
   return answer;
 }

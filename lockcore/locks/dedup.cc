@@ -120,8 +120,10 @@ std::optional<base::Error> ClientTable::acknowledge(Client& client, const OpId& 
                                                     std::vector<Claim*>& give_up) {
   base::ClientRow& row = client.row;
   const auto drop = [&](std::map<uint64_t, OpRecord>::iterator record) {
-    if (record->second.waiting != nullptr) give_up.push_back(record->second.waiting);
-    else erase_op(client, record);
+    if (record->second.waiting != nullptr)
+      give_up.push_back(record->second.waiting);
+    else
+      erase_op(client, record);
   };
   if (op.lowest_unanswered > row.lowest_unanswered) {
     row.lowest_unanswered = drop_below(row.acked, op.lowest_unanswered);

@@ -1,8 +1,8 @@
 // Exactly once (DESIGN 7a): what each client asked, and what it was answered.
 //
-// After RIFL (Lee et al., SOSP'15). Every operation has a number of its client's. Its record is kept
-// until the client says that it has the answer; from then on the number is settled: any copy that
-// still arrives does nothing.
+// After RIFL (Lee et al., SOSP'15). Every operation has a number of its client's. Its record is
+// kept until the client says that it has the answer; from then on the number is settled: any copy
+// that still arrives does nothing.
 #pragma once
 
 #include <map>

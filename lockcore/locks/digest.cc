@@ -55,8 +55,8 @@ void add_meta(Digest& d, const base::MetaRow& meta) {
 void add_leases(Digest& d, const base::StateRows& rows) {
   d << rows.leases.size();
   for (const base::LeaseRow& row : rows.leases) {
-    d << row.id << row.client << row.ttl_ms << row.lock_delay_ms << row.secret
-      << row.opened_wall_ms << *row.owner;
+    d << row.id << row.client << row.ttl_ms << row.lock_delay_ms << row.secret << row.opened_wall_ms
+      << *row.owner;
   }
 }
 
@@ -80,21 +80,24 @@ void add_claims(Digest& d, const base::StateRows& rows) {
 void add_clients(Digest& d, const base::StateRows& rows) {
   d << rows.clients.size();
   for (const base::ClientRow& row : rows.clients) {
-    d << row.id << row.lowest_unanswered << row.last_use_cell_ms << row.ttl_ms
-      << row.acked.size();
+    d << row.id << row.lowest_unanswered << row.last_use_cell_ms << row.ttl_ms << row.acked.size();
     for (const auto& [first, last] : row.acked) d << first << last;
   }
   d << rows.answers.size();
-  for (const base::AnswerRow& row : rows.answers) d << row.key.client << row.key.number << row.answer;
+  for (const base::AnswerRow& row : rows.answers)
+    d << row.key.client << row.key.number << row.answer;
 }
 
 }  // namespace
 
 uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
   // Every event pays for this: two hashes, no allocation.
-  const uint64_t fields[] = {event.revision.value, static_cast<uint64_t>(event.type),
-                             event.token.value,    event.lease.value,
-                             event.at_wall_ms,     event.at_cell_ms,
+  const uint64_t fields[] = {event.revision.value,
+                             static_cast<uint64_t>(event.type),
+                             event.token.value,
+                             event.lease.value,
+                             event.at_wall_ms,
+                             event.at_cell_ms,
                              base::checksum(std::string_view(event.cause))};
   return base::checksum(fields, sizeof(fields), base::checksum(event.name, digest));
 }

@@ -8,8 +8,7 @@ namespace holdfast::locks {
 
 size_t OwnerPool::Hash::operator()(const base::Owner* owner) const noexcept {
   uint64_t sum = owner->pid ^ (owner->started_at_ms << 20);
-  for (const std::string* field :
-       {&owner->host, &owner->program, &owner->user, &owner->reason}) {
+  for (const std::string* field : {&owner->host, &owner->program, &owner->user, &owner->reason}) {
     sum = base::checksum(*field, sum);
   }
   return sum;

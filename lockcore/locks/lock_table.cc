@@ -66,8 +66,7 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   if (client == nullptr) return reply(op, unknown_client(op.client), out);
   clients.touch(*client, meta.cell_time_ms);
   const size_t scale = only_gives_back(command.body) ? 2 : 1;
-  auto refused =
-      clients.acknowledge(*client, op, scale * base::kMaxAckRangesPerClient, given_up_);
+  auto refused = clients.acknowledge(*client, op, scale * base::kMaxAckRangesPerClient, given_up_);
   // The client says that it has the answer of an acquire that still waits. It contradicts itself;
   // left alone, the wait would end in a grant that nobody knows of.
   for (Claim* waiter : given_up_) end_wait(*waiter, "abandoned", nullptr, out);
@@ -137,8 +136,7 @@ Answer LockTable::State::register_client(const RegisterClient& body) {
   return ClientRegistered{id};
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId& op, const ForgetClient&,
-                                                Applied& out) {
+std::optional<Answer> LockTable::State::execute(const OpId& op, const ForgetClient&, Applied& out) {
   Client& client = *clients.find(op.client);
   std::vector<Claim*> waiting;
   for (const auto& [number, record] : client.ops) {
@@ -198,8 +196,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   return LeaseOpened{id, ttl_ms, body.secret};
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId&, const CloseLease& body,
-                                                Applied& out) {
+std::optional<Answer> LockTable::State::execute(const OpId&, const CloseLease& body, Applied& out) {
   Lease* lease = leases.find(body.lease);
   if (lease == nullptr) return lease_not_found(body.lease);
   const base::Revision revision = meta.revision.next();  // of the lease-close event
@@ -209,7 +206,8 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const CloseLease& b
 
 void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
   // P13. A leader decides to expire leases by what it knows of their renewals. If this comes to be
-  // applied under a later leader, that one may have renewed them meanwhile: then it must do nothing.
+  // applied under a later leader, that one may have renewed them meanwhile: then it must do
+  // nothing.
   if (body.decided != meta.leader) return;
   std::vector<Lease*> ending;
   for (base::LeaseId id : body.leases) {
@@ -223,8 +221,7 @@ void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
   serve_touched(out);
 }
 
-void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType type,
-                                  Applied& out) {
+void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType type, Applied& out) {
   const bool expired = type == EventType::kLeaseExpire;
   const char* cause = expired ? "expired" : "closed";
   // All waits end before the first hold does. Else a hold of one of these leases could pass to
@@ -409,8 +406,8 @@ base::Revision LockTable::State::advance() {
 
 void LockTable::State::log_event(EventType type, base::Revision revision, const std::string& name,
                                  base::Token token, const Lease& lease, const char* cause) {
-  events.push_back({revision, type, name, token, lease.row.id, lease.row.owner, cause,
-                    meta.wall_ms, meta.cell_time_ms});
+  events.push_back({revision, type, name, token, lease.row.id, lease.row.owner, cause, meta.wall_ms,
+                    meta.cell_time_ms});
   meta.event_digest = chain_event(meta.event_digest, events.back());
 }
 

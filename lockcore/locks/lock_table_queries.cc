@@ -4,7 +4,9 @@
 
 namespace holdfast::locks {
 
-const base::MetaRow& LockTable::meta() const { return state_->meta; }
+const base::MetaRow& LockTable::meta() const {
+  return state_->meta;
+}
 
 OpState LockTable::op_state(base::ClientId client, uint64_t number) const {
   const Client* found = state_->clients.find(client);
@@ -54,8 +56,8 @@ std::optional<LeaseInfo> LockTable::describe_lease(base::LeaseId id) const {
   const Lease* lease = std::as_const(state_->leases).find(id);
   if (lease == nullptr) return std::nullopt;
   const base::LeaseRow& row = lease->row;
-  LeaseInfo info{row.id, row.ttl_ms, row.lock_delay_ms, row.opened_wall_ms, row.owner, {},
-                 lease->wait_count};
+  LeaseInfo info{row.id,    row.ttl_ms, row.lock_delay_ms, row.opened_wall_ms,
+                 row.owner, {},         lease->wait_count};
   info.holds.reserve(lease->hold_count);
   for (const Claim* c = lease->holds.front(); c != nullptr;
        c = IntrusiveList<Claim, kLinkInLease>::next(c)) {

@@ -20,14 +20,22 @@ base::StateWrite LockTable::take_changes() {
   return out;
 }
 
-size_t LockTable::unrecorded_events() const { return state_->events.size(); }
+size_t LockTable::unrecorded_events() const {
+  return state_->events.size();
+}
 
 // The state changes with a slot, and in no other way.
-bool LockTable::has_changes() const { return state_->taken != state_->meta.applied; }
+bool LockTable::has_changes() const {
+  return state_->taken != state_->meta.applied;
+}
 
-base::StateRows LockTable::rows() const { return state_->rows(); }
+base::StateRows LockTable::rows() const {
+  return state_->rows();
+}
 
-uint64_t LockTable::digest() const { return digest_of(state_->rows()); }
+uint64_t LockTable::digest() const {
+  return digest_of(state_->rows());
+}
 
 std::optional<std::string> LockTable::restore(base::StateRows rows) {
   auto restored = std::make_unique<State>();
@@ -111,10 +119,9 @@ class Loader {
   }
   // Revisions of ids and rows: no two alike, none from the future, ascending after sorting.
   bool check_id(base::Revision id, base::Revision& last, const std::string& what) {
-    const bool sound =
-        require(last < id, what + " is there twice, or has no id") &&
-        require(id <= meta_.revision, what + " is above the state's own revision " +
-                                          std::to_string(meta_.revision.value));
+    const bool sound = require(last < id, what + " is there twice, or has no id") &&
+                       require(id <= meta_.revision, what + " is above the state's own revision " +
+                                                         std::to_string(meta_.revision.value));
     last = id;
     return sound;
   }
@@ -153,8 +160,8 @@ class Loader {
     claim.lease = leases_.find(row.lease);
     claim.lock = claims_.find(row.lock);
     const bool sound =
-        require(claim.lease != nullptr, what + " names lease " + std::to_string(row.lease.value) +
-                                            ", which isn't there") &&
+        require(claim.lease != nullptr,
+                what + " names lease " + std::to_string(row.lease.value) + ", which isn't there") &&
         require(claim.lock != claims_.end(),
                 what + " names lock \"" + row.lock + "\", which isn't there") &&
         require(claims_.find(claim.lock, claim.lease, row.holder) == nullptr,

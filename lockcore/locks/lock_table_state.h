@@ -21,16 +21,19 @@ struct LockTable::State {
   uint64_t grants_total = 0;
   uint64_t expirations_total = 0;
 
-  // -- commands (lock_table.cc) --------------------------------------------------------------------
+  // -- commands (lock_table.cc)
+  // --------------------------------------------------------------------
   void apply(const Command& command, Applied& out);
 
-  // -- the record (lock_table_rows.cc) -------------------------------------------------------------
-  // Fills an empty state. Returns what contradicts what.
+  // -- the record (lock_table_rows.cc)
+  // ------------------------------------------------------------- Fills an empty state. Returns
+  // what contradicts what.
   std::optional<std::string> load(base::StateRows rows);
   base::StateRows rows() const;
 
-  // -- invariants.cc -------------------------------------------------------------------------------
-  // What is wrong with this state by the rules of locking; nullopt: nothing.
+  // -- invariants.cc
+  // ------------------------------------------------------------------------------- What is wrong
+  // with this state by the rules of locking; nullopt: nothing.
   std::optional<std::string> contradiction() const;
   // Aborts if counts and indexes don't agree with what they count and index.
   void check_indexes() const;
@@ -66,8 +69,8 @@ struct LockTable::State {
   void touch(LockRef lock, base::Revision revision);
   void serve_touched(Applied& out);
 
-  std::vector<LockRef> touched_;     // empty between commands
-  std::vector<Claim*> given_up_;     // empty between commands
+  std::vector<LockRef> touched_;  // empty between commands
+  std::vector<Claim*> given_up_;  // empty between commands
 };
 
 }  // namespace holdfast::locks

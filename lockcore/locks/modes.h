@@ -25,11 +25,11 @@ constexpr ModeSet kPR = set_of(base::Mode::kShared);
 constexpr ModeSet kPW = set_of(base::Mode::kProtectedWrite);
 constexpr ModeSet kEX = set_of(base::Mode::kExclusive);
 constexpr std::array<ModeSet, kModeCount> kConflicts = {
-    0,                          // null
-    kEX,                        // concurrent read
-    kPR | kPW | kEX,            // concurrent write
-    kCW | kPW | kEX,            // protected read: shared
-    kCW | kPR | kPW | kEX,      // protected write
+    0,                           // null
+    kEX,                         // concurrent read
+    kPR | kPW | kEX,             // concurrent write
+    kCW | kPW | kEX,             // protected read: shared
+    kCW | kPR | kPW | kEX,       // protected write
     kCR | kCW | kPR | kPW | kEX  // exclusive
 };
 }  // namespace mode_table

@@ -26,7 +26,7 @@ size_t utf8_length(std::string_view text) {
     return 3;
   }
   if (!continues(3)) return 0;
-  if (first == 0xF0 && second < 0x90) return 0;  // overlong
+  if (first == 0xF0 && second < 0x90) return 0;   // overlong
   if (first == 0xF4 && second >= 0x90) return 0;  // above U+10FFFF
   return first > 0xF4 ? 0 : 4;
 }

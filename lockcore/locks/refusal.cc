@@ -5,9 +5,13 @@ namespace holdfast::locks {
 using base::Error;
 using base::ErrorCode;
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message), {}}; }
+Error invalid(std::string message) {
+  return {ErrorCode::kInvalidArgument, std::move(message), {}};
+}
 
-Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message), {}}; }
+Error unsupported(std::string message) {
+  return {ErrorCode::kUnsupported, std::move(message), {}};
+}
 
 Error exhausted(std::string_view limit, uint64_t value, std::string message) {
   return {ErrorCode::kResourceExhausted,

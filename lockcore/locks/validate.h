@@ -17,8 +17,8 @@ bool is_utf8(std::string_view text);
 std::optional<base::Error> validate_text(std::string_view what, std::string_view text,
                                          size_t limit);
 
-// The two halves of validate(). What is wrong with the operation's number or sender leaves no trace;
-// what is wrong with the body is an answer, recorded like any other.
+// The two halves of validate(). What is wrong with the operation's number or sender leaves no
+// trace; what is wrong with the body is an answer, recorded like any other.
 std::optional<base::Error> validate_op(const Command& command);
 std::optional<base::Error> validate_body(const Command& command);
 

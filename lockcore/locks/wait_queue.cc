@@ -12,8 +12,8 @@ Claim* next_grantable(const Lock& lock) {
   if (lock.queue == nullptr) return nullptr;
   ModeSet blocked = lock.held_modes.conflicts();
   // With exclusive and shared alone this looks at one waiter: whatever stops the first stops all.
-  for (Claim* waiter = lock.queue->waiters.front();
-       waiter != nullptr && blocked != kAllConflicting; waiter = ClaimsOfLock::next(waiter)) {
+  for (Claim* waiter = lock.queue->waiters.front(); waiter != nullptr && blocked != kAllConflicting;
+       waiter = ClaimsOfLock::next(waiter)) {
     if ((blocked & set_of(waiter->mode)) == 0) return waiter;
     blocked |= conflicts_of(waiter->mode);
   }

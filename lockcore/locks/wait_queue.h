@@ -53,7 +53,7 @@ struct Claim {
   base::AgentId agent;
   base::ClientId client;  // while it waits: whose operation `number` is pending
   uint64_t number = 0;
-  uint64_t since_wall_ms = 0;  // held or waiting since
+  uint64_t since_wall_ms = 0;                 // held or waiting since
   std::unique_ptr<const std::string> reason;  // null: none was given
   RowMark mark;
   uint32_t permits = 1;
