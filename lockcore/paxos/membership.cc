@@ -1,0 +1,220 @@
+#include "lockcore/paxos/membership.h"
+
+#include <algorithm>
+
+#include "lockcore/paxos/founding.h"
+
+namespace holdfast::paxos::membership {
+
+namespace {
+
+const base::Member* find_member(const base::Config& config, base::NodeId id) {
+  for (const base::Member& member : config.members) {
+    if (member.id == id) return &member;
+  }
+  return nullptr;
+}
+
+std::string lost_text(const ReplicaState& s, base::NodeId node, const std::string& how) {
+  const std::string id = std::to_string(node.value);
+  return "the disk of node " + id + " was lost or wiped: " + cell_text(s.config.cell) + " " + how +
+         ". A voter that forgot its promises must never vote again. Bring it back with an empty "
+         "data directory under a new node id, with `lockctl member replace " + id +
+         " NEW=HOST:PORT`.";
+}
+
+Refusal refuse(std::string reason) { return {std::move(reason), false}; }
+Refusal lost(const ReplicaState& s, base::NodeId node, const std::string& how) {
+  return {lost_text(s, node, how), true};
+}
+
+// An old copy of a directory, or a second process with the same one. What is compared was durable
+// before it was told, so a true owner of the directory always says at least as much.
+std::optional<Refusal> check_life(const ReplicaState& s, const base::PeerMark& known,
+                                  const Hello& peer) {
+  const std::string count = std::to_string(peer.start_count);
+  if (peer.start_count < known.start_count) {
+    return lost(s, peer.node,
+                "heard of its start number " + std::to_string(known.start_count) +
+                    " before this one, number " + count + ": this is an old copy");
+  }
+  if (peer.start_count == known.start_count) {
+    // Within one process its word may be older than what we heard of it on another link: nothing
+    // else is compared, a false alarm would cost a voter.
+    if (peer.process_nonce == known.process_nonce) return std::nullopt;
+    return lost(s, peer.node,
+                "heard of start number " + count + " from another process: this is a second copy");
+  }
+  if (peer.promised < known.promised) {
+    return lost(s, peer.node,
+                "heard it promise " + ballot_text(known.promised) +
+                    ", and it knows nothing of that: this is an old copy");
+  }
+  if (peer.highest_accepted < known.highest_accepted) {
+    return lost(s, peer.node,
+                "heard it accept slot " + std::to_string(known.highest_accepted.value) +
+                    ", and its log ends at " + std::to_string(peer.highest_accepted.value) +
+                    ": this is an old copy");
+  }
+  return std::nullopt;
+}
+
+// We have a record of the cell, founded or proposed.
+std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
+  if (peer.founding != base::FoundingState::kEmpty && peer.cell != s.config.cell) {
+    return refuse(node_text(peer.node, peer.address) + " belongs to " + cell_text(peer.cell) +
+                  ", node " + std::to_string(s.self.value) + " to " + cell_text(s.config.cell));
+  }
+  const base::Member* member = find_member(s.config, peer.node);
+  if (member == nullptr) {
+    return refuse(cell_text(s.config.cell) + " does not know " +
+                  node_text(peer.node, peer.address) +
+                  ". It is founded already: a new node joins by a membership change, a lost one "
+                  "is replaced with `lockctl member replace`");
+  }
+  if (member->incarnation != peer.incarnation) {
+    return lost(s, peer.node, "knows it with another disk");
+  }
+  if (s.founding != base::FoundingState::kFounded) return std::nullopt;  // nothing was promised yet
+  const Peer* known = s.find_peer(peer.node);
+  if (peer.founding == base::FoundingState::kEmpty) {
+    // Every member had the record durably before anybody was founded. Only a hello that was said
+    // before, by the same process, and was overtaken, is no sign of loss.
+    const bool overtaken = known->mark.start_count == peer.start_count &&
+                           known->mark.process_nonce == peer.process_nonce;
+    if (!overtaken) {
+      return lost(s, peer.node, "was founded with it, and it has no record of that");
+    }
+    return std::nullopt;
+  }
+  return check_life(s, known->mark, peer);
+}
+
+std::optional<Refusal> check(ReplicaState& s, const Hello& peer, Effects& fx) {
+  if (peer.protocol != kProtocol) {
+    return refuse(node_text(peer.node, peer.address) + " speaks protocol " +
+                  std::to_string(peer.protocol) + ", node " + std::to_string(s.self.value) +
+                  " speaks " + std::to_string(kProtocol));
+  }
+  if (peer.node == s.self) {
+    return refuse("two nodes call themselves node " + std::to_string(s.self.value) + ": the one at " +
+                  s.options.address + " and the one at " + peer.address);
+  }
+  if (s.founding == base::FoundingState::kEmpty) return founding::check_stranger(s, peer, fx);
+  return check_member(s, peer);
+}
+
+void update_mark(base::PeerMark& mark, const Hello& peer) {
+  if (peer.start_count > mark.start_count) {
+    mark.start_count = peer.start_count;
+    mark.process_nonce = peer.process_nonce;
+  }
+  mark.promised = std::max(mark.promised, peer.promised);
+  mark.highest_accepted = std::max(mark.highest_accepted, peer.highest_accepted);
+}
+
+}  // namespace
+
+Hello hello(const ReplicaState& s) {
+  const DurableFacts& facts = s.gate.facts();
+  Hello hello;
+  hello.node = s.self;
+  if (facts.founding != base::FoundingState::kEmpty) {
+    hello.cell = s.config.cell;
+    hello.config_version = s.config.version;
+  }
+  hello.incarnation = s.incarnation;
+  hello.start_count = s.start_count;
+  hello.process_nonce = s.options.process_nonce;
+  hello.founding = facts.founding;
+  hello.promised = facts.promised;
+  hello.highest_accepted = facts.highest_accepted;
+  hello.protocol = kProtocol;
+  hello.address = s.options.address;
+  hello.cluster = s.cluster_text;
+  return hello;
+}
+
+std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx) {
+  std::optional<Refusal> refusal = check(s, peer, fx);
+  Peer* known = s.find_peer(peer.node);
+  if (refusal) {
+    if (known == nullptr) {
+      if (s.refused_strangers.size() < kMaxVoters && s.refused_strangers.insert(peer.node).second) {
+        s.tell(Notice::Level::kWarning, "refused a peer: " + refusal->reason, fx);
+      }
+    } else if (known->refusal != refusal->reason) {
+      known->refusal = refusal->reason;
+      s.tell(Notice::Level::kWarning, "refused a peer: " + refusal->reason, fx);
+    }
+    return refusal;
+  }
+  known->admitted = known->connected = true;
+  known->refusal.clear();
+  known->refused_for.clear();
+  known->hello = peer;
+  if (s.founding == base::FoundingState::kFounded) {
+    update_mark(known->mark, peer);
+    if (known->mark != known->stored) {
+      known->stored = known->mark;
+      s.gate.open().peers.push_back(known->mark);
+    }
+  }
+  return std::nullopt;
+}
+
+void store_marks(ReplicaState& s) {
+  for (Peer& peer : s.peers) {
+    if (!peer.hello) continue;
+    update_mark(peer.mark, *peer.hello);
+    peer.stored = peer.mark;
+    s.gate.open().peers.push_back(peer.mark);
+  }
+}
+
+void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::Instant now,
+                Effects& fx) {
+  const std::string who = "node " + std::to_string(by.value);
+  if (refusal.disk_lost) {
+    // Kept in the directory itself: a later start must not vote with it either.
+    s.gate.open().disk_lost = refusal.reason;
+    s.gate.seal(now, fx);
+    s.end(who + " refuses this node: " + refusal.reason, fx);
+    return;
+  }
+  Peer* peer = s.find_peer(by);
+  if (peer == nullptr || peer->refused_for == refusal.reason) return;
+  peer->refused_for = refusal.reason;
+  s.tell(Notice::Level::kError, who + " refuses this node: " + refusal.reason, fx);
+}
+
+void check_at_start(ReplicaState& s, const std::string& disk_lost) {
+  if (!disk_lost.empty()) {
+    s.early_fatal = disk_lost;
+    return;
+  }
+  const std::string id = std::to_string(s.self.value);
+  if (s.founding == base::FoundingState::kEmpty) {
+    for (const base::Member& member : s.cluster) {
+      if (member.id == s.self) return;
+    }
+    s.early_fatal = "node " + id + " is not in the cluster list " + s.cluster_text;
+    return;
+  }
+  const base::Member* member = find_member(s.config, s.self);
+  if (member == nullptr) {
+    s.early_fatal = cell_text(s.config.cell) + " does not have node " + id + " as a member";
+  } else if (member->incarnation != s.incarnation) {
+    s.early_fatal = lost_text(s, s.self, "knows it with another disk");
+  }
+  // P10: stored membership beats the list of the command line.
+  const std::string stored = paxos::cluster_text(s.config.members);
+  if (!s.options.cluster.empty() && stored != s.cluster_text) {
+    s.early_notices.push_back({Notice::Level::kWarning,
+                               "the cluster list given, " + s.cluster_text +
+                                   ", differs from the cell's own, " + stored +
+                                   ", which is what counts"});
+  }
+}
+
+}  // namespace holdfast::paxos::membership

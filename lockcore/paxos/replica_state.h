@@ -1,0 +1,217 @@
+// All that a Replica knows. Internal to paxos/: the rooms (acceptor, election, proposer, confirm,
+// catch_up, membership, founding) are functions over this one struct.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lockcore/base/limits.h"
+#include "lockcore/base/log_row.h"
+#include "lockcore/base/random.h"
+#include "lockcore/paxos/log_window.h"
+#include "lockcore/paxos/quorum.h"
+#include "lockcore/paxos/replica.h"
+#include "lockcore/paxos/write_gate.h"
+
+namespace holdfast::paxos {
+
+// Rounds and slots beyond this don't come from a working node: what names one is dropped unread.
+constexpr uint64_t kMaxCounter = uint64_t{1} << 62;
+
+// Another member of the cell, or of the --cluster list while there is no cell.
+struct Peer {
+  base::NodeId id;
+  std::string address;
+  bool admitted = false;   // its hello was accepted in this run: its messages count
+  bool connected = false;  // and its link is up, as far as known
+  std::optional<Hello> hello;   // the last accepted one
+  base::PeerMark mark;     // what we know of its life; the durable part of it in `stored`
+  base::PeerMark stored;
+  std::string refused_for;      // the last reason that it gave for refusing us, told once
+  std::string refusal;          // the last reason that we gave it, told once; empty: none
+  // As last heard, for people and for catch-up.
+  base::Slot accepted, chosen, applied, recorded;
+};
+
+// Following, and asking to lead (P1, P3, P7).
+struct ElectionState {
+  base::Instant deadline;     // follower: when to probe; probing and candidate: when to start anew
+  // P7: who was last heard leading (or was last promised a ballot, which deserves as much
+  // patience), and when. 0: nobody since its link closed.
+  base::NodeId heard_from;
+  base::Instant heard_at;
+  uint64_t highest_round = 0;  // of any ballot seen anywhere
+  uint32_t attempts = 0;       // probes in vain since the last leader
+  VoterSet yes;                // probing: who would promise
+};
+
+// A candidate's phase 1.
+struct Phase1 {
+  struct Answer {
+    base::NodeId from;
+    base::Slot chosen_upto;
+    base::Slot first_retained;
+    std::vector<bool> parts;  // which have come
+    size_t missing = 0;
+  };
+  base::Slot from;             // asked for everything from here
+  base::WriteId own_promise;   // the ballot is used only once this is durable (P1)
+  bool asked = false;          // the Prepares are out
+  base::Instant resend_at;
+  std::vector<Answer> answers;
+  std::map<base::Slot, base::Entry> best;  // per slot, the answers' value of the highest ballot
+};
+
+// The leader's phase 2 and its confirm rounds. Starts anew with every ballot.
+struct LeaderState {
+  struct OwnWrite {
+    base::WriteId id;
+    base::Slot first, last;
+  };
+  struct Resend {
+    base::NodeId to;
+    base::Instant at = base::kNever;
+    base::Slot upto;  // slots through here were already out at the last look
+  };
+  std::deque<base::Entry> reproposals;  // phase 1's result, not yet proposed; by slot
+  base::Slot next_slot;                 // of the next new proposal
+  base::Slot proposed_upto;             // through here is proposed in this ballot, < next_slot
+  bool announced = false;               // NewLeader is proposed (P3)
+  std::vector<base::Entry> turn;        // proposed in this turn, not yet sent
+  std::deque<OwnWrite> own_writes;      // our own votes that are not yet durable
+  std::vector<Resend> resends;          // one for every other voter
+
+  // P8. confirmed <= sent <= drawn; wanted <= drawn; broadcast <= sent.
+  base::Confirm drawn;      // the newest counter
+  base::Confirm sent;       // the newest that any message carried
+  base::Confirm broadcast;  // the newest that went to all voters
+  base::Confirm wanted;     // the newest that somebody waits for
+  base::Confirm asked;      // the newest that went out in heartbeats of its own, not with accepts
+  base::Confirm confirmed;  // the newest that a quorum echoed
+  std::vector<uint64_t> echoed;    // by voter
+  base::Instant heartbeat_at;      // when the next one is due
+  base::Instant confirm_deadline;  // without a newer confirmed round by then we step down
+};
+
+// Fetching what others know chosen, and answering those who ask.
+struct CatchUpState {
+  base::NodeId source;   // who said that it knows more; 0: nobody
+  base::Slot target;     // how far
+  bool outstanding = false;
+  base::Instant retry_at = base::kNever;
+  struct Reading {
+    uint64_t id;
+    base::NodeId peer;
+    base::Slot from;
+  };
+  std::vector<Reading> readings;  // at most one for every peer
+  uint64_t last_read = 0;
+  bool snapshot_needed_told = false;
+};
+
+// P10: until the cell is founded.
+struct FoundingProgress {
+  std::set<base::NodeId> acked;  // the proposer's: who has the record durably
+  base::WriteId own_record;      // this node's write of the record
+  base::WriteId founded_write;   // this node's write of kFounded; 0: none yet
+  base::Instant resend_at;
+};
+
+struct ReplicaState {
+  ReplicaState(Options options, base::RecoveredLog recovered, base::Slot applied,
+               base::Instant now);
+
+  // -- who we are
+  Options options;
+  base::NodeId self;
+  base::Incarnation incarnation;
+  uint64_t start_count = 0;
+  std::vector<base::Member> cluster;  // --cluster, by id
+  std::string cluster_text;           // the same in canonical form
+  base::Instant now;
+  base::Random random;
+
+  // -- who the others are
+  base::FoundingState founding;  // with the writes under way; gate.facts() has the durable one
+  base::Config config;           // version 0 while founding == kEmpty
+  Electorate electorate;         // of config
+  std::vector<Peer> peers;       // by id, without us
+
+  // -- acceptor
+  base::Ballot promised;  // with the writes under way; >= the ballot of every row accepted here
+  base::Slot first_retained;
+  LogWindow log;
+  WriteGate gate;
+
+  // -- learner: recorded <= applied <= handed_upto <= chosen_upto,
+  // and durable_upto <= chosen_upto.
+  base::Slot chosen_upto;
+  base::Slot handed_upto;  // next_chosen() gave everything through here
+  base::Slot applied;
+  base::Slot recorded;
+  base::Slot durable_upto;
+
+  // -- proposer
+  Role role = Role::kFounding;
+  base::Ballot ballot;         // ours, while probing (a guess), candidate or leader
+  base::NodeId leader;         // whom we follow, or self
+  base::Ballot leader_ballot;  // in which it leads
+  ElectionState election;
+  Phase1 phase1;
+  LeaderState lead;
+  CatchUpState catch_up;
+  FoundingProgress progress;
+
+  // -- what is still to be told
+  std::vector<Notice> early_notices;       // found before there were Effects to put them into
+  std::optional<std::string> early_fatal;
+  std::set<base::NodeId> refused_strangers;  // told once each
+  bool started = false;  // the first turn is over
+  bool ended = false;    // a fatal reason was given: nothing is done any more
+  Role told_role = Role::kFounding;
+  base::NodeId told_leader;
+  base::Ballot told_ballot;
+
+  // How things stood at the last check_invariants(): they may only grow.
+  mutable base::Ballot checked_promised;
+  mutable base::Slot checked_chosen, checked_handed, checked_durable;
+
+  // -- small things that every room uses
+  Peer* find_peer(base::NodeId id);
+  const Peer* find_peer(base::NodeId id) const;
+  // Who decides about this slot. P9 will look it up by slot; there is one configuration so far.
+  const Electorate& electorate_of(base::Slot) const { return electorate; }
+  // Slots beyond this are not kept in memory: what brings them counts as lost, and comes again.
+  base::Slot window_end() const;
+  bool founded() const { return role != Role::kFounding; }
+  base::Ballot shown_ballot() const;
+
+  void send(base::NodeId to, Message message, Effects& fx) const;
+  void tell(Notice::Level level, std::string text, Effects& fx) const;
+  void end(std::string reason, Effects& fx);  // the process must end
+  void set_config(base::Config new_config);   // and the peers that follow from it
+  void saw_round(const base::Ballot& seen);
+  // Moves durable_upto over what is chosen and durable.
+  void advance_durable();
+  // Marks everything chosen that is known to be, in order, and what follows from it.
+  void advance_chosen();
+  base::Duration election_jitter();  // in [0, election)
+};
+
+// An entry that came from outside is whole and of a kind that this version may accept.
+bool well_formed(const base::Entry& entry);
+bool well_formed(const base::Ballot& ballot);
+bool same_value(const base::Entry& a, const base::Entry& b);
+// "node 2 (10.0.0.2:7420)", "cell 00c0ffee00c0ffee", "ballot 7 of node 2".
+std::string node_text(base::NodeId id, const std::string& address);
+std::string cell_text(base::CellId cell);
+std::string ballot_text(const base::Ballot& ballot);
+// "1=host:port,2=host:port", by id.
+std::string cluster_text(const std::vector<base::Member>& members);
+
+}  // namespace holdfast::paxos

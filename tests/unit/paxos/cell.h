@@ -1,0 +1,130 @@
+// A cell of Replicas for tests: every message, write and moment is the test's to move.
+//
+// Nothing happens by itself: messages lie in `mail` until delivered or dropped, writes lie with the
+// disk until flush(), time stands until the test moves it. settle() delivers and flushes everything
+// until all is quiet. After every event the invariants are checked, and that no slot has two values.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lockcore/paxos/replica.h"
+
+namespace holdfast::paxos::test {
+
+struct Envelope {
+  uint64_t from = 0, to = 0;
+  Message message;
+};
+
+// What survives a crash, and what doesn't yet.
+struct Disk {
+  base::RecoveredLog log;                  // without the entries
+  std::map<base::Slot, base::Entry> rows;
+  base::Slot recorded;                     // of state.db
+  std::deque<base::LogWrite> pending;      // handed over, lost at a crash
+  bool writes_at_once = false;
+};
+
+struct TestNode {
+  Options options;
+  Disk disk;
+  std::unique_ptr<Replica> replica;  // null: it is down
+  std::vector<base::Entry> applied;  // in slot order, from slot 1
+  std::optional<std::string> fatal;
+  std::vector<std::string> notices;
+};
+
+class Cell {
+ public:
+  // `voters` nodes that are up, linked and founded already, or with empty disks.
+  enum class Start { kFounded, kEmpty };
+  explicit Cell(size_t voters, Start start = Start::kFounded, uint64_t seed = 1);
+
+  TestNode& node(uint64_t id) { return nodes_.at(id - 1); }
+  Replica& operator[](uint64_t id) { return *node(id).replica; }
+  size_t size() const { return nodes_.size(); }
+  base::Instant now() const { return now_; }
+
+  // -- time, disk, links
+  void pass(int64_t ms) { now_ = now_ + base::Duration::from_ms(ms); }
+  void tick(uint64_t id);                  // calls on_tick, whether due or not
+  void tick_due();                         // every node whose next_tick() has come
+  void flush(uint64_t id, size_t writes = SIZE_MAX);
+  void link(uint64_t a, uint64_t b);       // both hellos, and refusals if there are any
+  void cut(uint64_t a, uint64_t b);        // both lose the link, what is under way is lost
+  std::optional<Refusal> greet(uint64_t to, const Hello& hello);
+  void crash(uint64_t id);                 // writes that are pending are lost
+  void start(uint64_t id);                 // a new process with the same disk; no links yet
+  void restart(uint64_t id);               // crash, start, link with everybody who is up
+
+  // -- messages
+  std::vector<Envelope> mail;
+  using Filter = std::function<bool(const Envelope&)>;
+  void deliver(const Envelope& envelope);
+  size_t deliver_if(const Filter& wanted);  // those now in the mail, in order; how many
+  size_t drop_if(const Filter& wanted);
+  template <class M>
+  const M* find(uint64_t from, uint64_t to) const {
+    for (const Envelope& envelope : mail) {
+      if (envelope.from != from || envelope.to != to) continue;
+      if (const M* message = std::get_if<M>(&envelope.message)) return message;
+    }
+    return nullptr;
+  }
+  template <class M>
+  size_t count(uint64_t from = 0, uint64_t to = 0) const {
+    size_t n = 0;
+    for (const Envelope& e : mail) {
+      n += std::holds_alternative<M>(e.message) && (from == 0 || e.from == from) &&
+           (to == 0 || e.to == to);
+    }
+    return n;
+  }
+  void say(uint64_t from, uint64_t to, Message message);  // as if `from` had sent it; now
+
+  // -- whole stretches
+  void settle();  // deliver and flush until nothing is left
+  // Waits until nobody counts as heard, lets `id` ask, and settles. NewLeader is chosen after it.
+  void elect(uint64_t id);
+  base::Slot propose(uint64_t id, const std::string& value);  // and ends the turn
+  void announce(uint64_t id);                                 // proposes NewLeader
+  void turn(uint64_t id);    // finish_turn, and what follows from the effects
+  uint64_t leader() const;   // 0: none
+  std::string value_at(uint64_t id, uint64_t slot) const;  // applied; "-" if not
+  const base::Entry* row(uint64_t id, uint64_t slot) const;  // durable
+
+ private:
+  void absorb(uint64_t id);
+  void drain(TestNode& node);
+  void apply_write(TestNode& node, const base::LogWrite& write);
+
+  std::vector<TestNode> nodes_;
+  Effects fx_;
+  base::Instant now_ = base::Instant{} + base::Duration::from_ms(10'000);
+  std::map<base::Slot, base::Entry> chosen_;  // by anybody: one value per slot
+  uint64_t next_nonce_ = 100;
+};
+
+// A message kind to filter by: cell.deliver_if(is<Accept>(1, 2)); 0: anybody.
+template <class M>
+Cell::Filter is(uint64_t from = 0, uint64_t to = 0) {
+  return [from, to](const Envelope& envelope) {
+    return std::holds_alternative<M>(envelope.message) && (from == 0 || envelope.from == from) &&
+           (to == 0 || envelope.to == to);
+  };
+}
+inline bool everything(const Envelope&) { return true; }
+
+base::Entry entry(uint64_t slot, base::Ballot ballot, const std::string& value,
+                  base::EntryKind kind = base::EntryKind::kCommands);
+// The address of a node in these tests.
+std::string address(uint64_t id);
+
+}  // namespace holdfast::paxos::test
