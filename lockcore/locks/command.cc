@@ -98,9 +98,15 @@ Refusal check(const Acquire& body) {
   return validate_text("reason", body.reason, base::kMaxReasonBytes);
 }
 
-Refusal check(const CancelWait& body) {
-  if (body.target == 0) return invalid("the number of the operation to cancel is missing");
-  return std::nullopt;
+// Told apart in validate_body(), which knows the operation as well.
+Refusal check(const CancelWait&) { return std::nullopt; }
+
+Refusal check_cancel(const OpId& op, const CancelWait& body) {
+  // A client numbers its cancel after what it cancels. A cancel of itself, or of a number to come,
+  // would settle numbers that the client is going to use.
+  if (body.target != 0 && body.target < op.number) return std::nullopt;
+  return invalid("operation " + std::to_string(op.number) + " can't cancel " +
+                 std::to_string(body.target) + ": only an earlier number");
 }
 
 Refusal check(const Release& body) {
@@ -180,18 +186,13 @@ std::optional<base::Error> validate_op(const Command& command) {
                      std::to_string(number) + " was answered, which can't be");
     }
   }
-  if (const auto* cancel = std::get_if<CancelWait>(&command.body)) {
-    // A client numbers its cancel after what it cancels. A cancel of itself, or of a number to
-    // come, would settle numbers that the client is going to use.
-    if (cancel->target >= op.number) {
-      return invalid("operation " + std::to_string(op.number) + " can't cancel " +
-                     std::to_string(cancel->target) + ": only an earlier number");
-    }
-  }
   return std::nullopt;
 }
 
 std::optional<base::Error> validate_body(const Command& command) {
+  if (const auto* cancel = std::get_if<CancelWait>(&command.body)) {
+    return check_cancel(command.op, *cancel);
+  }
   return std::visit([](const auto& body) { return check(body); }, command.body);
 }
 

@@ -1,0 +1,205 @@
+// Random commands, against a model that is too simple to be wrong in the same way; with restarts
+// and with state.db's rows checked on the way.
+#include "lockcore/base/random.h"
+#include "lockcore/locks/digest.h"
+#include "tests/unit/locks/shadow_rows.h"
+#include "tests/unit/locks/simple_model.h"
+#include "tests/unit/locks/table_fixture.h"
+
+using namespace holdfast::locks;
+using namespace holdfast::base;
+
+namespace {
+
+// Makes commands that mostly make sense, and learns from the answers what there is to work on.
+class Workload {
+ public:
+  explicit Workload(uint64_t seed) : random_(seed) {}
+
+  Random& random() { return random_; }
+
+  Command next() {
+    if (clients_.empty() || random_.chance(0.02)) return {{}, RegisterClient{random_client_ttl()}};
+    if (random_.chance(0.01)) return {{}, NewLeader{random_ballot()}};
+    if (random_.chance(0.015)) return {{}, ExpireLeases{random_ballot(), random_leases()}};
+    // A copy of something sent before, late or not, as it was.
+    if (!sent_.empty() && random_.chance(0.15)) return sent_[random_.below(sent_.size())];
+    Client& client = clients_[random_.below(clients_.size())];
+    Command command{next_op(client), random_body(client)};
+    sent_.push_back(command);
+    if (sent_.size() > 200) sent_.erase(sent_.begin());
+    return command;
+  }
+
+  void learn(const Reply& reply) {
+    if (const auto* registered = std::get_if<ClientRegistered>(&reply.answer)) {
+      clients_.push_back({registered->client});
+      if (clients_.size() > 6) clients_.erase(clients_.begin());
+    } else if (const auto* opened = std::get_if<LeaseOpened>(&reply.answer)) {
+      leases_.push_back(opened->lease);
+      if (leases_.size() > 8) leases_.erase(leases_.begin());
+    } else if (const auto* granted = std::get_if<Granted>(&reply.answer)) {
+      tokens_.push_back(granted->tokens.at(0));
+      if (tokens_.size() > 12) tokens_.erase(tokens_.begin());
+    }
+    const auto* error = std::get_if<Error>(&reply.answer);
+    if (error != nullptr && error->code == ErrorCode::kUnknownClient && clients_.size() > 1) {
+      std::erase_if(clients_, [&](const Client& client) { return client.id == reply.client; });
+    }
+    for (Client& client : clients_) {
+      if (client.id == reply.client) std::erase(client.unanswered, reply.number);
+    }
+  }
+
+  // Now and then something is tried with a lease that ended.
+  void forget(LeaseId ended) {
+    if (leases_.size() > 1 && random_.chance(0.8)) std::erase(leases_, ended);
+  }
+
+ private:
+  struct Client {
+    ClientId id;
+    uint64_t last_number = 0;
+    std::vector<uint64_t> unanswered = {};
+  };
+
+  OpId next_op(Client& client) {
+    OpId op{client.id, ++client.last_number, 0, {}};
+    client.unanswered.push_back(op.number);
+    // Some lost replies: the client doesn't tell of all that it could, or gives up on one.
+    if (client.unanswered.size() > 8) client.unanswered.erase(client.unanswered.begin());
+    op.lowest_unanswered = random_.chance(0.5) ? client.unanswered.front() : 0;
+    for (uint64_t n = client.unanswered.front() + 1; n < op.number; ++n) {
+      const bool open = std::find(client.unanswered.begin(), client.unanswered.end(), n) !=
+                        client.unanswered.end();
+      if (!open && random_.chance(0.5)) op.answered.push_back(n);
+    }
+    return op;
+  }
+
+  Body random_body(const Client& client) {
+    const uint64_t kind = random_.below(100);
+    if (kind < 12 || leases_.empty()) return OpenLease{random_.between(500, 60'000), 0, "", {}};
+    if (kind < 16) return CloseLease{random_lease()};
+    if (kind < 26) return CancelWait{random_.between(1, client.last_number)};
+    if (kind < 27) return ForgetClient{};
+    if (kind < 65 || tokens_.empty()) {
+      const Mode mode = random_.chance(0.5) ? Mode::kShared : Mode::kExclusive;
+      return Acquire{random_lease(),      HolderId{random_.between(1, 3)},
+                     AgentId{1},          {{random_lock(), mode, 1, 0}},
+                     random_.chance(0.8), ""};
+    }
+    // Hits only when lease and lock are those of the token: tried for all of them below.
+    return release_of(tokens_[random_.below(tokens_.size())]);
+  }
+
+  Release release_of(Token token) {
+    if (lookup != nullptr && random_.chance(0.9)) {
+      for (const HoldRow& hold : lookup->rows().holds) {
+        if (hold.token == token) return {hold.lease, hold.lock, token};
+      }
+    }
+    return {random_lease(), random_lock(), token};
+  }
+
+  uint64_t random_client_ttl() { return random_.chance(0.5) ? 0 : random_.between(500, 5000); }
+  Ballot random_ballot() { return {random_.between(1, 2), NodeId{1}}; }
+  LeaseId random_lease() { return leases_[random_.below(leases_.size())]; }
+  std::string random_lock() { return std::string(1, static_cast<char>('a' + random_.below(5))); }
+  std::vector<LeaseId> random_leases() {
+    std::vector<LeaseId> some;
+    for (LeaseId lease : leases_) {
+      if (random_.chance(0.3)) some.push_back(lease);
+    }
+    return some;
+  }
+
+  Random random_;
+  std::vector<Client> clients_;
+  std::vector<LeaseId> leases_;
+  std::vector<Token> tokens_;
+  std::vector<Command> sent_;
+
+ public:
+  const LockTable* lookup = nullptr;
+};
+
+std::string lines(std::vector<std::string> replies) {
+  std::sort(replies.begin(), replies.end());
+  std::string text;
+  for (const std::string& reply : replies) text += reply + "\n";
+  return text;
+}
+
+struct Run {
+  Workload workload;
+  LockTable steady;     // never restarted
+  LockTable restarted;  // again and again, from what state.db would hold
+  ShadowRows disk;
+  SimpleModel model;
+  uint64_t cell_time_ms = 1;
+  size_t granted = 0;
+
+  explicit Run(uint64_t seed) : workload(seed) { workload.lookup = &steady; }
+
+  void step() {
+    Random& random = workload.random();
+    cell_time_ms += random.chance(0.02) ? random.below(10'000) : random.below(20);
+    Batch batch{cell_time_ms, cell_time_ms * 3, {}};
+    for (uint64_t i = random.between(1, 4); i > 0; --i) batch.commands.push_back(workload.next());
+
+    Applied applied, again;
+    steady.apply(steady.meta().applied.next(), &batch, applied);
+    restarted.apply(restarted.meta().applied.next(), &batch, again);
+    steady.check_invariants();
+    REQUIRE(steady.digest() == restarted.digest());
+    compare_with_model(batch, applied);
+    for (const Reply& reply : applied.replies) {
+      granted += std::holds_alternative<Granted>(reply.answer);
+      workload.learn(reply);
+    }
+    for (LeaseId lease : applied.ended) workload.forget(lease);
+    if (random.chance(0.1)) record(random.chance(0.3));
+    if (random.chance(0.05)) steady.take_changes();
+  }
+
+  void compare_with_model(const Batch& batch, const Applied& applied) {
+    model.replies.clear();
+    for (const Command& command : batch.commands) model.apply(cell_time_ms, command);
+    std::vector<std::string> replies;
+    for (const Reply& reply : applied.replies) {
+      replies.push_back(
+          SimpleModel::reply_text(reply.client, reply.number, SimpleModel::text_of(reply.answer)));
+    }
+    // A command's own answer and those of others that it brought about come in no order that
+    // anybody relies on; tokens say in which order grants were made.
+    REQUIRE(lines(replies) == lines(model.replies));
+    REQUIRE(steady.meta().revision.value == model.revision());
+  }
+
+  // The changes so far reach the disk; perhaps the node restarts from there.
+  void record(bool restart) {
+    disk.apply(restarted.take_changes());
+    REQUIRE(digest_of(disk.rows()) == restarted.digest());
+    if (!restart) return;
+    LockTable fresh;
+    const auto problem = fresh.restore(disk.rows());
+    REQUIRE_MESSAGE(!problem, *problem);
+    restarted = std::move(fresh);
+    restarted.check_invariants();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("model: random histories agree with the simple model, restarts or not") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    Run run(seed);
+    for (int i = 0; i < 500; ++i) {
+      CAPTURE(i);
+      run.step();
+    }
+    CHECK(run.granted > 100);
+  }
+}
