@@ -28,7 +28,8 @@ MAY_INCLUDE = {
     "lockcore/store": ("lockcore/base",),
     "rpc": CORE,
     "daemon": CORE + ("lockcore/store", "rpc"),
-    "bindings": ("lockcore/base", "rpc"),
+    # bindings speak in the commands of locks, as rpc/convert.h gives them.
+    "bindings": ("lockcore/base", "lockcore/locks", "rpc"),
     "tests": CORE + ("lockcore/store", "rpc", "daemon", "bindings"),
 }
 
