@@ -253,3 +253,47 @@ TEST_CASE("node: two hundred commands of one turn share few slots") {
   }
   CHECK(bench.node(leader).table().meta().applied.value - before.value <= 3);
 }
+
+TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is dug up later") {
+  // P13. The first leader proposes Expire, and only its own disk has it. A second leader, in a ballot
+  // that never sees that slot, renews the lease. In the third ballot the first leader's row comes to
+  // light, is re-proposed as P3 demands, and is applied: without the guard it would end a lease whose
+  // owner was just told that it lives.
+  Bench bench(3);
+  const uint32_t first = bench.elect();
+  const auto client = bench.register_client(first);
+  const auto lease = bench.open_lease(first, client, 1, 500);
+  const auto other = bench.open_lease(first, client, 2, 60'000);
+  bench.lost = [first](uint32_t from, uint32_t, const paxos::Message& message) {
+    return from == first && std::holds_alternative<paxos::Accept>(message);
+  };
+  const base::Slot before = bench.node(first).replica().durable_upto();
+  bench.command(first, make(client, 3, acquire(other, "filler")));  // the slot of the next NewLeader
+  bench.pass_ms(700);  // heartbeats go through: it leads, confirms, and decides that the lease is over
+  REQUIRE(bench.node(first).active());
+  REQUIRE(bench.node(first).replica().durable_upto().value == before.value + 2);
+
+  const auto elect_without = [&](uint32_t gone) {
+    cut_off(bench, gone);
+    for (uint32_t i = 0; i < 3; ++i) {
+      Effects fx;
+      if (i != gone) bench.node(i).on_peer_lost(base::NodeId{gone + 1}, bench.now(), fx);
+    }
+    for (int tries = 0; tries < 100; ++tries) {
+      bench.pass_ms(10);
+      for (uint32_t i = 0; i < 3; ++i) {
+        if (i != gone && bench.node(i).active()) return i;
+      }
+    }
+    REQUIRE(false);
+    return gone;
+  };
+  const uint32_t second = elect_without(first);
+  const ClientRef renewal = bench.renew(second, {lease});
+  bench.pass_ms(20);
+  REQUIRE(bench.answers.renewals.at(renewal).leases == std::vector{Renewal::kAlive});
+
+  const uint32_t third = elect_without(second);
+  CHECK(bench.node(third).table().lease(lease) != nullptr);
+  CHECK(bench.node(third).remaining_ms(lease, bench.now()).value() > 0);
+}
