@@ -1,0 +1,97 @@
+// Applying chosen slots, and recording what they changed.
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
+#include "lockcore/node/node_state.h"
+
+namespace holdfast::node {
+
+using base::EntryKind;
+using base::Instant;
+
+void Node::State::apply_chosen(Instant now, Effects& fx) {
+  const base::Slot before = table.meta().applied;
+  // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
+  // answer, which is what slows the clients down.
+  while (!halted && table.unrecorded_events() < base::kMaxUnrecordedEvents) {
+    const auto entry = replica.next_chosen();
+    if (!entry) break;
+    apply_entry(*entry, now, fx);
+  }
+  if (table.meta().applied != before) replica.set_progress(table.meta().applied, recorded);
+}
+
+void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx) {
+  HF_ASSERT(entry.slot == table.meta().applied.next());
+  std::optional<locks::Batch> batch;
+  const bool ours = active_ballot && entry.ballot == active_ballot;
+  if (ours) batch = batcher.take_proposed(entry.slot);
+  if (!batch && entry.kind != EntryKind::kNoOp) {
+    std::string why;
+    batch = locks::decode_batch(*entry.value, why);
+    if (!batch) {
+      // DESIGN 7: a command that this version doesn't know stops the node. Skipping it would make
+      // this state differ from everybody else's for ever.
+      halted = true;
+      fx.paxos.fatal = "slot " + std::to_string(entry.slot.value) + " can't be applied: " + why +
+                       "; install the version of holdfastd that the other nodes run";
+      return;
+    }
+  }
+  locks::Applied& out = applied_scratch;
+  out.clear();
+  table.apply(entry.slot, batch ? &*batch : nullptr, out);
+
+  if (out.new_leader && *out.new_leader == led && entry.ballot == led) become_active(now, fx);
+  if (!active_ballot) return;
+  const auto full_ttl = [this](base::LeaseId lease) {
+    return base::Duration::from_ms(static_cast<int64_t>(table.lease(lease)->ttl_ms));
+  };
+  for (const base::LeaseId lease : out.opened) {
+    // Opened and ended in one batch: nothing to time.
+    if (table.lease(lease)) clock.add(lease, full_ttl(lease), now);
+  }
+  for (const base::LeaseId lease : out.ended) clock.remove(lease);
+  for (locks::Reply& reply : out.replies) {
+    operations.take(base::AnswerKey{reply.client, reply.number}, [&](ClientRef ref) {
+      fx.replies.push_back(CommandReply{ref, reply.answer});
+    });
+  }
+  if (ours && batch) finish_endings(*batch, fx);
+}
+
+// The fate of leases whose Close or Expire was in this batch is known now.
+void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
+  if (ending.empty()) return;
+  const auto finish = [this](base::LeaseId lease) {
+    const auto it = ending.find(lease);
+    HF_ASSERT(it != ending.end());
+    if (--it->second > 0) return;
+    ending.erase(it);
+    // A Close that was refused: the lease lives on, and may have been taken out of its bucket.
+    clock.refile(lease);
+  };
+  for (const locks::Command& command : batch.commands) {
+    if (const auto* close = std::get_if<locks::CloseLease>(&command.body)) {
+      finish(close->lease);
+    } else if (const auto* expire = std::get_if<locks::ExpireLeases>(&command.body)) {
+      for (const base::LeaseId lease : expire->leases) finish(lease);
+    }
+  }
+  for (RenewCall& call : std::exchange(held_renewals, {})) answer_renewal(std::move(call), fx);
+}
+
+// Hands what changed to state.db: many slots in one transaction, behind the log. A slot is recorded
+// only after this node's own log holds it durably (DESIGN 8): else a crash could leave a record of
+// slots that the log has never heard of.
+void Node::State::record(Instant now, Effects& fx) {
+  const base::Slot applied = table.meta().applied;
+  if (recording || recorded == applied || replica.durable_upto() < applied) return;
+  const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4;
+  if (!urgent && now - last_record < options.record_interval) return;
+  recording = applied;
+  fx.record = table.take_changes();
+}
+
+}  // namespace holdfast::node

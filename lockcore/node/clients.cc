@@ -1,0 +1,186 @@
+// Commands, renewals and reads of clients: what waits for the log, and what for a confirm round.
+#include <algorithm>
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
+#include "lockcore/node/node_state.h"
+
+namespace holdfast::node {
+
+using base::AnswerKey;
+using base::Error;
+using base::ErrorCode;
+using base::Instant;
+using locks::OpState;
+
+namespace {
+
+Error too_many(const char* what, const char* limit, size_t value) {
+  return Error{ErrorCode::kResourceExhausted,
+               std::string("the leader has ") + std::to_string(value) + " " + what +
+                   " waiting already; try again in a moment",
+               {{"limit", limit}, {"value", std::to_string(value)}}};
+}
+
+}  // namespace
+
+void Node::on_command(ClientRef ref, locks::Command command, Instant, Effects& fx) {
+  state_->follow_role(fx);
+  if (!state_->is_active()) {
+    fx.replies.push_back(CommandReply{ref, state_->not_leader()});
+    return;
+  }
+  state_->take_command(ref, std::move(command), fx);
+}
+
+void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant now, Effects& fx) {
+  State& state = *state_;
+  state.follow_role(fx);
+  if (!state.is_active()) {
+    fx.renewals.push_back(RenewReply{ref, {}, state.not_leader()});
+    return;
+  }
+  // The deadline moves at once, for by DESIGN 6 a renewal that has arrived holds back the expiry of
+  // its lease; it is told only when a confirm round has shown that this node still leads. If the
+  // round fails, the node steps down and its deadlines mean nothing any more.
+  for (const base::LeaseId lease : leases) state.clock.renew(lease, now);
+  if (!state.wait_for_confirm(RenewCall{ref, std::move(leases)})) {
+    fx.renewals.push_back(RenewReply{
+        ref, {}, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
+  }
+}
+
+void Node::on_read(ClientRef ref, Instant, Effects& fx) {
+  State& state = *state_;
+  state.follow_role(fx);
+  if (!state.is_active()) {
+    fx.reads.push_back(ReadReply{ref, state.not_leader()});
+  } else if (!state.wait_for_confirm(ReadCall{ref})) {
+    fx.reads.push_back(
+        ReadReply{ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
+  }
+}
+
+void Node::on_dropped(ClientRef ref) { state_->operations.drop(ref); }
+
+bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
+  if (confirms.size() >= base::kMaxPendingReads) return false;
+  // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only that
+  // this node led before the request came.
+  confirms.push_back(ConfirmWait{replica.want_confirm(), std::move(call)});
+  return true;
+}
+
+// DESIGN 7a: first the record of the operation, then refusals, then the log.
+void Node::State::take_command(ClientRef ref, locks::Command command, Effects& fx) {
+  if (std::holds_alternative<locks::RegisterClient>(command.body)) {
+    // It has no client yet, hence no number: a random one leads its answer back to this call. Random,
+    // not counted, because a registration that another leader proposed may be applied while this
+    // node leads, and its answer must not go to a caller here.
+    command.op = locks::OpId{{}, random.next(), 0, {}};
+    propose_command(ref, std::move(command), fx);
+    return;
+  }
+  if (!command.op.client) {
+    fx.replies.push_back(CommandReply{
+        ref, Error{ErrorCode::kInvalidArgument, "the operation names no client; register first",
+                   {}}});
+    return;
+  }
+  const AnswerKey key{command.op.client, command.op.number};
+  if (operations.contains(key)) {
+    operations.add(key, ref);  // a retry: the same answer goes to both
+    return;
+  }
+  switch (table.op_state(key.client, key.number)) {
+    case OpState::kWaiting: operations.add(key, ref); return;
+    case OpState::kNew: propose_command(ref, std::move(command), fx); return;
+    case OpState::kUnknownClient:
+    case OpState::kAnswered:
+    case OpState::kSettled:
+      // What this node knows may be old news; it is told after a confirm round.
+      if (!wait_for_confirm(LookupCall{ref, std::move(command)})) {
+        fx.replies.push_back(CommandReply{
+            ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
+      }
+      return;
+  }
+}
+
+void Node::State::propose_command(ClientRef ref, locks::Command command, Effects& fx) {
+  if (auto refused = locks::validate(command)) {
+    fx.replies.push_back(CommandReply{ref, std::move(*refused)});
+    return;
+  }
+  if (batcher.pending() >= base::kMaxPendingCommands) {
+    fx.replies.push_back(CommandReply{
+        ref, too_many("commands", "pendingCommands", base::kMaxPendingCommands)});
+    return;
+  }
+  if (const auto* close = std::get_if<locks::CloseLease>(&command.body)) ++ending[close->lease];
+  operations.add(AnswerKey{command.op.client, command.op.number}, ref);
+  batcher.add(std::move(command));
+}
+
+// Answers all that waited for a confirm round which is through by now.
+void Node::State::answer_confirmed(Effects& fx) {
+  if (confirms.empty() || !is_active()) return;
+  const base::Confirm confirmed = replica.confirmed();
+  while (!confirms.empty() && confirms.front().needed <= confirmed) {
+    auto call = std::move(confirms.front().call);
+    confirms.pop_front();
+    if (auto* renewal = std::get_if<RenewCall>(&call)) {
+      answer_renewal(std::move(*renewal), fx);
+    } else if (const auto* read = std::get_if<ReadCall>(&call)) {
+      // Linearizable: all that anybody was told is applied on the leader, and it leads.
+      fx.reads.push_back(ReadReply{read->ref, std::nullopt});
+    } else {
+      answer_lookup(std::get<LookupCall>(call), fx);
+    }
+  }
+}
+
+// Yes only if, at this moment, the node leads in the ballot in which the renewal arrived (else step_down
+// would have taken it away) and neither Expire nor Close of the lease is proposed (DESIGN 6).
+void Node::State::answer_renewal(RenewCall call, Effects& fx) {
+  if (std::any_of(call.leases.begin(), call.leases.end(),
+                  [this](base::LeaseId lease) { return ending.contains(lease); })) {
+    held_renewals.push_back(std::move(call));
+    return;
+  }
+  RenewReply reply{call.ref, {}, std::nullopt};
+  reply.leases.reserve(call.leases.size());
+  for (const base::LeaseId lease : call.leases) {
+    const bool alive = clock.deadline(lease).has_value();
+    reply.leases.push_back(alive ? Renewal::kAlive : Renewal::kNotFound);
+    renewals_total += alive;
+  }
+  fx.renewals.push_back(std::move(reply));
+}
+
+void Node::State::answer_lookup(LookupCall& call, Effects& fx) {
+  const AnswerKey op{call.command.op.client, call.command.op.number};
+  switch (table.op_state(op.client, op.number)) {
+    case OpState::kUnknownClient:
+      fx.replies.push_back(CommandReply{
+          call.ref, Error{ErrorCode::kUnknownClient,
+                          "this client is not registered, or was idle for too long", {}}});
+      return;
+    case OpState::kSettled:
+      fx.replies.push_back(CommandReply{
+          call.ref, Error{ErrorCode::kCancelled,
+                          "this operation was answered before, and the client said so", {}}});
+      return;
+    case OpState::kAnswered:
+      fx.replies.push_back(CommandReply{call.ref, *table.recorded_answer(op.client, op.number)});
+      return;
+    case OpState::kNew:
+    case OpState::kWaiting:
+      // A stranger guessed the id of a client that registered since: that is a call like any other.
+      take_command(call.ref, std::move(call.command), fx);
+      return;
+  }
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,150 @@
+// Becoming active, stepping down, and what a leader decides by itself.
+#include <algorithm>
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
+#include "lockcore/node/node_state.h"
+
+namespace holdfast::node {
+
+using base::EntryKind;
+using base::Error;
+using base::ErrorCode;
+using base::Instant;
+
+bool Node::State::is_active() const {
+  // Both halves are needed: the replica may have stepped down in this very turn.
+  return active_ballot && replica.role() == paxos::Role::kLeader &&
+         replica.ballot() == active_ballot;
+}
+
+void Node::State::follow_role(Effects& fx) {
+  if (!led) return;
+  if (replica.role() == paxos::Role::kLeader && replica.ballot() == led) return;
+  step_down(fx);
+}
+
+// The first proposal of a ballot is its NewLeader (P3). When it is applied, everything that an older
+// leader can have told anybody is applied too.
+void Node::State::propose_new_leader(Instant now, WallClock wall, Effects& fx) {
+  if (led || replica.role() != paxos::Role::kLeader || !replica.can_propose()) return;
+  led = replica.ballot();
+  locks::Batch batch{.cell_time_ms = table.meta().cell_time_ms, .wall_ms = wall.ms, .commands = {}};
+  batch.commands.push_back(locks::Command{{}, locks::NewLeader{led}});
+  replica.propose(EntryKind::kNewLeader, locks::encode_batch(batch), now, fx.paxos);
+}
+
+void Node::State::become_active(Instant now, Effects& fx) {
+  HF_ASSERT(led && !active_ballot);
+  HF_ASSERT(replica.role() == paxos::Role::kLeader && replica.ballot() == led);
+  active_ballot = led;
+  active_since = now;
+  active_cell_ms = table.meta().cell_time_ms;
+  // DESIGN 6: every lease has its full TTL from this moment. Whatever renewal an older leader
+  // acknowledged had arrived before a quorum promised this ballot, and so before now.
+  clock.clear();
+  struct Context {
+    LeaseClock* clock;
+    Instant now;
+  } context{&clock, now};
+  table.for_each_lease(
+      [](void* raw, base::LeaseId lease, uint64_t ttl_ms) {
+        auto& to = *static_cast<Context*>(raw);
+        to.clock->add(lease, base::Duration::from_ms(static_cast<int64_t>(ttl_ms)), to.now);
+      },
+      &context);
+  fx.became_active = true;
+}
+
+// Answers every pending call with notLeader and forgets everything that only a leader may know.
+void Node::State::step_down(Effects& fx) {
+  const bool was_active = static_cast<bool>(active_ballot);
+  led = {};
+  active_ballot = {};
+  const Error error = not_leader();
+  operations.take_all([&](ClientRef ref) { fx.replies.push_back(CommandReply{ref, error}); });
+  for (ConfirmWait& wait : confirms) {
+    if (const auto* renewal = std::get_if<RenewCall>(&wait.call)) {
+      fx.renewals.push_back(RenewReply{renewal->ref, {}, error});
+    } else if (const auto* read = std::get_if<ReadCall>(&wait.call)) {
+      fx.reads.push_back(ReadReply{read->ref, error});
+    } else {
+      fx.replies.push_back(CommandReply{std::get<LookupCall>(wait.call).ref, error});
+    }
+  }
+  for (const RenewCall& call : held_renewals) {
+    fx.renewals.push_back(RenewReply{call.ref, {}, error});
+  }
+  confirms.clear();
+  held_renewals.clear();
+  batcher.clear();
+  clock.clear();
+  expiry_round.reset();
+  ending.clear();
+  fx.stepped_down = was_active;
+}
+
+// Expiry takes two steps. When leases fall due, a confirm round is begun; only when it is through,
+// those that are still due are proposed. The round does two things. It makes sure that this node
+// still leads, so that a stopped and continued leader ends nobody's lease. And since its answers take
+// a turn of the loop, every renewal that lay in a socket when the leases fell due, because the process
+// was stopped or stalled, has been read by then and has moved its deadline.
+void Node::State::expire(Instant now) {
+  if (!is_active()) return;
+  if (!expiry_round && clock.next_due() <= now) {
+    expiry_round = ExpiryRound{replica.want_confirm(), now};
+  }
+  if (!expiry_round || replica.confirmed() < expiry_round->needed) return;
+  std::vector<base::LeaseId> due;
+  clock.take_due(expiry_round->as_of, base::kMaxExpirationsPerCommand, due);
+  expiry_round.reset();
+  // A Close that is under way ends it anyway.
+  std::erase_if(due, [this](base::LeaseId lease) { return ending.contains(lease); });
+  if (due.empty()) return;
+  // Buckets hand leases out in an order of their own; by id, the order of opening is kept.
+  std::sort(due.begin(), due.end());
+  due.erase(std::unique(due.begin(), due.end()), due.end());
+  for (const base::LeaseId lease : due) ++ending[lease];
+  // P13: the ballot in which it is decided goes along; applied under another leader it does nothing.
+  batcher.add(locks::Command{{}, locks::ExpireLeases{active_ballot, std::move(due)}});
+}
+
+// P12: a batch is sealed when the writer becomes free, or is full; never by a timer. While a write is
+// under way, what arrives gathers for the next one.
+void Node::State::seal_batches(Instant now, WallClock wall, Effects& fx) {
+  if (!is_active()) return;
+  bool may_seal = replica.writer_idle();
+  while (!batcher.empty() && replica.can_propose() && (may_seal || batcher.full())) {
+    locks::Batch batch = batcher.seal(cell_time_ms(now), wall.ms);
+    const base::Slot slot =
+        replica.propose(EntryKind::kCommands, locks::encode_batch(batch), now, fx.paxos);
+    batcher.proposed(slot, std::move(batch));
+    may_seal = false;
+  }
+}
+
+uint64_t Node::State::cell_time_ms(Instant now) const {
+  HF_ASSERT(active_ballot);
+  return active_cell_ms + static_cast<uint64_t>((now - active_since).ms_floor());
+}
+
+Error Node::State::not_leader() const {
+  if (replica.founding() != base::FoundingState::kFounded) {
+    return Error{ErrorCode::kUnavailable, "the cell is not founded yet: " + replica.waiting_for(),
+                 {}};
+  }
+  const base::NodeId leader = replica.leader();
+  if (!leader || leader == options.paxos.self) {
+    return Error{ErrorCode::kNotLeader, "this node does not lead, and knows of no leader now", {}};
+  }
+  for (const base::Member& member : replica.config().members) {
+    if (member.id != leader) continue;
+    return Error{ErrorCode::kNotLeader, "this node does not lead; node " +
+                     std::to_string(leader.value) + " at " + member.address + " does",
+                 {{"leader", member.address}, {"leaderId", std::to_string(leader.value)}}};
+  }
+  return Error{ErrorCode::kNotLeader, "this node does not lead", {}};
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,61 @@
+// LeaseClock: when each lease ends, by the active leader's own clock (DESIGN 6).
+//
+// Deadlines live in memory only. A new leader starts over with every lease's full TTL, which is safe:
+// whatever an older leader acknowledged was confirmed by a quorum before that quorum promised the new
+// ballot. Deadlines move forward only.
+//
+// Renewals are far more frequent than ends, so renewing is O(1): it stores the new deadline and leaves
+// the lease in the bucket of an older one. When that bucket falls due the lease moves on to its real
+// bucket; a lease thus changes buckets once a TTL, however often it is renewed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "lockcore/base/ids.h"
+#include "lockcore/base/time.h"
+
+namespace holdfast::node {
+
+class LeaseClock {
+ public:
+  void clear();
+  // A lease that lives from now on, with its full TTL.
+  void add(base::LeaseId lease, base::Duration ttl, base::Instant now);
+  void remove(base::LeaseId lease);
+  // Moves the deadline to arrival + ttl, if that is later. False: no such lease.
+  bool renew(base::LeaseId lease, base::Instant arrival);
+  std::optional<base::Instant> deadline(base::LeaseId lease) const;
+
+  // Removes from the buckets, and appends to `due`, every lease whose deadline is at or before
+  // `as_of`, at most `limit`
+  // (a lease may come twice). A lease that is taken stays known (deadline()) until remove().
+  void take_due(base::Instant as_of, size_t limit, std::vector<base::LeaseId>& due);
+  // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if there is none.
+  void refile(base::LeaseId lease);
+  // No lease is due before this moment; kNever without leases.
+  base::Instant next_due() const;
+  size_t size() const { return leases_.size(); }
+
+ private:
+  struct Entry {
+    base::Duration ttl;
+    base::Instant deadline;
+  };
+  // Wide enough that a million leases make few buckets, narrow enough that nobody notices.
+  static constexpr int64_t kBucketNs = 8'000'000;
+
+  void file(base::LeaseId lease, base::Instant deadline);
+  void drop_ghosts();
+
+  std::unordered_map<base::LeaseId, Entry> leases_;
+  // By the number of the bucket's end. A filed lease's bucket is never after its deadline's.
+  std::map<int64_t, std::vector<base::LeaseId>> buckets_;
+  size_t filed_ = 0;  // ids in buckets_, those of removed leases included
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,154 @@
+// Events in, and the order of a turn.
+#include "lockcore/node/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lockcore/base/assert.h"
+#include "lockcore/node/node_state.h"
+
+namespace holdfast::node {
+
+using base::Instant;
+
+void Effects::clear() {
+  paxos.clear();
+  replies.clear();
+  renewals.clear();
+  reads.clear();
+  record.reset();
+  became_active = false;
+  stepped_down = false;
+}
+
+Node::State::State(Options opts, base::RecoveredLog log, locks::LockTable recovered_table,
+                   Instant now)
+    : options(std::move(opts)),
+      // Everything that state.db records was chosen; the log above it is only accepted (DESIGN 8).
+      replica(options.paxos, std::move(log), recovered_table.meta().applied, now),
+      table(std::move(recovered_table)),
+      random(options.paxos.random_seed ^ 0x5DEECE66DULL),
+      recorded(table.meta().applied),
+      last_record(now) {}
+
+Node::Node(Options options, base::RecoveredLog log, locks::LockTable table, Instant now)
+    : state_(std::make_unique<State>(std::move(options), std::move(log), std::move(table), now)) {}
+Node::~Node() = default;
+Node::Node(Node&&) noexcept = default;
+
+// -- links and peers -------------------------------------------------------------------------------
+
+paxos::Hello Node::hello() const { return state_->replica.hello(); }
+
+std::optional<paxos::Refusal> Node::on_hello(const paxos::Hello& peer, Instant now, Effects& fx) {
+  auto refusal = state_->replica.on_hello(peer, now, fx.paxos);
+  state_->follow_role(fx);
+  return refusal;
+}
+
+void Node::on_refused(base::NodeId by, const paxos::Refusal& refusal, Instant now, Effects& fx) {
+  state_->replica.on_refused(by, refusal, now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+void Node::on_peer_lost(base::NodeId peer, Instant now, Effects& fx) {
+  state_->replica.on_peer_lost(peer, now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+void Node::on_message(base::NodeId from, paxos::Message message, Instant now, Effects& fx) {
+  state_->replica.on_message(from, std::move(message), now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+// -- disk and time ---------------------------------------------------------------------------------
+
+void Node::on_written(base::WriteId id, Instant now, Effects& fx) {
+  state_->replica.on_written(id, now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+void Node::on_recorded(base::Slot through, Instant now, Effects&) {
+  HF_ASSERT(through == state_->recording);
+  state_->recorded = through;
+  state_->recording = {};
+  state_->last_record = now;
+  state_->replica.set_progress(state_->table.meta().applied, through);
+}
+
+void Node::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, Instant now,
+                       Effects& fx) {
+  state_->replica.on_log_read(read_id, std::move(entries), now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+void Node::on_tick(Instant now, Effects& fx) {
+  state_->replica.on_tick(now, fx.paxos);
+  state_->follow_role(fx);
+}
+
+// The order matters. What became known in this turn is applied and answered first, then what that
+// freed is proposed, and the replica sends last, so that one message carries all of it.
+void Node::finish_turn(Instant now, WallClock wall, Effects& fx) {
+  State& state = *state_;
+  state.follow_role(fx);
+  state.apply_chosen(now, fx);
+  state.answer_confirmed(fx);
+  state.propose_new_leader(now, wall, fx);
+  state.expire(now);
+  state.seal_batches(now, wall, fx);
+  state.replica.finish_turn(now, fx.paxos);
+  // A cell of one confirms by itself in the line above, with nobody's message to wait for.
+  state.follow_role(fx);
+  state.answer_confirmed(fx);
+  state.record(now, fx);
+}
+
+Instant Node::next_tick() const {
+  const State& state = *state_;
+  Instant next = state.replica.next_tick();
+  if (state.is_active()) next = std::min(next, state.clock.next_due());
+  if (!state.recording && state.recorded < state.table.meta().applied) {
+    next = std::min(next, state.last_record + state.options.record_interval);
+  }
+  return next;
+}
+
+// -- what is known ---------------------------------------------------------------------------------
+
+const locks::LockTable& Node::table() const { return state_->table; }
+const paxos::Replica& Node::replica() const { return state_->replica; }
+bool Node::active() const { return state_->is_active(); }
+base::Slot Node::recorded() const { return state_->recorded; }
+uint64_t Node::renewals_total() const { return state_->renewals_total; }
+
+std::optional<int64_t> Node::remaining_ms(base::LeaseId lease, Instant now) const {
+  if (!state_->is_active()) return std::nullopt;
+  const auto deadline = state_->clock.deadline(lease);
+  if (!deadline) return std::nullopt;
+  return std::max<int64_t>(0, (*deadline - now).ms_ceil());
+}
+
+void Node::check_invariants() const {
+  const State& state = *state_;
+  state.replica.check_invariants();
+  state.table.check_invariants();
+  HF_ASSERT(state.recorded <= state.table.meta().applied);
+  HF_ASSERT(!state.recording || state.recording <= state.replica.durable_upto());
+  HF_ASSERT(!state.active_ballot || state.active_ballot == state.led);
+  if (!state.active_ballot) {
+    // Whoever doesn't lead keeps nothing that could be carried out or answered later.
+    HF_ASSERT(state.batcher.pending() == 0);
+    HF_ASSERT(state.confirms.empty());
+    HF_ASSERT(state.held_renewals.empty());
+    HF_ASSERT(state.ending.empty());
+    HF_ASSERT(state.clock.size() == 0);
+  } else {
+    HF_ASSERT(state.clock.size() == state.table.counts().leases);
+  }
+  for (size_t i = 1; i < state.confirms.size(); ++i) {
+    HF_ASSERT(state.confirms[i - 1].needed <= state.confirms[i].needed);
+  }
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,92 @@
+// Node's inside, shared by its source files. Nobody else includes this.
+//
+//   node.cc          events and the order of a turn
+//   leadership.cc    becoming active, stepping down, proposing, expiring
+//   clients.cc       commands, renewals and reads of clients
+//   apply.cc         applying chosen slots, recording them
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "lockcore/base/random.h"
+#include "lockcore/locks/lock_table.h"
+#include "lockcore/node/batcher.h"
+#include "lockcore/node/lease_clock.h"
+#include "lockcore/node/node.h"
+#include "lockcore/node/waiting.h"
+
+namespace holdfast::node {
+
+struct Node::State {
+  State(Options options, base::RecoveredLog log, locks::LockTable table, base::Instant now);
+
+  // -- leadership.cc -----------------------------------------------------------------------------
+  bool is_active() const;
+  // Compares what the replica is with what this node acts as. Called whenever an event may have
+  // changed the role, before anything else is done in a role.
+  void follow_role(Effects& fx);
+  void become_active(base::Instant now, Effects& fx);
+  void step_down(Effects& fx);
+  void propose_new_leader(base::Instant now, WallClock wall, Effects& fx);
+  void expire(base::Instant now);
+  void seal_batches(base::Instant now, WallClock wall, Effects& fx);
+  uint64_t cell_time_ms(base::Instant now) const;
+  base::Error not_leader() const;
+
+  // -- clients.cc --------------------------------------------------------------------------------
+  void take_command(ClientRef ref, locks::Command command, Effects& fx);
+  void answer_lookup(LookupCall& call, Effects& fx);
+  void propose_command(ClientRef ref, locks::Command command, Effects& fx);
+  void answer_confirmed(Effects& fx);
+  void answer_renewal(RenewCall call, Effects& fx);
+  bool any_ending(const std::vector<base::LeaseId>& leases) const;
+  // Queues a call for the next confirm round. False: too many wait already.
+  bool wait_for_confirm(decltype(ConfirmWait::call) call);
+
+  // -- apply.cc ----------------------------------------------------------------------------------
+  void apply_chosen(base::Instant now, Effects& fx);
+  void apply_entry(const base::Entry& entry, base::Instant now, Effects& fx);
+  void finish_endings(const locks::Batch& batch, Effects& fx);
+  void record(base::Instant now, Effects& fx);
+
+  const Options options;
+  paxos::Replica replica;
+  locks::LockTable table;
+  base::Random random;
+  bool halted = false;  // met a value that it can't read: applies nothing any more
+
+  // -- recording. recorded <= table.meta().applied; recorded <= replica.durable_upto().
+  base::Slot recorded;
+  base::Slot recording;        // handed to the driver, not yet confirmed; 0: none
+  base::Instant last_record;
+
+  // -- leading. Ballots are 0 when this node doesn't lead.
+  base::Ballot led;            // the ballot whose NewLeader was proposed here
+  base::Ballot active_ballot;  // the ballot whose NewLeader was applied while leading; led or 0
+  base::Instant active_since;
+  uint64_t active_cell_ms = 0;  // cell time when it became active
+
+  // -- the active leader's. All of it is empty otherwise.
+  Batcher batcher;
+  OperationWaits operations;
+  std::deque<ConfirmWait> confirms;  // `needed` ascends
+  LeaseClock clock;
+  struct ExpiryRound {
+    base::Confirm needed;
+    base::Instant as_of;
+  };
+  std::optional<ExpiryRound> expiry_round;
+  // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered until
+  // that is applied (DESIGN 6).
+  std::unordered_map<base::LeaseId, uint32_t> ending;
+  std::vector<RenewCall> held_renewals;                 // confirmed, but a lease in them is ending
+
+  uint64_t renewals_total = 0;
+  locks::Applied applied_scratch;
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,49 @@
+#include "tests/sim/checkers/state_checker.h"
+
+namespace holdfast::sim {
+
+void StateChecker::on_applied(base::NodeId node, const locks::LockTable& table) {
+  const base::Slot slot = table.meta().applied;
+  const uint64_t digest = table.digest();
+  const auto [it, fresh] = digests_.emplace(slot, digest);
+  if (!fresh && it->second != digest) {
+    world_.fail("node " + std::to_string(node.value) + " has another state at slot " +
+                std::to_string(slot.value));
+    return;
+  }
+  if (fresh) check_holds(node, table.rows());
+}
+
+void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
+  std::map<std::string, const base::HoldRow*> exclusive;
+  std::map<std::string, const base::HoldRow*> any;
+  std::set<base::LeaseId> leases;
+  for (const base::LeaseRow& lease : rows.leases) leases.insert(lease.id);
+  for (const base::HoldRow& hold : rows.holds) {
+    const bool is_exclusive = hold.mode == base::Mode::kExclusive;
+    if (exclusive.contains(hold.lock) || (is_exclusive && any.contains(hold.lock))) {
+      world_.fail("two conflicting holds of " + hold.lock + " in the state of node " +
+                  std::to_string(node.value) + " at slot " +
+                  std::to_string(rows.meta.applied.value));
+    }
+    if (!leases.contains(hold.lease)) world_.fail("a hold of " + hold.lock + " has no lease");
+    if (hold.token > rows.meta.revision) world_.fail("a token above the revision");
+    any[hold.lock] = &hold;
+    if (is_exclusive) exclusive[hold.lock] = &hold;
+  }
+  // Slots may be seen out of order, from nodes that lag: only the newest state tells of growth.
+  if (rows.meta.applied < newest_) return;
+  newest_ = rows.meta.applied;
+  for (const base::HoldRow& hold : rows.holds) {
+    if (!seen_.insert(hold.token).second) continue;
+    auto& newest = newest_exclusive_[hold.lock];
+    if (hold.token <= newest) {
+      world_.fail("a later grant of " + hold.lock + " has the token " +
+                  std::to_string(hold.token.value) + ", not above " +
+                  std::to_string(newest.value));
+    }
+    if (hold.mode == base::Mode::kExclusive) newest = hold.token;
+  }
+}
+
+}  // namespace holdfast::sim

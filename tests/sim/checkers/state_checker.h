@@ -1,0 +1,30 @@
+// Oracle over applied states: no conflicting holds, tokens only grow, equal slots have equal digests.
+// It looks at rows, not at the code that made them.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "lockcore/locks/lock_table.h"
+#include "tests/sim/world.h"
+
+namespace holdfast::sim {
+
+class StateChecker {
+ public:
+  explicit StateChecker(World& world) : world_(world) {}
+  // A node has applied everything through table.meta().applied.
+  void on_applied(base::NodeId node, const locks::LockTable& table);
+
+ private:
+  void check_holds(base::NodeId node, const base::StateRows& rows);
+
+  World& world_;
+  std::map<base::Slot, uint64_t> digests_;
+  std::map<std::string, base::Token> newest_exclusive_;  // as first seen, on any node
+  std::set<base::Token> seen_;
+  base::Slot newest_;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,332 @@
+#include "tests/sim/client.h"
+
+#include <algorithm>
+
+#include "lockcore/base/limits.h"
+
+namespace holdfast::sim {
+
+using base::Duration;
+using base::ErrorCode;
+using base::Mode;
+
+Client::Client(World& world, Cluster& cluster, BeliefChecker& beliefs, const Options& options,
+               uint32_t index)
+    : world_(world), cluster_(cluster), beliefs_(beliefs), options_(options), index_(index) {
+  clock_.rate = 0.991 + 0.001 * static_cast<double>(world.random.below(19));
+  clock_.origin_ns = static_cast<int64_t>(world.random.below(1'000'000'000'000));
+}
+
+void Client::start() { become_somebody(); }
+
+void Client::after(Duration by_own_clock, std::function<void()> what) {
+  world_.after(clock_.true_ns(by_own_clock), [this, life = life_, what = std::move(what)] {
+    if (life == life_ && !world_.failed()) what();
+  });
+}
+
+Duration Client::think() {
+  return Duration::from_us(static_cast<int64_t>(
+      world_.random.below(static_cast<uint64_t>(2 * options_.think_ms * 1000) + 1)));
+}
+
+std::string Client::describe() const {
+  std::string text = "client " + std::to_string(index_) + (holding_ ? " holds;" : ";");
+  for (const auto& [serial, operation] : operations_) {
+    text += " waits for kind " + std::to_string(operation.command.body.index()) + " number " +
+            std::to_string(operation.command.op.number) + " after " +
+            std::to_string(operation.attempt) + " attempts;";
+  }
+  return text;
+}
+
+// -- operations --------------------------------------------------------------------------------------
+
+void Client::issue(locks::Body body, OnAnswer on_answer, bool waits) {
+  Operation operation{{}, std::move(on_answer), leader_guess_, 0, waits};
+  operation.command.body = std::move(body);
+  if (!std::holds_alternative<locks::RegisterClient>(operation.command.body)) {
+    locks::OpId& op = operation.command.op;
+    op.client = client_;
+    op.number = next_number_++;
+    uint64_t lowest = op.number;
+    for (const auto& [serial, other] : operations_) {
+      if (other.command.op.client == client_) lowest = std::min(lowest, other.command.op.number);
+    }
+    // Sometimes it is slow to say what it has: the cell must keep the answers that long.
+    if (world_.random.chance(0.5)) {
+      lowest_told_ = lowest;
+      std::erase_if(untold_, [lowest](uint64_t number) { return number < lowest; });
+    }
+    op.lowest_unanswered = lowest_told_;
+    if (world_.random.chance(0.7)) op.answered = std::exchange(untold_, {});
+  }
+  const uint64_t serial = next_serial_++;
+  operations_.emplace(serial, std::move(operation));
+  ++operations;
+  send(serial);
+}
+
+void Client::send(uint64_t serial) {
+  const auto it = operations_.find(serial);
+  if (it == operations_.end()) return;
+  Operation& operation = it->second;
+  const uint64_t attempt = ++operation.attempt;
+  cluster_.command(operation.target, operation.command,
+                   [this, serial, attempt, life = life_,
+                    number = operation.command.op.number](const CallResult& result) {
+                     if (life != life_ || world_.failed()) return;
+                     if (!operations_.contains(serial)) {
+                       if (result.answer) check_late_answer(number, *result.answer);
+                       return;
+                     }
+                     on_result(serial, attempt, result);
+                   });
+  after(Duration::from_ms(operation.waits ? 1500 : 400), [this, serial, attempt] {
+    const auto found = operations_.find(serial);
+    if (found == operations_.end() || found->second.attempt != attempt) return;
+    found->second.target = static_cast<uint32_t>(world_.random.below(cluster_.size()));
+    send(serial);
+  });
+}
+
+void Client::on_result(uint64_t serial, uint64_t attempt, const CallResult& result) {
+  const auto it = operations_.find(serial);
+  const auto* error = result.answer ? std::get_if<base::Error>(&*result.answer) : nullptr;
+  const bool elsewhere =
+      result.unreachable || !result.answer ||
+      (error && (error->code == ErrorCode::kNotLeader || error->code == ErrorCode::kUnavailable ||
+                 error->code == ErrorCode::kResourceExhausted));
+  if (elsewhere) {
+    if (it->second.attempt != attempt) return;  // a newer attempt is under way
+    it->second.target = static_cast<uint32_t>(world_.random.below(cluster_.size()));
+    after(Duration::from_ms(static_cast<int64_t>(world_.random.between(5, 60))),
+          [this, serial, attempt] {
+            const auto found = operations_.find(serial);
+            if (found != operations_.end() && found->second.attempt == attempt) send(serial);
+          });
+    return;
+  }
+  leader_guess_ = it->second.target;
+  const uint64_t number = it->second.command.op.number;
+  OnAnswer on_answer = std::move(it->second.on_answer);
+  operations_.erase(it);
+  if (number != 0) {
+    untold_.push_back(number);
+    answers_.emplace(number, *result.answer);
+  }
+  on_answer(*result.answer);
+}
+
+// Exactly once: every copy of an operation gets the first one's answer.
+void Client::check_late_answer(uint64_t number, const locks::Answer& answer) {
+  const auto it = answers_.find(number);
+  if (number == 0 || it == answers_.end()) return;
+  if (std::holds_alternative<base::Error>(answer)) return;  // notLeader, or settled by now
+  if (!(it->second == answer)) {
+    world_.fail("client " + std::to_string(index_) + " got two answers for number " +
+                std::to_string(number));
+  }
+}
+
+// -- a life --------------------------------------------------------------------------------------------
+
+void Client::become_somebody() {
+  ++life_;
+  operations_.clear();
+  answers_.clear();
+  untold_.clear();
+  next_number_ = lowest_told_ = 1;
+  holding_ = false;
+  lease_.reset();
+  client_ = {};
+  if (draining_) return;
+  issue(locks::RegisterClient{}, [this](const locks::Answer& answer) {
+    if (const auto* registered = std::get_if<locks::ClientRegistered>(&answer)) {
+      client_ = registered->client;
+      open_lease();
+    } else {
+      world_.fail("a registration was refused");
+    }
+  });
+}
+
+void Client::open_lease() {
+  if (draining_) return;
+  locks::OpenLease open;
+  open.ttl_ms = static_cast<uint64_t>(options_.ttl_ms);
+  open.secret.assign(base::kSecretBytes, 's');
+  open.owner.program = "sim";
+  const base::Instant first_sent = now();
+  issue(open, [this, first_sent](const locks::Answer& answer) {
+    const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
+    if (!opened) {
+      become_somebody();
+      return;
+    }
+    lease_ = std::make_shared<Lease>();
+    lease_->id = opened->lease;
+    lease_->ttl = Duration::from_ms(static_cast<int64_t>(opened->ttl_ms));
+    lease_->deadline = first_sent + lease_->ttl * (1000 - 2 * base::kDriftPerMille) / 1000;
+    renew_later();
+    work();
+  });
+}
+
+bool Client::lease_alive() const {
+  if (!lease_ || lease_->lost) return false;
+  if (now() >= lease_->deadline) lease_->lost = true;
+  return !lease_->lost;
+}
+
+void Client::renew_later() {
+  after(lease_->ttl / 3, [this, lease = lease_] {
+    if (lease != lease_ || !lease_alive()) return;
+    renew_now(++lease_->renewal);
+    renew_later();
+  });
+}
+
+void Client::renew_now(uint64_t renewal) {
+  const base::Instant sent = now();
+  const auto retry = [this, lease = lease_, renewal] {
+    if (lease == lease_ && lease_alive() && lease_->renewal == renewal) {
+      leader_guess_ = static_cast<uint32_t>(world_.random.below(cluster_.size()));
+      renew_now(renewal);
+    }
+  };
+  auto answered = std::make_shared<bool>(false);
+  cluster_.renew(leader_guess_, {lease_->id},
+                 [this, sent, lease = lease_, life = life_, answered,
+                  retry](const CallResult& result) {
+                   if (life != life_ || lease != lease_ || *answered) return;
+                   *answered = true;
+                   if (result.unreachable || !result.renewal || result.renewal->error) {
+                     after(Duration::from_ms(20), retry);
+                     return;
+                   }
+                   if (result.renewal->leases[0] == node::Renewal::kAlive) {
+                     // Even if the local deadline passed meanwhile: lost stays lost.
+                     if (lease_alive()) {
+                       lease->deadline =
+                           std::max(lease->deadline,
+                                    sent + lease->ttl * (1000 - 2 * base::kDriftPerMille) / 1000);
+                     }
+                   } else {
+                     if (lease_alive()) {
+                       world_.fail("the lease of client " + std::to_string(index_) +
+                                   " ended before its owner's deadline");
+                     }
+                     lease->lost = true;
+                   }
+                 });
+  after(lease_->ttl / 8, [answered, retry] {
+    if (!*answered) {
+      *answered = true;
+      retry();
+    }
+  });
+}
+
+// -- locking ---------------------------------------------------------------------------------------------
+
+void Client::work() {
+  if (draining_) return;
+  if (!lease_alive()) {
+    lease_.reset();
+    open_lease();
+    return;
+  }
+  const std::string lock = "lock/" + std::to_string(world_.random.below(options_.locks));
+  locks::Acquire acquire;
+  acquire.lease = lease_->id;
+  acquire.holder = base::HolderId{next_holder_++};
+  acquire.agent = base::AgentId{1};
+  const Mode mode = world_.random.chance(options_.shared) ? Mode::kShared : Mode::kExclusive;
+  acquire.locks.push_back(locks::LockRequest{lock, mode});
+  acquire.wait = !world_.random.chance(options_.try_only);
+  const bool waits = acquire.wait;
+  const uint64_t serial = next_serial_;
+  issue(std::move(acquire),
+        [this, lock, mode](const locks::Answer& answer) { on_acquired(lock, mode, answer); },
+        waits);
+  if (waits && world_.random.chance(options_.cancel)) {
+    after(think() * 4, [this, serial, lock, mode] { maybe_cancel(serial, lock, mode); });
+  }
+}
+
+void Client::maybe_cancel(uint64_t serial, const std::string& lock, Mode mode) {
+  const auto it = operations_.find(serial);
+  if (it == operations_.end()) return;
+  const uint64_t target = it->second.command.op.number;
+  issue(locks::CancelWait{target}, [this, serial, target, lock, mode](const locks::Answer& answer) {
+    if (!operations_.contains(serial)) return;  // the acquire's own answer came first
+    operations_.erase(serial);
+    untold_.push_back(target);
+    if (std::holds_alternative<locks::Granted>(answer)) {
+      answers_.emplace(target, answer);
+      on_acquired(lock, mode, answer);
+    } else {
+      after(think(), [this] { work(); });
+    }
+  });
+}
+
+void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer& answer) {
+  const auto* granted = std::get_if<locks::Granted>(&answer);
+  if (!granted) {
+    const auto& error = std::get<base::Error>(answer);
+    if (error.code == ErrorCode::kLeaseNotFound && lease_alive()) {
+      world_.fail("client " + std::to_string(index_) + " was told too early that its lease is gone");
+    }
+    if (error.code == ErrorCode::kUnknownClient) {
+      become_somebody();
+      return;
+    }
+    after(think(), [this] { work(); });
+    return;
+  }
+  ++grants;
+  const base::Token token = granted->tokens[0];
+  if (lease_alive()) {
+    beliefs_.begin_belief(index_, lock, mode, token, [this, lease = lease_, life = life_] {
+      if (now() >= lease->deadline) lease->lost = true;
+      (void)life;
+      return !lease->lost;
+    });
+  }
+  holding_ = true;
+  if (world_.random.chance(options_.vanish) && !draining_) {
+    // The process dies with the lock held: its belief lasts until its deadline, its lease until the
+    // cell ends it.
+    const auto lease = lease_;
+    ++life_;
+    operations_.clear();
+    holding_ = false;
+    world_.after(static_cast<int64_t>(world_.random.below(5'000)) * 1'000'000, [this] {
+      if (!world_.failed()) become_somebody();
+    });
+    return;
+  }
+  after(think(), [this, lock, token] { release(lock, token); });
+}
+
+void Client::release(const std::string& lock, base::Token token) {
+  beliefs_.end_belief(index_, lock, token);
+  issue(locks::Release{lease_->id, lock, token},
+        [this](const locks::Answer& answer) {
+          holding_ = false;
+          const auto* error = std::get_if<base::Error>(&answer);
+          if (error && lease_alive()) {
+            world_.fail("client " + std::to_string(index_) + " lost its hold early: " +
+                        error->message);
+          }
+          if (error && error->code == ErrorCode::kUnknownClient) {
+            become_somebody();
+            return;
+          }
+          after(think(), [this] { work(); });
+        });
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,87 @@
+// One simulated client: a session that locks and unlocks, on its own clock, over a bad network.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/sim/checkers/belief_checker.h"
+#include "tests/sim/cluster.h"
+
+namespace holdfast::sim {
+
+class Client {
+ public:
+  Client(World& world, Cluster& cluster, BeliefChecker& beliefs, const Options& options,
+         uint32_t index);
+  void start();
+  void drain() { draining_ = true; }
+  bool idle() const { return draining_ && operations_.empty() && !holding_; }
+  std::string describe() const;
+
+  uint64_t operations = 0;
+  uint64_t grants = 0;
+
+ private:
+  using OnAnswer = std::function<void(const locks::Answer&)>;
+  // A mutation under way: sent again with the same number until it is answered.
+  struct Operation {
+    locks::Command command;
+    OnAnswer on_answer;
+    uint32_t target = 0;
+    uint64_t attempt = 0;
+    bool waits = false;  // an acquire that may wait for long: attempts are spaced out
+  };
+  struct Lease {
+    base::LeaseId id;
+    base::Duration ttl;
+    base::Instant deadline;  // by this client's clock
+    bool lost = false;       // never again true once it was
+    uint64_t renewal = 0;    // the newest round of attempts
+  };
+
+  base::Instant now() const { return clock_.read(world_.now()); }
+  void after(base::Duration by_own_clock, std::function<void()> what);
+  void issue(locks::Body body, OnAnswer on_answer, bool waits = false);
+  void send(uint64_t serial);
+  void on_result(uint64_t serial, uint64_t attempt, const CallResult& result);
+  void check_late_answer(uint64_t number, const locks::Answer& answer);
+
+  void become_somebody();
+  void open_lease();
+  void renew_later();
+  void renew_now(uint64_t renewal);
+  bool lease_alive() const;
+  void work();
+  void on_acquired(const std::string& lock, base::Mode mode, const locks::Answer& answer);
+  void maybe_cancel(uint64_t serial, const std::string& lock, base::Mode mode);
+  void release(const std::string& lock, base::Token token);
+  base::Duration think();
+
+  World& world_;
+  Cluster& cluster_;
+  BeliefChecker& beliefs_;
+  const Options& options_;
+  const uint32_t index_;
+  SkewedClock clock_;
+  uint64_t life_ = 0;  // grows when it vanishes: callbacks of an older life do nothing
+  bool draining_ = false;
+  bool holding_ = false;
+
+  base::ClientId client_;
+  uint64_t next_number_ = 1;
+  uint64_t lowest_told_ = 1;
+  std::vector<uint64_t> untold_;  // answered, above lowest_told_, not told yet
+  uint64_t next_holder_ = 1;
+  std::shared_ptr<Lease> lease_;
+  uint32_t leader_guess_ = 0;
+
+  uint64_t next_serial_ = 1;
+  std::map<uint64_t, Operation> operations_;  // by serial
+  std::map<uint64_t, locks::Answer> answers_;  // by number, of this identity
+};
+
+}  // namespace holdfast::sim

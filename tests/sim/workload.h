@@ -1,0 +1,34 @@
+// Clients: register, open a lease, lock, release, renew, give up, vanish and come back as another.
+//
+// Each judges by its own clock alone what it may believe; the belief checker compares by true time.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/sim/checkers/belief_checker.h"
+#include "tests/sim/cluster.h"
+
+namespace holdfast::sim {
+
+class Client;
+
+class Workload {
+ public:
+  Workload(World& world, Cluster& cluster, const Options& options);
+  ~Workload();
+  void start();
+  // No new work: what is under way is finished.
+  void drain();
+  // After a drain and enough time: everything must have been answered.
+  void check_idle();
+  uint64_t operations() const;
+  uint64_t grants() const;
+
+ private:
+  World& world_;
+  BeliefChecker beliefs_;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,121 @@
+// LeaseClock: deadlines that move forward, in buckets that needn't move with them.
+#include "lockcore/node/lease_clock.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "lockcore/base/random.h"
+
+using namespace holdfast;
+using base::Duration;
+using base::Instant;
+using base::LeaseId;
+using node::LeaseClock;
+
+namespace {
+
+Instant at_ms(int64_t ms) { return Instant{ms * 1'000'000}; }
+
+std::vector<LeaseId> due(LeaseClock& clock, Instant as_of, size_t limit = 1'000'000) {
+  std::vector<LeaseId> out;
+  clock.take_due(as_of, limit, out);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("lease clock: a lease is never due before its deadline, and soon after it") {
+  LeaseClock clock;
+  clock.add(LeaseId{1}, Duration::from_ms(1000), at_ms(0));
+  CHECK(due(clock, at_ms(999)).empty());
+  CHECK(clock.next_due() >= at_ms(1000));
+  CHECK(clock.next_due() <= at_ms(1010));
+  CHECK(due(clock, at_ms(1010)) == std::vector{LeaseId{1}});
+}
+
+TEST_CASE("lease clock: a renewal moves the deadline forward, never back") {
+  // A renewal that was overtaken by a later one must not shorten what the later one gave.
+  LeaseClock clock;
+  clock.add(LeaseId{1}, Duration::from_ms(1000), at_ms(0));
+  CHECK(clock.renew(LeaseId{1}, at_ms(800)));
+  CHECK(clock.renew(LeaseId{1}, at_ms(300)));
+  CHECK(clock.deadline(LeaseId{1}) == at_ms(1800));
+  CHECK(due(clock, at_ms(1700)).empty());
+  CHECK(due(clock, at_ms(1810)) == std::vector{LeaseId{1}});
+}
+
+TEST_CASE("lease clock: a removed lease is not due, and renewing it says so") {
+  LeaseClock clock;
+  clock.add(LeaseId{1}, Duration::from_ms(1000), at_ms(0));
+  clock.remove(LeaseId{1});
+  CHECK_FALSE(clock.renew(LeaseId{1}, at_ms(1)));
+  CHECK(due(clock, at_ms(5000)).empty());
+  CHECK(clock.next_due() == base::kNever);
+}
+
+TEST_CASE("lease clock: a lease taken as due and then spared comes back") {
+  // The Close that was to end it may be refused when it is applied.
+  LeaseClock clock;
+  clock.add(LeaseId{1}, Duration::from_ms(1000), at_ms(0));
+  CHECK(due(clock, at_ms(1010)).size() == 1);
+  CHECK(due(clock, at_ms(9000)).empty());
+  clock.refile(LeaseId{1});
+  CHECK(due(clock, at_ms(9000)) == std::vector{LeaseId{1}});
+}
+
+TEST_CASE("lease clock: removed leases with long TTLs don't pile up in their buckets") {
+  LeaseClock clock;
+  for (uint64_t i = 1; i <= 100'000; ++i) {
+    clock.add(LeaseId{i}, Duration::from_ms(24 * 3600 * 1000), at_ms(static_cast<int64_t>(i)));
+    clock.remove(LeaseId{i});
+  }
+  CHECK(clock.size() == 0);
+  // Whatever is left fits well below one removal's threshold.
+  std::vector<LeaseId> out;
+  clock.take_due(at_ms(100L * 24 * 3600 * 1000), 1'000'000, out);
+  CHECK(out.empty());
+}
+
+TEST_CASE("lease clock: agrees with a plain list under random use") {
+  base::Random random(7);
+  LeaseClock clock;
+  std::map<LeaseId, std::pair<int64_t, int64_t>> model;  // ttl, deadline in ms
+  uint64_t opened = 0;  // ids are never used twice
+  int64_t now = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    now += static_cast<int64_t>(random.below(20));
+    const LeaseId id{random.between(opened > 300 ? opened - 300 : 1, opened + 1)};
+    const auto it = model.find(id);
+    switch (random.below(4)) {
+      case 0:
+        if (id.value > opened) {
+          opened = id.value;
+          const int64_t ttl = static_cast<int64_t>(random.between(500, 4000));
+          clock.add(id, Duration::from_ms(ttl), at_ms(now));
+          model[id] = {ttl, now + ttl};
+        }
+        break;
+      case 1:
+        CHECK(clock.renew(id, at_ms(now)) == (it != model.end()));
+        if (it != model.end()) it->second.second = now + it->second.first;
+        break;
+      case 2:
+        if (random.chance(0.1) && it != model.end()) {
+          clock.remove(id);
+          model.erase(it);
+        }
+        break;
+      default:
+        for (const LeaseId taken : due(clock, at_ms(now))) {
+          REQUIRE(model.contains(taken));
+          CHECK(model[taken].second <= now);
+          model.erase(taken);
+          clock.remove(taken);
+        }
+        // A bucket's width is all that anybody may be late.
+        for (const auto& [lease, times] : model) CHECK(times.second > now - 10);
+    }
+  }
+}

@@ -1,0 +1,299 @@
+// Node: what a leader may answer, and when; what it decides by itself; what it records.
+#include "lockcore/node/node.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/unit/node/bench.h"
+
+using namespace holdfast;
+using namespace holdfast::node;
+using namespace holdfast::node::test;
+using base::ErrorCode;
+using base::LeaseId;
+
+namespace {
+
+ErrorCode code_of(const locks::Answer& answer) {
+  REQUIRE(std::holds_alternative<base::Error>(answer));
+  return std::get<base::Error>(answer).code;
+}
+
+void cut_off(Bench& bench, uint32_t victim) {
+  bench.lost = [victim](uint32_t from, uint32_t to, const paxos::Message&) {
+    return from == victim || to == victim;
+  };
+}
+
+void heal(Bench& bench) {
+  bench.lost = [](uint32_t, uint32_t, const paxos::Message&) { return false; };
+}
+
+}  // namespace
+
+TEST_CASE("node: a cell of one and a cell of three found themselves, elect, grant and release") {
+  for (const uint32_t size : {1u, 3u, 5u}) {
+    Bench bench(size);
+    const uint32_t leader = bench.elect();
+    const auto client = bench.register_client(leader);
+    const auto lease = bench.open_lease(leader, client, 1, 10'000);
+    const auto granted = bench.run(leader, make(client, 2, acquire(lease, "a")));
+    REQUIRE(std::holds_alternative<locks::Granted>(granted));
+    const base::Token token = std::get<locks::Granted>(granted).tokens.at(0);
+    CHECK(bench.node(leader).table().is_current("a", token));
+    const auto released = bench.run(leader, make(client, 3, locks::Release{lease, "a", token}));
+    CHECK(std::holds_alternative<locks::Done>(released));
+    CHECK_FALSE(bench.node(leader).table().is_held("a"));
+  }
+}
+
+TEST_CASE("node: a renewal is answered only after a confirm round that began after it arrived") {
+  // P8. If an echo that was under way already were enough, a leader that was deposed between the echo
+  // and the renewal would promise a lease that its successor may be ending.
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 10'000);
+  bench.lost = [leader](uint32_t, uint32_t to, const paxos::Message&) { return to == leader; };
+  const ClientRef ref = bench.renew(leader, {lease});
+  bench.settle();
+  CHECK_FALSE(bench.answers.renewals.contains(ref));
+  heal(bench);
+  bench.pass_ms(200);
+  REQUIRE(bench.answers.renewals.contains(ref));
+  CHECK(bench.answers.renewals[ref].leases == std::vector{Renewal::kAlive});
+}
+
+TEST_CASE("node: a leader that is cut off answers every pending call with notLeader") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 10'000);
+  cut_off(bench, leader);
+  const ClientRef renewal = bench.renew(leader, {lease});
+  const ClientRef read = bench.read(leader);
+  const ClientRef command = bench.command(leader, make(client, 2, acquire(lease, "a")));
+  bench.pass_ms(3'000);
+  REQUIRE(bench.answers.renewals.contains(renewal));
+  CHECK(bench.answers.renewals[renewal].error->code == ErrorCode::kNotLeader);
+  REQUIRE(bench.answers.reads.contains(read));
+  CHECK(bench.answers.reads[read].error->code == ErrorCode::kNotLeader);
+  REQUIRE(bench.answers.commands.contains(command));
+  CHECK(code_of(bench.answers.commands[command]) == ErrorCode::kNotLeader);
+  CHECK_FALSE(bench.node(leader).active());
+}
+
+TEST_CASE("node: a lease that nobody renews ends, and its waiter is granted in the same slot") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto dying = bench.open_lease(leader, client, 1, 500);
+  const auto living = bench.open_lease(leader, client, 2, 60'000);
+  bench.run(leader, make(client, 3, acquire(dying, "a")));
+  const ClientRef waiting = bench.command(leader, make(client, 4, acquire(living, "a")));
+  bench.pass_ms(450);
+  CHECK_FALSE(bench.answers.commands.contains(waiting));
+  bench.pass_ms(200);
+  REQUIRE(bench.answers.commands.contains(waiting));
+  CHECK(std::holds_alternative<locks::Granted>(bench.answers.commands[waiting]));
+  CHECK(bench.node(leader).table().lease(dying) == nullptr);
+}
+
+TEST_CASE("node: a leader that was stopped reads the renewals in its sockets before it expires") {
+  // DESIGN 6. The renewal arrived while the process was stopped; the process finds the lease due and
+  // the renewal unread at the same moment.
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 500);
+  bench.jump_ms(600);
+  Effects fx;
+  bench.node(leader).on_tick(bench.now(), fx);  // the timer comes first ...
+  bench.turn(leader);
+  const ClientRef ref = bench.renew(leader, {lease});  // ... then what lies in the socket
+  bench.pass_ms(300);
+  REQUIRE(bench.answers.renewals.contains(ref));
+  if (!bench.answers.renewals[ref].error) {
+    CHECK(bench.answers.renewals[ref].leases == std::vector{Renewal::kAlive});
+  }
+  CHECK(bench.node(leader).table().lease(lease) != nullptr);
+}
+
+TEST_CASE("node: a new leader gives every lease its full TTL from the moment it is active") {
+  Bench bench(3);
+  const uint32_t first = bench.elect();
+  const auto client = bench.register_client(first);
+  const auto lease = bench.open_lease(first, client, 1, 5'000);
+  bench.pass_ms(1'000);
+  cut_off(bench, first);
+  for (uint32_t i = 0; i < 3; ++i) {
+    Effects fx;
+    if (i != first) bench.node(i).on_peer_lost(base::NodeId{first + 1}, bench.now(), fx);
+  }
+  std::optional<uint32_t> second;
+  for (int tries = 0; tries < 400 && !second; ++tries) {
+    bench.pass_ms(10);
+    for (uint32_t i = 0; i < 3; ++i) {
+      if (i != first && bench.node(i).active()) second = i;
+    }
+  }
+  REQUIRE(second);
+  CHECK(bench.node(*second).remaining_ms(lease, bench.now()).value() > 4'900);
+}
+
+TEST_CASE("node: a renewal of a lease whose close is proposed waits for the close, then says gone") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 10'000);
+  // The followers' disks stand still: confirm rounds go through, commits don't.
+  for (uint32_t i = 0; i < 3; ++i) bench.disk_stalled[i] = i != leader;
+  const ClientRef close = bench.command(leader, make(client, 2, locks::CloseLease{lease}));
+  bench.settle();
+  const ClientRef renewal = bench.renew(leader, {lease});
+  bench.pass_ms(100);
+  CHECK_FALSE(bench.answers.commands.contains(close));
+  CHECK_FALSE(bench.answers.renewals.contains(renewal));
+  for (uint32_t i = 0; i < 3; ++i) bench.disk_stalled[i] = false;
+  bench.settle();
+  CHECK(std::holds_alternative<locks::Done>(bench.answers.commands.at(close)));
+  CHECK(bench.answers.renewals.at(renewal).leases == std::vector{Renewal::kNotFound});
+}
+
+TEST_CASE("node: a retry attaches to the operation under way, and both calls are answered") {
+  // DESIGN 7a: a retry, on whichever node, has the first attempt's effect and answer.
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 10'000);
+  const ClientRef first = bench.command(leader, make(client, 2, acquire(lease, "a")));
+  const ClientRef second = bench.command(leader, make(client, 2, acquire(lease, "a")));
+  bench.settle();
+  CHECK(std::get<locks::Granted>(bench.answers.commands.at(first)) ==
+        std::get<locks::Granted>(bench.answers.commands.at(second)));
+  // Later still, the record answers.
+  const auto third = bench.run(leader, make(client, 2, acquire(lease, "a")));
+  CHECK(std::get<locks::Granted>(third) ==
+        std::get<locks::Granted>(bench.answers.commands.at(first)));
+  CHECK(bench.node(leader).table().describe("a").holders.size() == 1);
+}
+
+TEST_CASE("node: a dropped call ends the notification, never the wait") {
+  Bench bench(1);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 60'000);
+  const auto holder = bench.run(leader, make(client, 2, acquire(lease, "a", 1)));
+  const ClientRef waiter = bench.command(leader, make(client, 3, acquire(lease, "a", 2)));
+  bench.settle();
+  bench.node(leader).on_dropped(waiter);
+  bench.run(leader, make(client, 4, locks::Release{
+                                        lease, "a", std::get<locks::Granted>(holder).tokens[0]}));
+  CHECK_FALSE(bench.answers.commands.contains(waiter));
+  CHECK(bench.node(leader).table().is_held("a"));
+  // Coming back with the same number finds the grant.
+  const auto again = bench.run(leader, make(client, 3, acquire(lease, "a", 2)));
+  CHECK(std::holds_alternative<locks::Granted>(again));
+}
+
+TEST_CASE("node: an unknown client is refused after a confirm round, and never created") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto answer =
+      bench.run(leader, make(base::ClientId{999'999}, 1, locks::CloseLease{LeaseId{5}}));
+  CHECK(code_of(answer) == ErrorCode::kUnknownClient);
+  CHECK(bench.node(leader).table().counts().clients == 0);
+}
+
+TEST_CASE("node: what is out of range is refused before it reaches the log") {
+  Bench bench(1);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const base::Slot before = bench.node(leader).table().meta().applied;
+  locks::OpenLease open;
+  open.ttl_ms = 1;
+  open.secret = "0123456789abcdef";
+  CHECK(code_of(bench.run(leader, make(client, 1, open))) == ErrorCode::kInvalidArgument);
+  CHECK(bench.node(leader).table().meta().applied == before);
+}
+
+TEST_CASE("node: a slot is recorded only after this node's own log holds it durably") {
+  // DESIGN 8. Node 0 stops writing while the others choose; it hears of the choice and applies it, but
+  // must not record it. (Bench::carry_out checks every record.)
+  Bench bench(3);
+  uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 60'000);
+  const uint32_t slow = leader == 0 ? 1 : 0;
+  bench.disk_stalled[slow] = true;
+  bench.run(leader, make(client, 2, acquire(lease, "a")));
+  bench.pass_ms(400);
+  CHECK(bench.node(slow).recorded() <= bench.node(slow).replica().durable_upto());
+  bench.disk_stalled[slow] = false;
+  bench.pass_ms(600);
+  CHECK(bench.node(slow).table().is_held("a"));
+  CHECK(bench.node(slow).recorded() == bench.node(slow).table().meta().applied);
+}
+
+TEST_CASE("node: two hundred commands of one turn share few slots") {
+  // P12: a batch gathers while the writer is busy; no timer is involved.
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 60'000);
+  const base::Slot before = bench.node(leader).table().meta().applied;
+  std::vector<ClientRef> refs;
+  for (uint64_t i = 0; i < 200; ++i) {
+    locks::Command command = make(client, 2 + i, acquire(lease, "lock/" + std::to_string(i), i + 1));
+    command.op.lowest_unanswered = 2;
+    refs.push_back(bench.command(leader, std::move(command)));
+  }
+  bench.settle();
+  for (const ClientRef ref : refs) {
+    CHECK(std::holds_alternative<locks::Granted>(bench.answers.commands.at(ref)));
+  }
+  CHECK(bench.node(leader).table().meta().applied.value - before.value <= 3);
+}
+
+TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is dug up later") {
+  // P13. The first leader proposes Expire, and only its own disk has it. A second leader, in a ballot
+  // that never sees that slot, renews the lease. In the third ballot the first leader's row comes to
+  // light, is re-proposed as P3 demands, and is applied: without the guard it would end a lease whose
+  // owner was just told that it lives.
+  Bench bench(3);
+  const uint32_t first = bench.elect();
+  const auto client = bench.register_client(first);
+  const auto lease = bench.open_lease(first, client, 1, 500);
+  const auto other = bench.open_lease(first, client, 2, 60'000);
+  bench.lost = [first](uint32_t from, uint32_t, const paxos::Message& message) {
+    return from == first && std::holds_alternative<paxos::Accept>(message);
+  };
+  const base::Slot before = bench.node(first).replica().durable_upto();
+  bench.command(first, make(client, 3, acquire(other, "filler")));  // the slot of the next NewLeader
+  bench.pass_ms(700);  // heartbeats go through: it leads, confirms, and decides that the lease is over
+  REQUIRE(bench.node(first).active());
+  REQUIRE(bench.node(first).replica().durable_upto().value == before.value + 2);
+
+  const auto elect_without = [&](uint32_t gone) {
+    cut_off(bench, gone);
+    for (uint32_t i = 0; i < 3; ++i) {
+      Effects fx;
+      if (i != gone) bench.node(i).on_peer_lost(base::NodeId{gone + 1}, bench.now(), fx);
+    }
+    for (int tries = 0; tries < 100; ++tries) {
+      bench.pass_ms(10);
+      for (uint32_t i = 0; i < 3; ++i) {
+        if (i != gone && bench.node(i).active()) return i;
+      }
+    }
+    REQUIRE(false);
+    return gone;
+  };
+  const uint32_t second = elect_without(first);
+  const ClientRef renewal = bench.renew(second, {lease});
+  bench.pass_ms(20);
+  REQUIRE(bench.answers.renewals.at(renewal).leases == std::vector{Renewal::kAlive});
+
+  const uint32_t third = elect_without(second);
+  CHECK(bench.node(third).table().lease(lease) != nullptr);
+  CHECK(bench.node(third).remaining_ms(lease, bench.now()).value() > 0);
+}
