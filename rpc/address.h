@@ -1,14 +1,14 @@
 // Where a node listens or is reached: HOST:PORT, [IPV6]:PORT or unix:PATH.
 #pragma once
 
+#include <kj/array.h>
 #include <kj/async.h>
 #include <sys/socket.h>
-#include <uv.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "rpc/uv_event_port.h"
 
@@ -39,6 +39,8 @@ struct SocketAddress {
 };
 
 // Numbers and paths resolve at once, names on libuv's thread pool. Fails if there is none.
-kj::Promise<std::vector<SocketAddress>> resolve(UvEventPort& port, const Address& address);
+kj::Promise<kj::Array<SocketAddress>> resolve(UvEventPort& port, const Address& address);
+// The same, waiting for the resolver: for use at start. Throws if there is none.
+kj::Array<SocketAddress> resolve_now(const Address& address);
 
 }  // namespace holdfast::rpc

@@ -10,7 +10,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "rpc/address.h"
 #include "rpc/buffered_stream.h"
@@ -45,7 +44,7 @@ struct ServerLimits {
 };
 
 // Serves any number of connections. Nothing that a stranger sends does more than end his own.
-class Server {
+class Server : private kj::TaskSet::ErrorHandler {
  public:
   // Makes the bootstrap capability of one connection.
   using Bootstrap = std::function<capnp::Capability::Client(std::shared_ptr<ConnectionHandle>)>;
@@ -68,16 +67,18 @@ class Server {
 
  private:
   class Accepted;
-  void closed(uint64_t id);
+  class Handle;
+
+  void taskFailed(kj::Exception&& exception) override;
+  void tell(Severity severity, std::string text);
 
   UvEventPort& port_;
   Bootstrap bootstrap_;
   NoticeSink notices_;
   const ServerLimits limits_;
   Counts counts_;
-  uint64_t next_id_ = 1;
-  bool full_ = false;  // told people that max_connections was reached
-  std::unordered_map<uint64_t, kj::Own<Accepted>> connections_;
+  bool told_full_ = false;  // people know that max_connections was reached
+  kj::TaskSet connections_;  // last: each one, while it ends, counts itself out
 };
 
 // A connection to a server. Capabilities got through it break with DISCONNECTED when it goes.

@@ -1,1 +1,397 @@
 #include "rpc/convert.h"
+
+#include <kj/exception.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "lockcore/base/limits.h"
+
+namespace holdfast::rpc {
+
+namespace {
+
+constexpr size_t kMaxErrorDetails = 64;
+constexpr size_t kMaxGrants = base::kMaxLocksPerAcquire;
+
+std::string text(capnp::Text::Reader from) { return std::string(from.begin(), from.size()); }
+capnp::Text::Reader text(const std::string& from) {
+  return capnp::Text::Reader(from.c_str(), from.size());
+}
+std::string bytes(capnp::Data::Reader from) {
+  return std::string(reinterpret_cast<const char*>(from.begin()), from.size());
+}
+capnp::Data::Reader bytes(const std::string& from) {
+  return capnp::Data::Reader(reinterpret_cast<const kj::byte*>(from.data()), from.size());
+}
+
+base::Error too_many(std::string_view what, size_t count, std::string_view limit, size_t most) {
+  return base::Error{base::ErrorCode::kResourceExhausted,
+                     std::to_string(count) + " " + std::string(what) + " are too many: at most " +
+                         std::to_string(most) + " fit one call",
+                     {{"limit", std::string(limit)}, {"value", std::to_string(most)}}};
+}
+
+// Reads what may be damaged: a bad pointer, a list outside of the message, text without an end.
+template <class T, class ReadIt>
+Read<T> guarded(std::string_view what, ReadIt&& read_it) {
+  try {
+    return read_it();
+  } catch (const kj::Exception& damage) {
+    return base::Error{base::ErrorCode::kInvalidArgument,
+                       "the " + std::string(what) + " can't be read: " +
+                           damage.getDescription().cStr(),
+                       {}};
+  }
+}
+
+template <class Tag>
+void fill_ids(const std::vector<base::Id<Tag>>& ids, capnp::List<uint64_t>::Builder to) {
+  for (unsigned i = 0; i < to.size(); ++i) to.set(i, ids[i].value);
+}
+
+}  // namespace
+
+base::Mode read_mode(wire::Mode mode) {
+  const auto number = static_cast<uint16_t>(mode);
+  if (number > static_cast<uint16_t>(base::Mode::kExclusive)) return base::Mode::kNull;
+  return static_cast<base::Mode>(number);
+}
+
+wire::Mode wire_mode(base::Mode mode) { return static_cast<wire::Mode>(mode); }
+
+// -- what clients send -----------------------------------------------------------------------------
+
+Read<locks::OpId> read_op(wire::OpId::Reader from) {
+  return guarded<locks::OpId>("operation id", [&]() -> Read<locks::OpId> {
+    auto answered = from.getAnswered();
+    if (answered.size() > base::kMaxAnswersPerClient) {
+      return too_many("answered numbers", answered.size(), "answersPerClient",
+                      base::kMaxAnswersPerClient);
+    }
+    locks::OpId op{{from.getClient()}, from.getNumber(), from.getLowestUnanswered(), {}};
+    op.answered.reserve(answered.size());
+    for (const uint64_t number : answered) op.answered.push_back(number);
+    return op;
+  });
+}
+
+Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
+  return guarded<locks::Acquire>("acquire", [&]() -> Read<locks::Acquire> {
+    auto locks = from.getLocks();
+    if (locks.size() > base::kMaxLocksPerAcquire) {
+      return too_many("locks", locks.size(), "locksPerAcquire", base::kMaxLocksPerAcquire);
+    }
+    locks::Acquire acquire;
+    acquire.lease = {from.getLease()};
+    acquire.holder = {from.getHolder()};
+    acquire.agent = {from.getAgent()};
+    acquire.wait = from.getWait();
+    acquire.reason = text(from.getReason());
+    acquire.locks.reserve(locks.size());
+    for (auto lock : locks) {
+      acquire.locks.push_back({text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(),
+                               lock.getCapacity()});
+    }
+    return acquire;
+  });
+}
+
+Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from) {
+  return guarded<locks::OpenLease>("request to open a lease", [&]() -> Read<locks::OpenLease> {
+    return locks::OpenLease{from.getTtlMs(), from.getLockDelayMs(), bytes(from.getSecret()),
+                            read_owner(from.getOwner())};
+  });
+}
+
+Read<locks::Release> read_release(wire::Release::Reader from) {
+  return guarded<locks::Release>("release", [&]() -> Read<locks::Release> {
+    return locks::Release{{from.getLease()}, text(from.getLock()), {from.getToken()}};
+  });
+}
+
+Read<std::vector<base::LeaseId>> read_leases(capnp::List<uint64_t>::Reader from) {
+  using Leases = std::vector<base::LeaseId>;
+  return guarded<Leases>("list of leases", [&]() -> Read<Leases> {
+    if (from.size() > base::kMaxRenewalsPerCall) {
+      return too_many("leases", from.size(), "renewalsPerCall", base::kMaxRenewalsPerCall);
+    }
+    Leases leases;
+    leases.reserve(from.size());
+    for (const uint64_t id : from) leases.push_back({id});
+    return leases;
+  });
+}
+
+base::Owner read_owner(wire::Owner::Reader from) {
+  base::Owner owner;
+  owner.host = text(from.getHost());
+  owner.pid = from.getPid();
+  owner.boot_id = text(from.getBootId());
+  owner.program = text(from.getProgram());
+  owner.user = text(from.getUser());
+  owner.reason = text(from.getReason());
+  owner.version = text(from.getVersion());
+  owner.started_at_ms = from.getStartedAtMs();
+  return owner;
+}
+
+void fill_op(const locks::OpId& op, wire::OpId::Builder to) {
+  to.setClient(op.client.value);
+  to.setNumber(op.number);
+  to.setLowestUnanswered(op.lowest_unanswered);
+  if (op.answered.empty()) return;
+  to.setAnswered(kj::arrayPtr(op.answered.data(), op.answered.size()));
+}
+
+void fill_acquire(const locks::Acquire& acquire, wire::Acquire::Builder to) {
+  to.setLease(acquire.lease.value);
+  to.setHolder(acquire.holder.value);
+  to.setAgent(acquire.agent.value);
+  to.setWait(acquire.wait);
+  if (!acquire.reason.empty()) to.setReason(text(acquire.reason));
+  auto locks = to.initLocks(static_cast<unsigned>(acquire.locks.size()));
+  for (unsigned i = 0; i < locks.size(); ++i) {
+    const locks::LockRequest& request = acquire.locks[i];
+    locks[i].setName(text(request.name));
+    locks[i].setMode(wire_mode(request.mode));
+    locks[i].setPermits(request.permits);
+    locks[i].setCapacity(request.capacity);
+  }
+}
+
+void fill_open_lease(const locks::OpenLease& open, wire::OpenLease::Builder to) {
+  to.setTtlMs(open.ttl_ms);
+  to.setLockDelayMs(open.lock_delay_ms);
+  to.setSecret(bytes(open.secret));
+  fill_owner(open.owner, to.initOwner());
+}
+
+void fill_release(const locks::Release& release, wire::Release::Builder to) {
+  to.setLease(release.lease.value);
+  to.setLock(text(release.lock));
+  to.setToken(release.token.value);
+}
+
+void fill_owner(const base::Owner& owner, wire::Owner::Builder to) {
+  to.setHost(text(owner.host));
+  to.setPid(owner.pid);
+  to.setBootId(text(owner.boot_id));
+  to.setProgram(text(owner.program));
+  to.setUser(text(owner.user));
+  to.setReason(text(owner.reason));
+  to.setVersion(text(owner.version));
+  to.setStartedAtMs(owner.started_at_ms);
+}
+
+void fill_ballot(base::Ballot ballot, wire::Ballot::Builder to) {
+  to.setRound(ballot.round);
+  to.setNode(ballot.node.value);
+}
+
+// -- what servers answer ---------------------------------------------------------------------------
+
+void fill_error(const base::Error& error, wire::Error::Builder to) {
+  to.setCode(static_cast<uint16_t>(error.code));
+  to.setMessage(text(error.message));
+  if (error.detail.empty()) return;
+  auto detail = to.initDetail(static_cast<unsigned>(error.detail.size()));
+  for (unsigned i = 0; i < detail.size(); ++i) {
+    detail[i].setName(text(error.detail[i].first));
+    detail[i].setValue(text(error.detail[i].second));
+  }
+}
+
+base::Error read_error(wire::Error::Reader from) {
+  base::Error error;
+  error.code = static_cast<base::ErrorCode>(from.getCode());
+  error.message = text(from.getMessage());
+  auto detail = from.getDetail();
+  for (unsigned i = 0; i < detail.size() && i < kMaxErrorDetails; ++i) {
+    error.detail.emplace_back(text(detail[i].getName()), text(detail[i].getValue()));
+  }
+  return error;
+}
+
+void fill_answer(const locks::Answer& answer, wire::Answer::Builder to) {
+  struct Fill {
+    wire::Answer::Builder to;
+    void operator()(const locks::ClientRegistered& it) { to.setClientRegistered(it.client.value); }
+    void operator()(const locks::LeaseOpened& it) {
+      auto opened = to.initLeaseOpened();
+      opened.setLease(it.lease.value);
+      opened.setTtlMs(it.ttl_ms);
+      opened.setSecret(bytes(it.secret));
+    }
+    void operator()(const locks::Granted& it) {
+      fill_ids(it.tokens, to.initGranted(static_cast<unsigned>(it.tokens.size())));
+    }
+    void operator()(const locks::Done& it) { to.setDone(it.revision.value); }
+    void operator()(const locks::WaitCancelled&) { to.setWaitCancelled(); }
+    void operator()(const base::Error& it) { fill_error(it, to.initError()); }
+  };
+  std::visit(Fill{to}, answer);
+}
+
+locks::Answer read_answer(wire::Answer::Reader from) {
+  switch (from.which()) {
+    case wire::Answer::CLIENT_REGISTERED:
+      return locks::ClientRegistered{{from.getClientRegistered()}};
+    case wire::Answer::LEASE_OPENED: {
+      auto opened = from.getLeaseOpened();
+      return locks::LeaseOpened{{opened.getLease()}, opened.getTtlMs(), bytes(opened.getSecret())};
+    }
+    case wire::Answer::GRANTED: {
+      locks::Granted granted;
+      auto tokens = from.getGranted();
+      for (unsigned i = 0; i < tokens.size() && i < kMaxGrants; ++i) {
+        granted.tokens.push_back({tokens[i]});
+      }
+      return granted;
+    }
+    case wire::Answer::DONE:
+      return locks::Done{{from.getDone()}};
+    case wire::Answer::WAIT_CANCELLED:
+      return locks::WaitCancelled{};
+    case wire::Answer::ERROR:
+      return read_error(from.getError());
+    case wire::Answer::NONE:
+      break;
+  }
+  return base::Error{base::ErrorCode::kUnsupported,
+                     "the answer is of a kind that this version doesn't know", {}};
+}
+
+// -- what is told about locks and leases -----------------------------------------------------------
+
+void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
+  to.setName(text(lock.name));
+  to.setMode(wire_mode(lock.mode));
+  to.setCapacity(lock.capacity);
+  to.setRevision(lock.revision.value);
+  auto holders = to.initHolders(static_cast<unsigned>(lock.holders.size()));
+  for (unsigned i = 0; i < holders.size(); ++i) {
+    const locks::HolderInfo& it = lock.holders[i];
+    auto out = holders[i];
+    out.setLease(it.lease.value);
+    out.setHolder(it.holder.value);
+    out.setMode(wire_mode(it.mode));
+    out.setPermits(it.permits);
+    out.setToken(it.token.value);
+    out.setAcquiredAtMs(it.acquired_wall_ms);
+    out.setReason(text(it.reason));
+    if (it.owner) fill_owner(*it.owner, out.initOwner());
+  }
+  auto waiters = to.initWaiters(static_cast<unsigned>(lock.waiters.size()));
+  for (unsigned i = 0; i < waiters.size(); ++i) {
+    const locks::WaiterInfo& it = lock.waiters[i];
+    auto out = waiters[i];
+    out.setLease(it.lease.value);
+    out.setHolder(it.holder.value);
+    out.setMode(wire_mode(it.mode));
+    out.setPermits(it.permits);
+    out.setPosition(it.position);
+    out.setWaitingSinceMs(it.since_wall_ms);
+    out.setReason(text(it.reason));
+    if (it.owner) fill_owner(*it.owner, out.initOwner());
+  }
+}
+
+locks::LockInfo read_lock(wire::LockInfo::Reader from) {
+  locks::LockInfo lock;
+  lock.name = text(from.getName());
+  lock.mode = read_mode(from.getMode());
+  lock.capacity = from.getCapacity();
+  lock.revision = {from.getRevision()};
+  for (auto it : from.getHolders()) {
+    locks::HolderInfo& out = lock.holders.emplace_back();
+    out.lease = {it.getLease()};
+    out.holder = {it.getHolder()};
+    out.mode = read_mode(it.getMode());
+    out.permits = it.getPermits();
+    out.token = {it.getToken()};
+    out.acquired_wall_ms = it.getAcquiredAtMs();
+    out.reason = text(it.getReason());
+    out.owner = std::make_shared<const base::Owner>(read_owner(it.getOwner()));
+  }
+  for (auto it : from.getWaiters()) {
+    locks::WaiterInfo& out = lock.waiters.emplace_back();
+    out.lease = {it.getLease()};
+    out.holder = {it.getHolder()};
+    out.mode = read_mode(it.getMode());
+    out.permits = it.getPermits();
+    out.position = it.getPosition();
+    out.since_wall_ms = it.getWaitingSinceMs();
+    out.reason = text(it.getReason());
+    out.owner = std::make_shared<const base::Owner>(read_owner(it.getOwner()));
+  }
+  return lock;
+}
+
+void fill_lease(const locks::LeaseInfo& lease, int64_t remaining_ms, wire::LeaseInfo::Builder to) {
+  to.setLease(lease.lease.value);
+  to.setTtlMs(lease.ttl_ms);
+  to.setRemainingMs(remaining_ms);
+  to.setLockDelayMs(lease.lock_delay_ms);
+  to.setOpenedAtMs(lease.opened_wall_ms);
+  if (lease.owner) fill_owner(*lease.owner, to.initOwner());
+  to.setWaits(lease.waits);
+  auto holds = to.initHolds(static_cast<unsigned>(lease.holds.size()));
+  for (unsigned i = 0; i < holds.size(); ++i) {
+    holds[i].setLock(text(lease.holds[i].first));
+    holds[i].setToken(lease.holds[i].second.value);
+  }
+}
+
+locks::LeaseInfo read_lease(wire::LeaseInfo::Reader from) {
+  locks::LeaseInfo lease;
+  lease.lease = {from.getLease()};
+  lease.ttl_ms = from.getTtlMs();
+  lease.lock_delay_ms = from.getLockDelayMs();
+  lease.opened_wall_ms = from.getOpenedAtMs();
+  lease.owner = std::make_shared<const base::Owner>(read_owner(from.getOwner()));
+  lease.waits = from.getWaits();
+  for (auto it : from.getHolds()) {
+    lease.holds.emplace_back(text(it.getLock()), base::Token{it.getToken()});
+  }
+  return lease;
+}
+
+// -- how much it takes -----------------------------------------------------------------------------
+
+namespace {
+
+// A text takes its bytes, a terminating zero, and padding to a word.
+size_t text_bytes(const std::string& text) { return text.size() + 8; }
+
+size_t owner_bytes(const std::shared_ptr<const base::Owner>& owner) {
+  constexpr size_t kStruct = 64;
+  if (!owner) return 0;
+  return kStruct + text_bytes(owner->host) + text_bytes(owner->boot_id) +
+         text_bytes(owner->program) + text_bytes(owner->user) + text_bytes(owner->reason) +
+         text_bytes(owner->version);
+}
+
+}  // namespace
+
+size_t wire_bytes(const locks::LockInfo& lock) {
+  constexpr size_t kStruct = 56;  // of a lock, a holder, a waiter: data and pointers, at most
+  size_t bytes = kStruct + 16 + text_bytes(lock.name);
+  const auto add = [&](const auto& it) {
+    bytes += kStruct + text_bytes(it.reason) + owner_bytes(it.owner);
+  };
+  for (const auto& holder : lock.holders) add(holder);
+  for (const auto& waiter : lock.waiters) add(waiter);
+  return bytes;
+}
+
+size_t wire_bytes(const locks::LeaseInfo& lease) {
+  constexpr size_t kStruct = 64;
+  constexpr size_t kHold = 16;
+  size_t bytes = kStruct + 8 + owner_bytes(lease.owner);
+  for (const auto& hold : lease.holds) bytes += kHold + text_bytes(hold.first);
+  return bytes;
+}
+
+}  // namespace holdfast::rpc

@@ -1,8 +1,8 @@
 // Between the RPC structs of clients' calls and plain structs.
 //
-// read_*: what came from outside. Every list has a limit; a message beyond it, or one that can't
-// be read, gives an Error (invalidArgument or resourceExhausted), never an exception or a large
-// allocation. Names, ranges and sizes of fields are locks::validate's business.
+// read_* that return Read<T>: what clients send. Every list has a limit; a message beyond it, or
+// one that can't be read, gives an Error (invalidArgument or resourceExhausted), never an exception
+// or a large allocation. Names, ranges and sizes of fields are locks::validate's business.
 // fill_*: into a builder; the caller bounds how much there is.
 #pragma once
 
@@ -26,7 +26,8 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from);
 Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from);
 Read<locks::Release> read_release(wire::Release::Reader from);
 Read<std::vector<base::LeaseId>> read_leases(capnp::List<uint64_t>::Reader from);
-// Of answers, which come from a server: an unknown kind is an Error `unsupported`.
+// Of answers, which come from a server: an unknown kind is an Error `unsupported`. These throw
+// kj::Exception if the message is damaged, as Cap'n Proto's own readers do: a promise breaks.
 locks::Answer read_answer(wire::Answer::Reader from);
 base::Error read_error(wire::Error::Reader from);
 base::Owner read_owner(wire::Owner::Reader from);
@@ -40,7 +41,6 @@ void fill_error(const base::Error& error, wire::Error::Builder to);
 void fill_owner(const base::Owner& owner, wire::Owner::Builder to);
 void fill_ballot(base::Ballot ballot, wire::Ballot::Builder to);
 
-// `own_reason`: the hold's or waiter's; the owner's own is told beside it.
 void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to);
 void fill_lease(const locks::LeaseInfo& lease, int64_t remaining_ms, wire::LeaseInfo::Builder to);
 locks::LockInfo read_lock(wire::LockInfo::Reader from);

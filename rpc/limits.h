@@ -26,11 +26,10 @@ constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
 
 // Bytes read ahead of what was asked for, and read at once.
 constexpr size_t kReadAheadBytes = 64 * 1024;
-// Below this many queued bytes a write counts as done at once; above it, when they have gone.
+// Below this many queued bytes a write counts as done at once; above it, when they have gone. A
+// server reads no further request from a connection with more, until it has read its answers.
 constexpr size_t kWriteWatermarkBytes = 256 * 1024;
-// Above the first, no further request is read from a connection until it has read its answers;
-// above the second, it is closed.
-constexpr size_t kPauseRequestsBytes = 256 * 1024;
+// A connection with more queued bytes than this doesn't read, and is closed.
 constexpr size_t kMaxQueuedBytes = 8 * 1024 * 1024;
 
 // Connections of one process, and how long one may stay silent before its first message.
@@ -52,13 +51,15 @@ constexpr int kPeerUserTimeoutMs = 4'000;
 // Links to peers: what may be in flight to one peer; beyond it messages are dropped and counted.
 constexpr size_t kMaxDeliveriesInFlight = 64;
 constexpr size_t kMaxDeliveryBytesInFlight = 8 * 1024 * 1024;
+constexpr unsigned kMaxMessagesPerDelivery = 4096;
 constexpr int64_t kDialTimeoutMs = 2'000;
+constexpr int64_t kHelloTimeoutMs = 5'000;
 constexpr int64_t kMinRedialMs = 20;
 constexpr int64_t kMaxRedialMs = 1'000;
 
 static_assert(kMaxStrangerFrameBytes < kMaxPeerFrameBytes);
 static_assert(kMaxPeerFrameBytes <= kMaxQueuedBytes, "one message must fit the queue");
 static_assert(kMaxPeerFrameBytes <= kMaxDeliveryBytesInFlight);
-static_assert(kPauseRequestsBytes < kMaxQueuedBytes);
+static_assert(kWriteWatermarkBytes < kMaxQueuedBytes);
 
 }  // namespace holdfast::rpc

@@ -22,10 +22,11 @@ class MessageNetwork final : public capnp::TwoPartyVatNetworkBase,
 
   // Resolves when the RPC system has let go of the connection, whoever ended it.
   kj::Promise<void> on_disconnect() { return disconnected_.addBranch(); }
-  // Messages whose frame is larger end the connection; so does garbage.
+  // A message whose frame is larger ends the connection; so does garbage.
   void set_max_frame_bytes(size_t bytes) { max_frame_bytes_ = bytes; }
-  // Reads no further message while this many bytes wait to be sent. 0: always read.
-  void set_pause_bytes(size_t bytes) { pause_bytes_ = bytes; }
+  // Reads no further message while the stream is congested: who doesn't read answers, asks no
+  // more. Only one end of a connection may do so, or both could wait for each other.
+  void set_pause_when_congested() { pause_when_congested_ = true; }
   uint64_t messages_received() const { return messages_received_; }
 
   // capnp::VatNetwork
@@ -36,33 +37,52 @@ class MessageNetwork final : public capnp::TwoPartyVatNetworkBase,
  private:
   class Outgoing;
   class Incoming;
-  class Receive;  // the pending receiveIncomingMessage()
-  class Handle;   // counts the references that the RPC system holds
+  class Receive;
+  using MaybeMessage = kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>;
+
+  // Counts the references that the RPC system holds to the connection, which is this object.
+  class References final : public kj::Disposer {
+   public:
+    explicit References(kj::Own<kj::PromiseFulfiller<void>> none_left)
+        : none_left_(kj::mv(none_left)) {}
+    void add() { ++count_; }
+
+   private:
+    void disposeImpl(void*) const override {
+      if (--count_ == 0) none_left_->fulfill();
+    }
+    mutable kj::Own<kj::PromiseFulfiller<void>> none_left_;
+    mutable size_t count_ = 0;
+  };
+
+  MessageNetwork(BufferedStream& stream, capnp::rpc::twoparty::Side side, size_t max_frame_bytes,
+                 kj::PromiseFulfillerPair<void> disconnected);
 
   // capnp::VatNetwork::Connection
   kj::Own<capnp::RpcFlowController> newStream() override;
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(uint first_segment_words) override;
-  kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> receiveIncomingMessage() override;
+  kj::Promise<MaybeMessage> receiveIncomingMessage() override;
   kj::Promise<void> shutdown() override;
 
-  void on_input() override;
-  // Null: not complete yet. Throws on garbage and on an error of the stream.
-  kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> take_message();
+  void on_stream_changed() override;
+  // Takes the next message, or the end of the stream, into `message`. False: it is not there yet.
+  // Throws on garbage, and on an error of the stream.
+  bool take_message(MaybeMessage& message);
   kj::Own<capnp::TwoPartyVatNetworkBase::Connection> as_connection();
 
   BufferedStream& stream_;
   const capnp::rpc::twoparty::Side side_;
   size_t max_frame_bytes_;
-  size_t pause_bytes_ = 0;
-  uint64_t messages_received_ = 0;
+  bool pause_when_congested_ = false;
   bool accepted_ = false;
   bool shut_down_ = false;
-  Receive* receive_ = nullptr;
+  uint64_t messages_received_ = 0;
+  Receive* receive_ = nullptr;  // the pending receiveIncomingMessage()
   capnp::MallocMessageBuilder peer_vat_id_;
   kj::Own<kj::PromiseFulfiller<kj::Own<capnp::TwoPartyVatNetworkBase::Connection>>> never_;
-  kj::Own<Handle> handle_;
   kj::ForkedPromise<void> disconnected_;
+  References references_;
 };
 
 }  // namespace holdfast::rpc

@@ -1,1 +1,91 @@
 #include "rpc/peer_server.h"
+
+#include <kj/debug.h>
+
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "rpc/limits.h"
+#include "rpc/peer_convert.h"
+
+namespace holdfast::rpc {
+
+// Shared with the links, which may outlive the server while their connections last.
+struct PeerServer::State {
+  PeerServerEvents events;
+  std::unordered_map<base::NodeId, size_t> links;  // of admitted peers; no zeros
+  bool serving = true;
+};
+
+class PeerServer::Link final : public wire::peer::Link::Server {
+ public:
+  Link(std::shared_ptr<State> state, base::NodeId peer) : state_(std::move(state)), peer_(peer) {
+    ++state_->links[peer_];
+  }
+
+  ~Link() noexcept(false) {
+    const auto found = state_->links.find(peer_);
+    if (--found->second > 0) return;
+    state_->links.erase(found);
+    if (state_->serving) state_->events.on_down(peer_);
+  }
+  KJ_DISALLOW_COPY(Link);
+
+  kj::Promise<void> deliver(DeliverContext context) override {
+    auto messages = context.getParams().getMessages();
+    KJ_REQUIRE(messages.size() <= kMaxMessagesPerDelivery, "too many messages in a delivery");
+    std::string why;
+    for (auto wire : messages) {
+      if (!state_->serving) break;
+      if (auto message = read_message(wire, why)) {
+        state_->events.on_message(peer_, std::move(*message));
+      } else if (!why.empty()) {
+        tell_damage(why);
+      }
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  void tell_damage(const std::string& why) {
+    if (told_) return;
+    told_ = true;
+    if (!state_->events.notices) return;
+    state_->events.notices(Severity::kError, "node " + std::to_string(peer_.value) +
+                                                 " sent a message that was dropped: " + why);
+  }
+
+  std::shared_ptr<State> state_;
+  const base::NodeId peer_;
+  bool told_ = false;  // of a damaged message, once a link
+};
+
+PeerServer::PeerServer(PeerServerEvents events) : state_(std::make_shared<State>()) {
+  state_->events = std::move(events);
+}
+
+PeerServer::~PeerServer() noexcept(false) { state_->serving = false; }
+
+kj::Promise<void> PeerServer::peer(Context context,
+                                   std::shared_ptr<ConnectionHandle> connection) {
+  const auto hello = read_hello(context.getParams().getHello());
+  KJ_REQUIRE(hello.has_value() && hello->node, "this is not a hello");
+  const std::optional<paxos::Refusal> refusal = state_->events.on_hello(*hello);
+  auto results = context.getResults();
+  fill_hello(state_->events.hello(), results.initHello());
+  if (refusal) {
+    fill_refusal(*refusal, results.initRefusal());
+    return kj::READY_NOW;
+  }
+  connection->admit_peer();
+  results.setLink(kj::heap<Link>(state_, hello->node));
+  return kj::READY_NOW;
+}
+
+size_t PeerServer::links(base::NodeId peer) const {
+  const auto found = state_->links.find(peer);
+  return found == state_->links.end() ? 0 : found->second;
+}
+
+}  // namespace holdfast::rpc

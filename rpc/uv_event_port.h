@@ -8,7 +8,6 @@
 
 #include <kj/async.h>
 #include <kj/timer.h>
-#include <kj/vector.h>
 #include <uv.h>
 
 #include <atomic>
@@ -78,7 +77,8 @@ class UvEventPort final : public kj::EventPort {
   friend class TurnObserver;
   bool end_turn();
   bool run(uv_run_mode mode);
-  void arm_timer();
+  uv_run_mode arm_timer();
+  static void timer_fired(uv_timer_t* timer);
   void advance_timer();
   void run_posted();
 
@@ -91,12 +91,13 @@ class UvEventPort final : public kj::EventPort {
   std::vector<TurnObserver*> acting_;     // those whose turn it is; empty but in end_turn()
   uv_async_t* async_;                     // freed in its close callback
   uv_timer_t* uv_timer_;
-  uint64_t timer_due_ = 0;                // by uv_now(); 0: not armed
+  uint64_t timer_due_ = 0;                // by uv_now(); 0: not armed, or fired
 
   mutable std::atomic<bool> woken_{false};
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;   // under posted_mutex_
   std::vector<std::function<void()>> running_;  // the batch being run; keeps its capacity
+  size_t next_running_ = 0;                     // next_running_ <= running_.size()
   std::atomic<bool> has_posted_{false};
 };
 

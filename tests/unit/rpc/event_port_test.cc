@@ -1,0 +1,128 @@
+// UvEventPort: turns, timers, work from other threads.
+#include <doctest/doctest.h>
+
+#include <thread>
+#include <vector>
+
+#include "rpc/uv_event_port.h"
+#include "tests/unit/rpc/rpc_fixture.h"
+
+namespace holdfast::rpc {
+
+// Everything that waits for time stands on this: never early, never much too late.
+TEST_CASE("event port: timers fire in order and not before their time") {
+  EventLoop loop;
+  const auto start = boottime_now();
+  std::vector<int> fired;
+  auto late = loop.timer().afterDelay(30 * kj::MILLISECONDS).then([&]() { fired.push_back(2); })
+                  .eagerlyEvaluate(nullptr);
+  auto early = loop.timer().afterDelay(10 * kj::MILLISECONDS).then([&]() { fired.push_back(1); })
+                   .eagerlyEvaluate(nullptr);
+  late.wait(loop.wait_scope());
+  CHECK(fired == std::vector<int>{1, 2});
+  CHECK((boottime_now() - start).ns >= 30'000'000);
+}
+
+// A deadline that is set while the loop already waits for a later one must not wait for it.
+TEST_CASE("event port: a nearer timer set later is not held up by a farther one") {
+  EventLoop loop;
+  auto far = loop.timer().afterDelay(1 * kj::HOURS).eagerlyEvaluate(nullptr);
+  loop.timer().afterDelay(1 * kj::MILLISECONDS).wait(loop.wait_scope());
+  loop.timer().afterDelay(1 * kj::MILLISECONDS).wait(loop.wait_scope());
+}
+
+// The database threads and the client's API threads reach the loop only through this.
+TEST_CASE("event port: work posted by threads runs on the loop, all of it, each thread's in order") {
+  constexpr int kThreads = 4;
+  constexpr int kPosts = 5'000;
+  EventLoop loop;
+  const auto loop_thread = std::this_thread::get_id();
+  std::vector<int> next(kThreads, 0);
+  int ran = 0;
+  bool in_order = true;
+  bool on_loop = true;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t]() {
+      for (int i = 0; i < kPosts; ++i) {
+        loop.post([&, t, i]() {
+          in_order = in_order && next[t] == i;
+          next[t] = i + 1;
+          on_loop = on_loop && std::this_thread::get_id() == loop_thread;
+          if (++ran == kThreads * kPosts) paf.fulfiller->fulfill();
+        });
+      }
+    });
+  }
+  loop.timer().timeoutAfter(10 * kj::SECONDS, kj::mv(paf.promise)).wait(loop.wait_scope());
+  for (auto& thread : threads) thread.join();
+  CHECK(ran == kThreads * kPosts);
+  CHECK(in_order);
+  CHECK(on_loop);
+}
+
+// What posted work throws is the process's business, not libuv's; and it takes nothing with it.
+TEST_CASE("event port: an exception of posted work comes out of the wait, and the rest still runs") {
+  EventLoop loop;
+  bool second = false;
+  loop.post([]() { KJ_FAIL_REQUIRE("the disk is gone"); });
+  loop.post([&]() { second = true; });
+  kj::Promise<void> never = kj::NEVER_DONE;
+  CHECK_THROWS_AS(never.wait(loop.wait_scope()), kj::Exception);
+  CHECK(run_until(loop, [&]() { return second; }));
+}
+
+// The driver feeds the node and queues replies in this hook: blocking before KJ has sent them
+// would cost a whole wait.
+TEST_CASE("event port: the turn-end hook runs before blocking, and again after what it queued ran") {
+  EventLoop loop;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  int calls = 0;
+  bool continued = false;
+  loop.set_turn_end([&]() {
+    ++calls;
+    if (calls == 2) CHECK(continued);
+    if (calls > 1) return false;
+    paf.fulfiller->fulfill();
+    return true;
+  });
+  auto chain = paf.promise.then([&]() { continued = true; }).eagerlyEvaluate(nullptr);
+  loop.timer().afterDelay(1 * kj::MILLISECONDS).wait(loop.wait_scope());
+  CHECK(continued);
+  CHECK(calls >= 2);
+}
+
+// A hook that answers "nothing to do" although it fulfilled something must not put the loop to
+// sleep over it.
+TEST_CASE("event port: events that the hook queued without saying so are run before blocking") {
+  EventLoop loop;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  bool done = false;
+  loop.set_turn_end([&]() {
+    if (!done) paf.fulfiller->fulfill();
+    done = true;
+    return false;
+  });
+  paf.promise.wait(loop.wait_scope());
+  CHECK(done);
+}
+
+// KJ's own cross-thread calls go through wake().
+TEST_CASE("event port: KJ's executor reaches the loop from another thread") {
+  EventLoop loop;
+  const auto& executor = kj::getCurrentThreadExecutor();
+  int value = 0;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  std::thread other([&]() {
+    executor.executeSync([&]() {
+      value = 7;
+      paf.fulfiller->fulfill();
+    });
+  });
+  paf.promise.wait(loop.wait_scope());
+  other.join();
+  CHECK(value == 7);
+}
+
+}  // namespace holdfast::rpc
