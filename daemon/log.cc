@@ -3,8 +3,11 @@
 #include <capnp/compat/json.h>
 #include <fmt/format.h>
 #include <kj/encoding.h>
+#include <kj/exception.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include "rpc/uv_event_port.h"
 
 namespace holdfast::daemon {
 namespace {
@@ -67,7 +70,19 @@ std::string json_payload(std::string_view message, LogFields fields) {
 
 }  // namespace
 
-void start_logging(LogLevel level, LogFormat format) {
+// Cap'n Proto logs what it can't tell anybody else; else it would go to stderr in its own form.
+class LibraryLog final : public kj::ExceptionCallback {
+ public:
+  void logMessage(kj::LogSeverity severity, const char* file, int line, int, kj::String&& text)
+      override {
+    LogLevel level = severity == kj::LogSeverity::INFO      ? LogLevel::kInfo
+                     : severity == kj::LogSeverity::WARNING ? LogLevel::kWarn
+                                                            : LogLevel::kError;
+    log(level, {text.begin(), text.size()}, {{"place", fmt::format("{}:{}", file, line)}});
+  }
+};
+
+std::unique_ptr<LibraryLog> start_logging(LogLevel level, LogFormat format) {
   format_in_use = format;
   auto logger = spdlog::stderr_logger_st("holdfastd");
   logger->set_pattern(format == LogFormat::kJson ? kJsonPattern : kTextPattern,
@@ -75,6 +90,7 @@ void start_logging(LogLevel level, LogFormat format) {
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
   set_log_level(level);
+  return std::make_unique<LibraryLog>();
 }
 
 void set_log_level(LogLevel level) {
@@ -102,6 +118,21 @@ std::optional<uint64_t> Throttle::admit(const std::string& words, base::Instant 
   uint64_t held_back = seen.held_back;
   seen = Seen{now, 0};
   return held_back;
+}
+
+rpc::NoticeSink log_notices(Throttle& throttle) {
+  return [&throttle](rpc::Severity severity, const std::string& text) {
+    auto held_back = throttle.admit(text, rpc::boottime_now());
+    if (!held_back) return;
+    LogLevel level = severity == rpc::Severity::kInfo      ? LogLevel::kInfo
+                     : severity == rpc::Severity::kWarning ? LogLevel::kWarn
+                                                           : LogLevel::kError;
+    if (*held_back == 0) {
+      log(level, text);
+    } else {
+      log(level, text, {{"again", std::to_string(*held_back)}});
+    }
+  };
 }
 
 }  // namespace holdfast::daemon

@@ -6,12 +6,15 @@
 
 #include <initializer_list>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "daemon/config.h"
 #include "lockcore/base/time.h"
+#include "rpc/notice.h"
 
 namespace holdfast::daemon {
 
@@ -19,7 +22,9 @@ namespace holdfast::daemon {
 using LogField = std::pair<std::string_view, std::string>;
 using LogFields = std::initializer_list<LogField>;
 
-void start_logging(LogLevel level, LogFormat format);
+// Also takes over what Cap'n Proto has to say, as long as the result lives.
+class LibraryLog;
+std::unique_ptr<LibraryLog> start_logging(LogLevel level, LogFormat format);
 void set_log_level(LogLevel level);
 
 void log(LogLevel level, std::string_view message, LogFields fields = {});
@@ -49,5 +54,8 @@ class Throttle {
   base::Duration interval_;
   std::map<std::string, Seen> seen_;  // bounded by kMaxSeen: a stranger may choose the words
 };
+
+// What rpc/ has to tell, throttled.
+rpc::NoticeSink log_notices(Throttle& throttle);
 
 }  // namespace holdfast::daemon
