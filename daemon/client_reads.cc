@@ -13,7 +13,9 @@
 namespace holdfast::daemon {
 namespace {
 
-std::string_view view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+std::string_view view(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
 
 size_t page_limit(uint32_t asked) {
   return asked == 0 ? base::kMaxListedRows : std::min<size_t>(asked, base::kMaxListedRows);
@@ -121,11 +123,11 @@ void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
     fill_row(*row, to.initLease());
     return;
   }
-  rpc::fill_error({base::ErrorCode::kLeaseNotFound,
-                   fmt::format("there is no lease {}: it expired, was closed or never was",
-                               asked.getId()),
-                   {}},
-                  to.initError());
+  rpc::fill_error(
+      {base::ErrorCode::kLeaseNotFound,
+       fmt::format("there is no lease {}: it expired, was closed or never was", asked.getId()),
+       {}},
+      to.initError());
 }
 
 void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,

@@ -1,4 +1,5 @@
-// The results of clients' reads: rows of the lock table and the node's status, cut to fit a message.
+// The results of clients' reads: rows of the lock table and the node's status, cut to fit a
+// message.
 #pragma once
 
 #include <optional>

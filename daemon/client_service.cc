@@ -253,8 +253,8 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
   kj::Promise<void> refuse_lease(OpenLeaseContext& context, base::Error error) {
     auto results = context.getResults(kAnswerWithCapability);
     rpc::fill_answer(error, results.initAnswer());
-    results.setLease(kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(error)},
-                                           base::LeaseId{}));
+    results.setLease(
+        kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(error)}, base::LeaseId{}));
     return kj::READY_NOW;
   }
 
@@ -339,8 +339,9 @@ class CellServer final : public wire::Cell::Server {
  private:
   kj::Own<ClientRecordServer> client(Caller caller) {
     if (static_cast<size_t>(clients_.use_count()) > kMaxClientsPerConnection) {
-      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many client capabilities are kept on "
-                                                       "this connection: drop some"));
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED,
+                                           "too many client capabilities are kept on "
+                                           "this connection: drop some"));
     }
     return kj::heap<ClientRecordServer>(driver_, std::move(caller), clients_);
   }

@@ -61,7 +61,8 @@ struct Driver::Timer {
     }
     int64_t ms = std::max<int64_t>((due - now).ms_ceil(), 0);
     // Coming back to end_turn() is all that it has to do.
-    uv_timer_start(&handle, [](uv_timer_t*) {}, static_cast<uint64_t>(ms), 0);
+    uv_timer_start(
+        &handle, [](uv_timer_t*) {}, static_cast<uint64_t>(ms), 0);
   }
   void close() {
     uv_close(reinterpret_cast<uv_handle_t*>(&handle),
@@ -75,12 +76,13 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
-      writer_(std::make_unique<store::WriterThreads>(
-          std::move(store.log), std::move(store.state),
-          [this] {
-            // On a writer's thread. One posted drain takes all that finished until it runs.
-            if (!writer_woke_.exchange(true)) loop_.post([this] { drain_writer(); });
-          })),
+      writer_(std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
+                                                     [this] {
+                                                       // On a writer's thread. One posted drain
+                                                       // takes all that finished until it runs.
+                                                       if (!writer_woke_.exchange(true))
+                                                         loop_.post([this] { drain_writer(); });
+                                                     })),
       slow_disk_(kRepeatSlowDisk) {
   const base::Config& founded = node_.replica().config();
   bool stored = node_.replica().founding() == base::FoundingState::kFounded;
@@ -110,7 +112,9 @@ void Driver::renew(node::ClientRef ref, std::vector<base::LeaseId> leases) {
   node_.on_renew(ref, std::move(leases), event(), fx_);
 }
 
-void Driver::read(node::ClientRef ref) { node_.on_read(ref, event(), fx_); }
+void Driver::read(node::ClientRef ref) {
+  node_.on_read(ref, event(), fx_);
+}
 
 void Driver::drop(node::ClientRef ref) {
   if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
@@ -128,7 +132,9 @@ void Driver::on_message(base::NodeId from, paxos::Message message) {
   node_.on_message(from, std::move(message), event(), fx_);
 }
 
-void Driver::on_peer_lost(base::NodeId peer) { node_.on_peer_lost(peer, event(), fx_); }
+void Driver::on_peer_lost(base::NodeId peer) {
+  node_.on_peer_lost(peer, event(), fx_);
+}
 
 void Driver::drain_writer() {
   // Before the drain: what finishes from now on wakes us again.
@@ -227,8 +233,8 @@ void Driver::tell_role() {
   std::string ballot = ballot_text(replica.ballot());
   if (fx_.stepped_down) log_warn("no longer leading", {{"ballot", ballot}});
   if (fx_.paxos.role_changed) {
-    std::string role = fmt::format("{} {} {}", paxos::role_name(replica.role()), ballot,
-                                   replica.leader().value);
+    std::string role =
+        fmt::format("{} {} {}", paxos::role_name(replica.role()), ballot, replica.leader().value);
     if (role != told_role_) {
       told_role_ = std::move(role);
       log_info("role", {{"role", paxos::role_name(replica.role())},
@@ -250,7 +256,8 @@ void Driver::tell_founding() {
     log_info("founding the cell: waiting", {{"for", waiting_for}});
     notify_service_manager("STATUS=waiting for " + waiting_for);
   } else {
-    log_info("the cell is founded", {{"cell", fmt::format("{:016x}", node_.replica().config().cell.value)}});
+    log_info("the cell is founded",
+             {{"cell", fmt::format("{:016x}", node_.replica().config().cell.value)}});
     notify_service_manager("STATUS=serving");
   }
   told_waiting_for_ = std::move(waiting_for);

@@ -59,7 +59,8 @@ class Driver final : private PeerHandler {
   bool answer_calls();
   void arm_timer();
   void drain_writer();
-  // The present moment, for an event that came just now; says that the node has something to finish.
+  // The present moment, for an event that came just now; says that the node has something to
+  // finish.
   base::Instant event();
 
   // -- what people are told ------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class Driver final : private PeerHandler {
   bool fed_ = true;   // the node was given an event since the last finish_turn()
   Timer* timer_;      // freed in its close callback
   Peers peers_;
-  base::ConfigVersion dialled_;  // the membership that peers_ was last told of
+  base::ConfigVersion dialled_;           // the membership that peers_ was last told of
   std::atomic<bool> writer_woke_{false};  // a drain is posted and has not run
   std::unique_ptr<store::WriterThreads> writer_;
   Throttle slow_disk_;

@@ -70,19 +70,7 @@ std::string json_payload(std::string_view message, LogFields fields) {
 
 }  // namespace
 
-// Cap'n Proto logs what it can't tell anybody else; else it would go to stderr in its own form.
-class LibraryLog final : public kj::ExceptionCallback {
- public:
-  void logMessage(kj::LogSeverity severity, const char* file, int line, int, kj::String&& text)
-      override {
-    LogLevel level = severity == kj::LogSeverity::INFO      ? LogLevel::kInfo
-                     : severity == kj::LogSeverity::WARNING ? LogLevel::kWarn
-                                                            : LogLevel::kError;
-    log(level, {text.begin(), text.size()}, {{"place", fmt::format("{}:{}", file, line)}});
-  }
-};
-
-std::unique_ptr<LibraryLog> start_logging(LogLevel level, LogFormat format) {
+void start_logging(LogLevel level, LogFormat format) {
   format_in_use = format;
   auto logger = spdlog::stderr_logger_st("holdfastd");
   logger->set_pattern(format == LogFormat::kJson ? kJsonPattern : kTextPattern,
@@ -90,7 +78,6 @@ std::unique_ptr<LibraryLog> start_logging(LogLevel level, LogFormat format) {
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
   set_log_level(level);
-  return std::make_unique<LibraryLog>();
 }
 
 void set_log_level(LogLevel level) {
@@ -118,6 +105,14 @@ std::optional<uint64_t> Throttle::admit(const std::string& words, base::Instant 
   uint64_t held_back = seen.held_back;
   seen = Seen{now, 0};
   return held_back;
+}
+
+void LibraryLog::logMessage(kj::LogSeverity severity, const char* file, int line, int,
+                            kj::String&& text) {
+  LogLevel level = severity == kj::LogSeverity::INFO      ? LogLevel::kInfo
+                   : severity == kj::LogSeverity::WARNING ? LogLevel::kWarn
+                                                          : LogLevel::kError;
+  log(level, {text.begin(), text.size()}, {{"place", fmt::format("{}:{}", file, line)}});
 }
 
 rpc::NoticeSink log_notices(Throttle& throttle) {

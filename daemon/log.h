@@ -4,9 +4,10 @@
 // goes through a Throttle.
 #pragma once
 
+#include <kj/exception.h>
+
 #include <initializer_list>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,9 +23,7 @@ namespace holdfast::daemon {
 using LogField = std::pair<std::string_view, std::string>;
 using LogFields = std::initializer_list<LogField>;
 
-// Also takes over what Cap'n Proto has to say, as long as the result lives.
-class LibraryLog;
-std::unique_ptr<LibraryLog> start_logging(LogLevel level, LogFormat format);
+void start_logging(LogLevel level, LogFormat format);
 void set_log_level(LogLevel level);
 
 void log(LogLevel level, std::string_view message, LogFields fields = {});
@@ -53,6 +52,14 @@ class Throttle {
   };
   base::Duration interval_;
   std::map<std::string, Seen> seen_;  // bounded by kMaxSeen: a stranger may choose the words
+};
+
+// Cap'n Proto logs what it can't tell anybody else; without this it would write to stderr in a form
+// of its own. Lives on the stack, as KJ wants it.
+class LibraryLog final : public kj::ExceptionCallback {
+ public:
+  void logMessage(kj::LogSeverity severity, const char* file, int line, int depth,
+                  kj::String&& text) override;
 };
 
 // What rpc/ has to tell, throttled.

@@ -51,18 +51,18 @@ void Peers::dial(const base::Member& member) {
   std::string why;
   auto address = rpc::parse_address(member.address, why);
   if (!address) {  // a later version's way to write it, or a founding record made by hand
-    log_error("a member's address can't be dialled", {{"node", std::to_string(id.value)},
-                                                      {"address", member.address},
-                                                      {"reason", why}});
+    log_error("a member's address can't be dialled",
+              {{"node", std::to_string(id.value)}, {"address", member.address}, {"reason", why}});
     return;
   }
   rpc::PeerLinkEvents events;
   events.hello = [this] { return handler_.hello(); };
   events.on_up = [this, id](const paxos::Hello& peer) -> std::optional<paxos::Refusal> {
     if (peer.node != id) {
-      return paxos::Refusal{fmt::format("node {} answers where node {} is expected: "
-                                        "their addresses in --cluster are mixed up",
-                                        peer.node.value, id.value)};
+      return paxos::Refusal{
+          fmt::format("node {} answers where node {} is expected: "
+                      "their addresses in --cluster are mixed up",
+                      peer.node.value, id.value)};
     }
     auto refusal = admit(peer);
     if (!refusal) set_outbound(id, true);
@@ -72,15 +72,15 @@ void Peers::dial(const base::Member& member) {
     handler_.on_refused(id, refusal);
   };
   events.on_down = [this, id](const std::string& why_down) {
-    log_info("the link to a node is down", {{"node", std::to_string(id.value)},
-                                            {"reason", why_down}});
+    log_info("the link to a node is down",
+             {{"node", std::to_string(id.value)}, {"reason", why_down}});
     set_outbound(id, false);
   };
   events.notices = log_notices(throttle_);
   Peer& peer = peers_[id];
   peer.address = member.address;
-  peer.link = std::make_unique<rpc::PeerLink>(port_, id, *address, random_number(),
-                                              std::move(events));
+  peer.link =
+      std::make_unique<rpc::PeerLink>(port_, id, *address, random_number(), std::move(events));
 }
 
 void Peers::send(base::NodeId to, paxos::Message message) {
@@ -115,8 +115,8 @@ void Peers::set_outbound(base::NodeId id, bool up) {
   Peer& peer = peers_.at(id);
   peer.outbound = up;
   if (up) {
-    log_info("the link to a node is up", {{"node", std::to_string(id.value)},
-                                          {"address", peer.address}});
+    log_info("the link to a node is up",
+             {{"node", std::to_string(id.value)}, {"address", peer.address}});
   }
   if (!up && !peer.inbound) handler_.on_peer_lost(id);
 }

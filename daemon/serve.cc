@@ -94,7 +94,8 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
 }  // namespace
 
 int serve(const Config& config, const std::function<Invocation()>& reread) {
-  auto library_log = start_logging(config.log_level, config.log_format);
+  start_logging(config.log_level, config.log_format);
+  LibraryLog library_log;
   umask(0077);  // the directory holds the secrets of leases
   log_info("starting", {{"version", HOLDFAST_VERSION},
                         {"pid", std::to_string(getpid())},
@@ -108,8 +109,8 @@ int serve(const Config& config, const std::function<Invocation()>& reread) {
     log_info("stopped");
     return kExitDone;
   } catch (const store::StoreError& error) {
-    log_error("the data directory can't be used", {{"data_dir", config.data_dir},
-                                                   {"reason", error.what()}});
+    log_error("the data directory can't be used",
+              {{"data_dir", config.data_dir}, {"reason", error.what()}});
     return exit_code(error.kind);
   } catch (const ListenError& error) {
     log_error("can't listen", {{"reason", error.what()}});
