@@ -203,14 +203,9 @@ std::optional<base::Member> Builder::member(const Given& given, std::string_view
     return std::nullopt;
   }
   std::string why;
-  auto address = parse_tcp_address(item.substr(equals + 1), why);
+  auto address = parse_reachable(item.substr(equals + 1), why);
   if (!address) {
     refuse(given, why);
-    return std::nullopt;
-  }
-  if (address->is_wildcard()) {
-    refuse(given,
-           fmt::format("nobody can dial '{}': write an address of node {}", address->text(), *id));
     return std::nullopt;
   }
   return base::Member{base::NodeId{*id}, {}, address->text(), true};
