@@ -67,8 +67,9 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
           log_error("the configuration can't be reread", {{"reason", again.text}});
           return;
         }
+        set_log_level(LogLevel::kInfo);  // whatever it was and will be, this is told
+        log_info("reread the configuration: the log level is now in effect");
         set_log_level(again.config.log_level);
-        log_info("reread the configuration: the log level is in effect");
       });
   Throttle throttle(kRepeatNotices);
   // Destroyed in the opposite order: nobody is let in any more, connections and links are closed,
