@@ -221,7 +221,7 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     if (body.secret.empty()) body.secret = random_bytes(base::kSecretBytes);
     locks::Command command{std::get<locks::OpId>(std::move(op)), std::move(body)};
     return propose(driver_, std::move(command), context, kAnswerWithCapability,
-                   [this, self = thisCap()](const locks::Answer& answer, auto& results) {
+                   [this](const locks::Answer& answer, auto& results) {
                      const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
                      results.setLease(kj::heap<LeaseServer>(
                          driver_, Caller{caller_.client, refusal_of(answer)},
@@ -272,7 +272,7 @@ class CellServer final : public wire::Cell::Server {
   kj::Promise<void> register_(RegisterContext context) override {
     locks::Command command{{}, locks::RegisterClient{context.getParams().getTtlMs()}};
     return propose(driver_, std::move(command), context, kAnswerWithCapability,
-                   [this, self = thisCap()](const locks::Answer& answer, auto& results) {
+                   [this](const locks::Answer& answer, auto& results) {
                      const auto* registered = std::get_if<locks::ClientRegistered>(&answer);
                      Caller caller{registered == nullptr ? base::ClientId{} : registered->client,
                                    refusal_of(answer)};

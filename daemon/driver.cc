@@ -41,6 +41,14 @@ std::string ballot_text(base::Ballot ballot) {
   return fmt::format("{}.{}", ballot.round, ballot.node.value);
 }
 
+std::string members_text(const std::vector<base::Member>& members) {
+  std::string text;
+  for (const base::Member& member : members) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", member.id.value, member.address);
+  }
+  return text;
+}
+
 }  // namespace
 
 // A hint that node.next_tick() is due: end_turn() decides, by CLOCK_BOOTTIME.
@@ -76,19 +84,30 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
-      writer_(std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
-                                                     [this] {
-                                                       // On a writer's thread. One posted drain
-                                                       // takes all that finished until it runs.
-                                                       if (!writer_woke_.exchange(true))
-                                                         loop_.post([this] { drain_writer(); });
-                                                     })),
       slow_disk_(kRepeatSlowDisk) {
-  const base::Config& founded = node_.replica().config();
-  bool stored = node_.replica().founding() == base::FoundingState::kFounded;
-  peers_.set_members(stored ? founded.members : config.cluster);
-  dialled_ = founded.version;
+  // Called on a writer's thread, once for all that finishes until the next drain.
+  auto wake = [this] { loop_.post([this] { drain_writer(); }); };
+  writer_ = std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
+                                                   std::move(wake));
+  dial_members(config);
   loop_.set_turn_end([this] { return end_turn(); });
+}
+
+void Driver::dial_members(const Config& config) {
+  const base::Config& stored = node_.replica().config();
+  if (node_.replica().founding() != base::FoundingState::kFounded) {
+    peers_.set_members(config.cluster);
+    return;
+  }
+  peers_.set_members(stored.members);
+  dialled_ = stored.version;
+  auto same = [](const base::Member& a, const base::Member& b) {
+    return a.id == b.id && a.address == b.address;
+  };
+  if (!std::ranges::equal(stored.members, config.cluster, same)) {
+    log_warn("the cell's stored members differ from --cluster, and count instead",
+             {{"stored", members_text(stored.members)}, {"cluster", members_text(config.cluster)}});
+  }
 }
 
 Driver::~Driver() {
@@ -137,8 +156,6 @@ void Driver::on_peer_lost(base::NodeId peer) {
 }
 
 void Driver::drain_writer() {
-  // Before the drain: what finishes from now on wakes us again.
-  writer_woke_.store(false);
   store::Finished finished = writer_->drain();
   if (finished.failed) {
     // P11: nothing may be answered any more, and nothing retried.

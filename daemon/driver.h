@@ -8,7 +8,6 @@
 
 #include <uv.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,6 +51,8 @@ class Driver final : private PeerHandler {
   void on_message(base::NodeId from, paxos::Message message) override;
   void on_peer_lost(base::NodeId peer) override;
 
+  void dial_members(const Config& config);
+
   // -- the turn ------------------------------------------------------------------------------------
   bool end_turn();
   bool carry_out();
@@ -81,8 +82,7 @@ class Driver final : private PeerHandler {
   bool fed_ = true;   // the node was given an event since the last finish_turn()
   Timer* timer_;      // freed in its close callback
   Peers peers_;
-  base::ConfigVersion dialled_;           // the membership that peers_ was last told of
-  std::atomic<bool> writer_woke_{false};  // a drain is posted and has not run
+  base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
   Throttle slow_disk_;
   std::string told_role_;
