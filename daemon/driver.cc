@@ -116,7 +116,7 @@ Driver::~Driver() {
   peers_.set_members({});  // hangs up, so that the others notice before the writers have finished
 }
 
-// -- events ------------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 base::Instant Driver::event() {
   fed_ = true;
@@ -171,7 +171,7 @@ void Driver::drain_writer() {
   tell_slow_disk(finished.last_fsync_us);
 }
 
-// -- the turn's end ------------------------------------------------------------------------------------
+// -- the turn's end -------------------------------------------------------------------------------
 
 bool Driver::end_turn() {
   base::Instant now = rpc::boottime_now();
@@ -232,7 +232,7 @@ void Driver::end_refused(const std::string& reason) {
   _exit(kExitConfig);
 }
 
-// -- what people are told --------------------------------------------------------------------------------
+// -- what people are told -------------------------------------------------------------------------
 
 void Driver::tell_notices() {
   for (const paxos::Notice& notice : fx_.paxos.notices) {

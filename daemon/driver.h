@@ -30,7 +30,7 @@ class Driver final : private PeerHandler {
   Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store);
   ~Driver();
 
-  // -- for the services ----------------------------------------------------------------------------
+  // -- for the services ---------------------------------------------------------------------------
   // Names a call; exactly one of command(), renew() and read() follows.
   node::ClientRef begin(Call& call) { return calls_.add(call); }
   void command(node::ClientRef ref, locks::Command command);
@@ -44,7 +44,7 @@ class Driver final : private PeerHandler {
   Peers& peers() { return peers_; }
 
  private:
-  // -- PeerHandler ---------------------------------------------------------------------------------
+  // -- PeerHandler --------------------------------------------------------------------------------
   paxos::Hello hello() const override { return node_.hello(); }
   std::optional<paxos::Refusal> on_hello(const paxos::Hello& peer) override;
   void on_refused(base::NodeId by, const paxos::Refusal& refusal) override;
@@ -53,7 +53,7 @@ class Driver final : private PeerHandler {
 
   void dial_members(const Config& config);
 
-  // -- the turn ------------------------------------------------------------------------------------
+  // -- the turn -----------------------------------------------------------------------------------
   bool end_turn();
   bool carry_out();
   // Returns whether anybody was answered.
@@ -64,7 +64,7 @@ class Driver final : private PeerHandler {
   // finish.
   base::Instant event();
 
-  // -- what people are told ------------------------------------------------------------------------
+  // -- what people are told -----------------------------------------------------------------------
   void tell_notices();
   void tell_role();
   void tell_founding();

@@ -28,7 +28,7 @@ def alone(directory, *args, env=None):
     return Cell(nodes=1, args=args, env=env, directory=directory)
 
 
-# -- sockets ------------------------------------------------------------------------------------------
+# -- sockets ---------------------------------------------------------------------------------------
 
 
 def test_a_dead_socket_is_replaced_and_a_live_one_is_not(tmp_path):
@@ -77,7 +77,7 @@ def test_a_second_daemon_in_the_same_directory_is_an_error():
         assert first.nodes[1].running
 
 
-# -- the service manager --------------------------------------------------------------------------------
+# -- the service manager ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -99,7 +99,7 @@ def test_the_service_manager_is_told(tmp_path, abstract):
             assert cell.wait_exit(1) == 0
 
 
-# -- signals --------------------------------------------------------------------------------------------
+# -- signals ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -142,7 +142,7 @@ def test_hang_up_rereads_the_log_level(tmp_path):
         assert not cell.nodes[1].logged("stopping")
 
 
-# -- nonsense -------------------------------------------------------------------------------------------
+# -- nonsense --------------------------------------------------------------------------------------
 
 
 def send(address, data):
