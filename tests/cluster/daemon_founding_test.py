@@ -1,4 +1,4 @@
-"""Founding by all, and what becomes of disks that were lost, put back or taken from elsewhere (P10)."""
+"""Founding by all; disks that were lost, put back, or taken from elsewhere (P10)."""
 
 import shutil
 
@@ -14,15 +14,19 @@ def cell_id(cell, i):
     return cell.wait_logged(i, "the cell is founded")[-1]["cell"]
 
 
+def waits_for(cell, i, missing):
+    """Whether node i said that it waits for this one."""
+    other = cell.nodes[missing]
+    return [line for line in cell.nodes[i].logged("founding the cell: waiting")
+            if str(missing) in line["for"] and other.address in line["for"]]
+
+
 def test_founding_needs_every_node_of_the_list():
     """Two of three are a majority, but a cell founded by two could be founded again by the third."""
     with Cell(nodes=3, start=False) as cell:
         cell.start(1, 2)
         for i in (1, 2):
-            wait_for(lambda i=i: [line for line in cell.nodes[i].logged("founding the cell: waiting")
-                                  if "3" in line["for"] and cell.nodes[3].address in line["for"]],
-                     lambda i=i: f"node {i} never said that it waits for node 3 alone: "
-                                 f"{cell.nodes[i].log()}")
+            wait_for(lambda i=i: waits_for(cell, i, 3), f"node {i} to say that it waits for 3")
         with pytest.raises(AssertionError):
             cell.wait_leader(timeout=NOT_ENOUGH)
         cell.start(3)
@@ -95,7 +99,7 @@ def test_two_wiped_nodes_do_not_found_a_second_cell():
 
 
 def test_an_old_copy_of_a_directory_is_refused():
-    """It has the right incarnation, but promises made after it was copied are missing from it."""
+    """It has the right incarnation, but promises made since it was copied are missing."""
     with Cell(nodes=3) as cell:
         leader = cell.wait_leader()
         victim = leader % 3 + 1
