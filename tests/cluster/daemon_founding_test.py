@@ -50,7 +50,7 @@ def test_a_cell_of_one_founds_itself():
 
 
 def test_lists_that_differ_found_nothing():
-    """A typing error in one of three lists must not make a cell that the other two disagree with."""
+    """A typing error in one of three lists must not make a cell that two disagree with."""
     with Cell(nodes=3, start=False) as cell:
         cell.start(1, 2)
         good = cell.founders
