@@ -28,6 +28,20 @@ constexpr auto kLongestElection = base::Duration::from_ms(600'000);
 constexpr int64_t kHeartbeatsPerElection = 4;
 constexpr size_t kMaxNodeNameBytes = 64;
 
+// 0.0.0.0 and ::, on which one can listen but which nobody can dial.
+bool is_wildcard(const rpc::Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::";
+}
+
+// An address that other machines can be told.
+std::optional<rpc::Address> parse_reachable(std::string_view text, std::string& why) {
+  auto address = rpc::parse_address(text, why);
+  if (!address) return std::nullopt;
+  if (address->kind == rpc::Address::Kind::kTcp && !is_wildcard(*address)) return address;
+  why = fmt::format("nobody can dial '{}' from elsewhere: write HOST:PORT of this machine", text);
+  return std::nullopt;
+}
+
 constexpr std::array<std::string_view, 5> kLogLevels{"trace", "debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kLogFormats{"text", "json"};
 
@@ -189,14 +203,9 @@ std::optional<base::Member> Builder::member(const Given& given, std::string_view
     return std::nullopt;
   }
   std::string why;
-  auto address = parse_tcp_address(item.substr(equals + 1), why);
+  auto address = parse_reachable(item.substr(equals + 1), why);
   if (!address) {
     refuse(given, why);
-    return std::nullopt;
-  }
-  if (address->is_wildcard()) {
-    refuse(given,
-           fmt::format("nobody can dial '{}': write an address of node {}", address->text(), *id));
     return std::nullopt;
   }
   return base::Member{base::NodeId{*id}, {}, address->text(), true};
@@ -241,7 +250,7 @@ void Builder::build_listen(Config& config) {
   std::string why;
   if (const Given* given = find("listen")) {
     for (const std::string& item : elements(*given)) {
-      auto address = parse_listen_address(item, why);
+      auto address = rpc::parse_address(item, why);
       if (!address) {
         refuse(*given, why);
       } else if (std::ranges::find(config.listen, *address) != config.listen.end()) {
@@ -254,25 +263,21 @@ void Builder::build_listen(Config& config) {
   }
   // Daemons of one machine that share a list would fight for one unix socket: only the address.
   for (const base::Member& member : config.cluster) {
-    if (member.id == config.id) config.listen.push_back(*parse_tcp_address(member.address, why));
+    if (member.id == config.id) config.listen.push_back(*rpc::parse_address(member.address, why));
   }
   if (!config.cluster.empty()) return;
-  Address socket;
-  socket.unix_path = default_socket(config.data_dir);
-  config.listen = {socket, Address{"127.0.0.1", kDefaultPort, {}}};
+  config.listen = {{rpc::Address::Kind::kUnix, default_socket(config.data_dir), 0},
+                   {rpc::Address::Kind::kTcp, "127.0.0.1", kDefaultPort}};
 }
 
 void Builder::build_advertise(Config& config) {
   std::string why;
   if (const Given* given = find("advertise")) {
-    auto address = parse_tcp_address(given->values.front(), why);
-    if (!address) {
-      refuse(*given, why);
-    } else if (address->is_wildcard()) {
-      refuse(*given, fmt::format("nobody can dial '{}': write an address of this machine",
-                                 address->text()));
-    } else {
+    auto address = parse_reachable(given->values.front(), why);
+    if (address) {
       config.advertise = address->text();
+    } else {
+      refuse(*given, why);
     }
     return;
   }
@@ -280,7 +285,7 @@ void Builder::build_advertise(Config& config) {
     if (member.id == config.id) config.advertise = member.address;
   }
   if (!config.advertise.empty() || config.listen.empty()) return;
-  auto tcp = std::ranges::find_if(config.listen, [](const Address& a) { return !a.is_unix(); });
+  auto tcp = std::ranges::find(config.listen, rpc::Address::Kind::kTcp, &rpc::Address::kind);
   config.advertise = (tcp != config.listen.end() ? *tcp : config.listen.front()).text();
 }
 
@@ -316,7 +321,7 @@ std::string describe(const Config& config) {
   set("id", std::to_string(config.id.value));
   set("name", config.name);
   set("data-dir", config.data_dir);
-  for (const Address& address : config.listen) set("listen", address.text());
+  for (const rpc::Address& address : config.listen) set("listen", address.text());
   set("advertise", config.advertise);
   for (const base::Member& member : config.cluster) {
     set("cluster", fmt::format("{}={}", member.id.value, member.address));

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "daemon/address.h"
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/time.h"
+#include "rpc/address.h"
 
 namespace holdfast::daemon {
 
@@ -22,7 +22,7 @@ struct Config {
   base::NodeId id{1};
   std::string name;
   std::string data_dir;
-  std::vector<Address> listen;
+  std::vector<rpc::Address> listen;
   std::string advertise;              // where peers and clients reach this node
   std::vector<base::Member> cluster;  // by id; a single node is a cell of itself
   base::Duration heartbeat;

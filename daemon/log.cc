@@ -3,8 +3,11 @@
 #include <capnp/compat/json.h>
 #include <fmt/format.h>
 #include <kj/encoding.h>
+#include <kj/exception.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include "rpc/uv_event_port.h"
 
 namespace holdfast::daemon {
 namespace {
@@ -102,6 +105,29 @@ std::optional<uint64_t> Throttle::admit(const std::string& words, base::Instant 
   uint64_t held_back = seen.held_back;
   seen = Seen{now, 0};
   return held_back;
+}
+
+void LibraryLog::logMessage(kj::LogSeverity severity, const char* file, int line, int,
+                            kj::String&& text) {
+  LogLevel level = severity == kj::LogSeverity::INFO      ? LogLevel::kInfo
+                   : severity == kj::LogSeverity::WARNING ? LogLevel::kWarn
+                                                          : LogLevel::kError;
+  log(level, {text.begin(), text.size()}, {{"place", fmt::format("{}:{}", file, line)}});
+}
+
+rpc::NoticeSink log_notices(Throttle& throttle) {
+  return [&throttle](rpc::Severity severity, const std::string& text) {
+    auto held_back = throttle.admit(text, rpc::boottime_now());
+    if (!held_back) return;
+    LogLevel level = severity == rpc::Severity::kInfo      ? LogLevel::kInfo
+                     : severity == rpc::Severity::kWarning ? LogLevel::kWarn
+                                                           : LogLevel::kError;
+    if (*held_back == 0) {
+      log(level, text);
+    } else {
+      log(level, text, {{"again", std::to_string(*held_back)}});
+    }
+  };
 }
 
 }  // namespace holdfast::daemon

@@ -4,14 +4,18 @@
 // goes through a Throttle.
 #pragma once
 
+#include <kj/exception.h>
+
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "daemon/config.h"
 #include "lockcore/base/time.h"
+#include "rpc/notice.h"
 
 namespace holdfast::daemon {
 
@@ -49,5 +53,16 @@ class Throttle {
   base::Duration interval_;
   std::map<std::string, Seen> seen_;  // bounded by kMaxSeen: a stranger may choose the words
 };
+
+// Cap'n Proto logs what it can't tell anybody else; without this it would write to stderr in a form
+// of its own. Lives on the stack, as KJ wants it.
+class LibraryLog final : public kj::ExceptionCallback {
+ public:
+  void logMessage(kj::LogSeverity severity, const char* file, int line, int depth,
+                  kj::String&& text) override;
+};
+
+// What rpc/ has to tell, throttled.
+rpc::NoticeSink log_notices(Throttle& throttle);
 
 }  // namespace holdfast::daemon

@@ -1,11 +1,7 @@
 #include "daemon/signals.h"
 
-#include <unistd.h>
 #include <csignal>
-#include <cstdlib>
 
-#include "daemon/exit_codes.h"
-#include "daemon/log.h"
 #include "lockcore/base/assert.h"
 
 namespace holdfast::daemon {
@@ -13,7 +9,6 @@ namespace holdfast::daemon {
 struct Signals::Handles {
   uv_signal_t terminate, interrupt, hang_up;
   std::function<void()> stop, reload;
-  bool stopping = false;
   int open = 3;
 
   static void on_signal(uv_signal_t* handle, int number) {
@@ -22,11 +17,9 @@ struct Signals::Handles {
       self.reload();
       return;
     }
-    if (self.stopping) {
-      log_warn("a second signal: ending at once");
-      _exit(128 + number);
-    }
-    self.stopping = true;
+    // Back to what they do by default: a second one doesn't wait for the loop's next turn.
+    uv_signal_stop(&self.terminate);
+    uv_signal_stop(&self.interrupt);
     self.stop();
   }
   static void on_close(uv_handle_t* handle) {

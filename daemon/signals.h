@@ -11,7 +11,8 @@ namespace holdfast::daemon {
 class Signals {
  public:
   // Ignores SIGPIPE: a peer that went away is an error of its write, not our end. `stop` is called
-  // for the first TERM or INT; a second one ends the process at once.
+  // for the first TERM or INT; a second one ends the process at once, as if nobody had asked for
+  // signals.
   Signals(uv_loop_t& loop, std::function<void()> stop, std::function<void()> reload);
   ~Signals();
 

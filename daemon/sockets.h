@@ -1,4 +1,4 @@
-// What has to be true of the file system before a unix socket can be bound, and of it afterwards.
+// Who may reach a unix socket: its directory, and its mode.
 #pragma once
 
 #include <stdexcept>
@@ -12,10 +12,9 @@ class ListenError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Makes the directory (0700) if there is none, and removes a socket on which nobody listens any
-// more. Throws ListenError if somebody does, or if the path is something else.
-void prepare_unix_socket(const std::string& path);
+// Makes the directory (0700) of a socket at this path, if there is none.
+void make_socket_directory(const std::string& path);
 // Who may enter the directory may connect: the directory is the lock, and systemd sets its group.
-void open_unix_socket_to_group(const std::string& path);
+void open_socket_to_group(const std::string& path);
 
 }  // namespace holdfast::daemon

@@ -110,6 +110,8 @@ struct LockInfo {
   revision @3 :UInt64;
   holders @4 :List(HolderInfo);  # in grant order
   waiters @5 :List(WaiterInfo);  # in queue order
+  holderCount @6 :UInt64;        # of all: both lists are cut where the message would be too large
+  waiterCount @7 :UInt64;
 }
 
 struct LeaseInfo {
@@ -121,6 +123,7 @@ struct LeaseInfo {
   owner @5 :Cmd.Owner;
   holds @6 :List(Hold);
   waits @7 :UInt64;
+  holdCount @8 :UInt64;         # of all: the list is cut where the message would be too large
 
   struct Hold {
     lock @0 :Text;

@@ -43,7 +43,8 @@ def wait_for(condition, what, timeout=10.0, interval=0.01):
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain: {what() if callable(what) else what}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"waited {timeout} s in vain: {said}")
         time.sleep(interval)
 
 

@@ -1,0 +1,184 @@
+#include "daemon/client_reads.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lockcore/base/limits.h"
+#include "rpc/convert.h"
+
+namespace holdfast::daemon {
+namespace {
+
+std::string_view view(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
+
+size_t page_limit(uint32_t asked) {
+  return asked == 0 ? base::kMaxListedRows : std::min<size_t>(asked, base::kMaxListedRows);
+}
+
+// A lock may have 100 000 waiters and a lease a million holds: the longer list is cut until the row
+// fits, which keeps the front of every queue.
+void cut_to_fit(locks::LockInfo& lock) {
+  while (rpc::wire_bytes(lock) > base::kMaxMessageBytes) {
+    if (lock.waiters.size() > lock.holders.size()) {
+      lock.waiters.resize(lock.waiters.size() / 2);
+    } else {
+      lock.holders.resize(lock.holders.size() / 2);
+    }
+  }
+}
+
+void cut_to_fit(locks::LeaseInfo& lease) {
+  while (rpc::wire_bytes(lease) > base::kMaxMessageBytes) {
+    lease.holds.resize(lease.holds.size() / 2);
+  }
+}
+
+// A row and how long its lists were before they were cut.
+struct LockRow {
+  locks::LockInfo lock;
+  size_t holders, waiters;
+};
+LockRow lock_row(const locks::LockTable& table, std::string_view name) {
+  LockRow row{table.describe(name), 0, 0};
+  row.holders = row.lock.holders.size();
+  row.waiters = row.lock.waiters.size();
+  cut_to_fit(row.lock);
+  return row;
+}
+void fill_row(const LockRow& row, wire::LockInfo::Builder to) {
+  rpc::fill_lock(row.lock, to);
+  to.setHolderCount(row.holders);
+  to.setWaiterCount(row.waiters);
+}
+
+struct LeaseRow {
+  locks::LeaseInfo lease;
+  int64_t remaining_ms;
+  size_t holds;
+};
+std::optional<LeaseRow> lease_row(const node::Node& node, base::LeaseId id) {
+  auto lease = node.table().describe_lease(id);
+  if (!lease) return std::nullopt;
+  LeaseRow row{std::move(*lease), node.remaining_ms(id, rpc::boottime_now()).value_or(0), 0};
+  row.holds = row.lease.holds.size();
+  cut_to_fit(row.lease);
+  return row;
+}
+void fill_row(const LeaseRow& row, wire::LeaseInfo::Builder to) {
+  rpc::fill_lease(row.lease, row.remaining_ms, to);
+  to.setHoldCount(row.holds);
+}
+
+// Takes rows of `keys` until the page is full; returns whether some are left over. The first row
+// always fits.
+template <class Row, class Keys, class Read, class Size>
+bool take_page(const Keys& keys, size_t limit, std::vector<Row>& page, Read read, Size size) {
+  size_t bytes = 0;
+  for (const auto& key : keys) {
+    if (page.size() == limit) return true;
+    std::optional<Row> row = read(key);
+    if (!row) continue;
+    bytes += size(*row);
+    if (!page.empty() && bytes > base::kMaxMessageBytes) return true;
+    page.push_back(std::move(*row));
+  }
+  return false;
+}
+
+}  // namespace
+
+void fill_describe(const locks::LockTable& table, wire::Cell::DescribeParams::Reader asked,
+                   wire::Cell::DescribeResults::Builder to) {
+  std::string_view name = view(asked.getName());
+  if (auto wrong = locks::validate_name(name)) {
+    rpc::fill_error(*wrong, to.initError());
+    return;
+  }
+  fill_row(lock_row(table, name), to.initLock());
+}
+
+void fill_locks(const locks::LockTable& table, wire::Cell::LocksParams::Reader asked,
+                wire::Cell::LocksResults::Builder to) {
+  size_t limit = page_limit(asked.getLimit());
+  auto names = table.lock_names(view(asked.getPrefix()), view(asked.getAfter()), limit + 1);
+  std::vector<LockRow> page;
+  bool more = take_page(
+      names, limit, page,
+      [&](const std::string& name) { return std::optional(lock_row(table, name)); },
+      [](const LockRow& row) { return rpc::wire_bytes(row.lock); });
+  to.setMore(more);
+  auto list = to.initLocks(static_cast<unsigned>(page.size()));
+  for (unsigned i = 0; i < page.size(); ++i) fill_row(page[i], list[i]);
+}
+
+void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
+                wire::Cell::LeaseResults::Builder to) {
+  if (auto row = lease_row(node, base::LeaseId{asked.getId()})) {
+    fill_row(*row, to.initLease());
+    return;
+  }
+  rpc::fill_error(
+      {base::ErrorCode::kLeaseNotFound,
+       fmt::format("there is no lease {}: it expired, was closed or never was", asked.getId()),
+       {}},
+      to.initError());
+}
+
+void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
+                 wire::Cell::LeasesResults::Builder to) {
+  size_t limit = page_limit(asked.getLimit());
+  auto ids = node.table().lease_ids(base::LeaseId{asked.getAfter()}, limit + 1);
+  std::vector<LeaseRow> page;
+  bool more = take_page(
+      ids, limit, page, [&](base::LeaseId id) { return lease_row(node, id); },
+      [](const LeaseRow& row) { return rpc::wire_bytes(row.lease); });
+  to.setMore(more);
+  auto list = to.initLeases(static_cast<unsigned>(page.size()));
+  for (unsigned i = 0; i < page.size(); ++i) fill_row(page[i], list[i]);
+}
+
+void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatus::Builder to) {
+  const node::Node& node = driver.node();
+  const paxos::Replica& replica = node.replica();
+  const base::Config& config = replica.config();
+  const base::MetaRow& meta = node.table().meta();
+  to.setCell(config.cell.value);
+  to.setId(identity.id.value);
+  to.setName(identity.name);
+  to.setAddress(identity.address);
+  to.setRole(paxos::role_name(replica.role()));
+  to.setActive(node.active());
+  to.setPid(static_cast<uint64_t>(getpid()));
+  to.setVersion(HOLDFAST_VERSION);
+  rpc::fill_ballot(replica.ballot(), to.initBallot());
+  to.setChosen(replica.chosen_upto().value);
+  to.setApplied(meta.applied.value);
+  to.setRecorded(node.recorded().value);
+  to.setRevision(meta.revision.value);
+  to.setLeader(replica.leader().value);
+  to.setWaitingFor(replica.waiting_for());
+  auto members = to.initMembers(static_cast<unsigned>(config.members.size()));
+  for (unsigned i = 0; i < config.members.size(); ++i) {
+    const base::Member& member = config.members[i];
+    members[i].setId(member.id.value);
+    members[i].setAddress(member.address);
+    members[i].setVoter(member.voter);
+    if (member.id == replica.leader()) to.setLeaderAddress(member.address);
+  }
+  locks::LockTable::Counts counts = node.table().counts();
+  to.setLeases(counts.leases);
+  to.setLocks(counts.locks);
+  to.setHolds(counts.holds);
+  to.setWaiters(counts.waiters);
+  to.setClients(counts.clients);
+  to.setLogBytes(driver.writer().log_bytes());
+  to.setStateBytes(driver.writer().state_bytes());
+}
+
+}  // namespace holdfast::daemon

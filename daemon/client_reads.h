@@ -1,0 +1,23 @@
+// The results of clients' reads: rows of the lock table and the node's status, cut to fit a
+// message.
+#pragma once
+
+#include <optional>
+
+#include "daemon/client_service.h"
+#include "lockcore/base/error.h"
+#include "rpc/holdfast.capnp.h"
+
+namespace holdfast::daemon {
+
+void fill_describe(const locks::LockTable& table, wire::Cell::DescribeParams::Reader asked,
+                   wire::Cell::DescribeResults::Builder to);
+void fill_locks(const locks::LockTable& table, wire::Cell::LocksParams::Reader asked,
+                wire::Cell::LocksResults::Builder to);
+void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
+                wire::Cell::LeaseResults::Builder to);
+void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
+                 wire::Cell::LeasesResults::Builder to);
+void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatus::Builder to);
+
+}  // namespace holdfast::daemon

@@ -1,0 +1,396 @@
+#include "daemon/client_service.h"
+
+#include <kj/async.h>
+
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "daemon/client_reads.h"
+#include "daemon/random.h"
+#include "lockcore/base/limits.h"
+#include "rpc/connection.h"
+#include "rpc/convert.h"
+#include "rpc/peer_server.h"
+
+namespace holdfast::daemon {
+namespace {
+
+// Client capabilities that one connection may keep: attach() costs the caller nothing.
+constexpr size_t kMaxClientsPerConnection = 4096;
+// Cap'n Proto would clear 8 KiB for every answer; most take a few dozen bytes.
+constexpr capnp::MessageSize kSmallAnswer{32, 0};
+constexpr capnp::MessageSize kAnswerWithCapability{48, 1};
+
+// A call that waits for the node's Reply. It lives in the promise that the RPC system holds: when
+// the caller drops the call or its connection ends, the node is told that nobody waits any more.
+template <class Reply, class Done>
+class WaitingCall final : public Call {
+ public:
+  template <class Ask>
+  WaitingCall(kj::PromiseFulfiller<void>& fulfiller, Driver& driver, Ask&& ask, Done done)
+      : fulfiller_(fulfiller), driver_(driver), done_(kj::mv(done)), ref_(driver.begin(*this)) {
+    ask(ref_);
+  }
+  ~WaitingCall() { driver_.drop(ref_); }
+
+  void on_reply(const Reply& reply) override {
+    fulfiller_.rejectIfThrows([&] { done_(reply); });
+    fulfiller_.fulfill();  // after a rejection it does nothing
+  }
+
+ private:
+  kj::PromiseFulfiller<void>& fulfiller_;
+  Driver& driver_;
+  Done done_;
+  const node::ClientRef ref_;
+};
+
+// Calls ask(ref) now and done(reply) when the node has answered.
+template <class Reply, class Ask, class Done>
+kj::Promise<void> wait_for_node(Driver& driver, Ask&& ask, Done done) {
+  return kj::newAdaptedPromise<void, WaitingCall<Reply, Done>>(driver, kj::fwd<Ask>(ask),
+                                                               kj::mv(done));
+}
+
+template <class Context>
+kj::Promise<void> answer_now(Context& context, const base::Error& error) {
+  rpc::fill_answer(error, context.getResults(kSmallAnswer).initAnswer());
+  return kj::READY_NOW;
+}
+
+// Proposes the command, and calls filled(answer, results) once the answer is in the results.
+template <class Context, class Filled>
+kj::Promise<void> propose(Driver& driver, locks::Command command, Context context,
+                          capnp::MessageSize size, Filled filled) {
+  context.releaseParams();
+  if (auto wrong = locks::validate(command)) {
+    auto results = context.getResults(size);
+    locks::Answer answer(std::move(*wrong));
+    rpc::fill_answer(answer, results.initAnswer());
+    filled(answer, results);
+    return kj::READY_NOW;
+  }
+  context.allowCancellation();
+  return wait_for_node<node::CommandReply>(
+      driver, [&](node::ClientRef ref) { driver.command(ref, std::move(command)); },
+      [context, size, filled = kj::mv(filled)](const node::CommandReply& reply) mutable {
+        auto results = context.getResults(size);
+        rpc::fill_answer(reply.answer, results.initAnswer());
+        filled(reply.answer, results);
+      });
+}
+
+template <class Context>
+kj::Promise<void> propose(Driver& driver, locks::Command command, Context context) {
+  return propose(driver, std::move(command), context, kSmallAnswer, [](auto&, auto&) {});
+}
+
+// Reads the whole table after a confirm round; fill(context) runs then, or the error is told.
+template <class Context, class Fill>
+kj::Promise<void> read(Driver& driver, Context context, Fill fill) {
+  context.allowCancellation();
+  return wait_for_node<node::ReadReply>(
+      driver, [&](node::ClientRef ref) { driver.read(ref); },
+      [context, fill = kj::mv(fill)](const node::ReadReply& reply) mutable {
+        if (reply.error) {
+          rpc::fill_error(*reply.error, context.getResults(kSmallAnswer).initError());
+        } else {
+          fill(context);
+        }
+      });
+}
+
+// On whose behalf a capability's calls are made, or why none can be.
+struct Caller {
+  base::ClientId client;
+  std::optional<base::Error> refusal;  // the answer to whatever is pipelined behind a failed call
+};
+
+// The operation's id as the command will carry it. On a pipelined call the client can't know its
+// own id yet, and leaves it out.
+rpc::Read<locks::OpId> read_op(const Caller& caller, wire::OpId::Reader from) {
+  if (caller.refusal) return *caller.refusal;
+  auto read = rpc::read_op(from);
+  if (auto* op = std::get_if<locks::OpId>(&read)) {
+    if (!op->client) op->client = caller.client;
+    if (op->client != caller.client) {
+      return base::Error{base::ErrorCode::kInvalidArgument,
+                         fmt::format("the operation is client {}'s, the capability client {}'s",
+                                     op->client.value, caller.client.value),
+                         {}};
+    }
+  }
+  return read;
+}
+
+std::optional<base::Error> refusal_of(const locks::Answer& answer) {
+  const auto* error = std::get_if<base::Error>(&answer);
+  return error == nullptr ? std::nullopt : std::optional(*error);
+}
+
+// Reads the operation and its body, lets `adjust` complete the body, and proposes both.
+template <class Body, class Context, class Adjust>
+kj::Promise<void> propose_read(Driver& driver, const Caller& caller, Context context,
+                               rpc::Read<Body> read_body, Adjust adjust) {
+  auto op = read_op(caller, context.getParams().getOp());
+  if (auto* error = std::get_if<base::Error>(&op)) return answer_now(context, *error);
+  if (auto* error = std::get_if<base::Error>(&read_body)) return answer_now(context, *error);
+  Body& body = std::get<Body>(read_body);
+  if (std::optional<base::Error> wrong = adjust(body)) return answer_now(context, *wrong);
+  return propose(driver, locks::Command{std::get<locks::OpId>(std::move(op)), std::move(body)},
+                 context);
+}
+
+template <class Body, class Context>
+kj::Promise<void> propose_read(Driver& driver, const Caller& caller, Context context,
+                               rpc::Read<Body> read_body) {
+  return propose_read(driver, caller, context, std::move(read_body),
+                      [](Body&) { return std::optional<base::Error>(); });
+}
+
+class LeaseServer final : public wire::Lease::Server {
+ public:
+  LeaseServer(Driver& driver, Caller caller, base::LeaseId lease)
+      : driver_(driver), caller_(std::move(caller)), lease_(lease) {}
+
+  kj::Promise<void> acquire(AcquireContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::read_acquire(context.getParams().getAcquire()),
+                        [this](locks::Acquire& acquire) { return complete(acquire.lease); });
+  }
+  kj::Promise<void> release(ReleaseContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::read_release(context.getParams().getRelease()),
+                        [this](locks::Release& release) { return complete(release.lease); });
+  }
+  kj::Promise<void> close(CloseContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::Read<locks::CloseLease>(locks::CloseLease{lease_}));
+  }
+  kj::Promise<void> renew(RenewContext context) override {
+    if (caller_.refusal) {
+      rpc::fill_error(*caller_.refusal, context.getResults(kSmallAnswer).initError());
+      return kj::READY_NOW;
+    }
+    context.allowCancellation();
+    return wait_for_node<node::RenewReply>(
+        driver_, [this](node::ClientRef ref) { driver_.renew(ref, {lease_}); },
+        [context](const node::RenewReply& reply) mutable {
+          auto results = context.getResults(kSmallAnswer);
+          if (reply.error) {
+            rpc::fill_error(*reply.error, results.initError());
+          } else {
+            results.setAlive(reply.leases.front() == node::Renewal::kAlive);
+          }
+        });
+  }
+
+ private:
+  std::optional<base::Error> complete(base::LeaseId& lease) const {
+    if (!lease) lease = lease_;
+    if (lease == lease_) return std::nullopt;
+    return base::Error{base::ErrorCode::kInvalidArgument,
+                       fmt::format("the request names lease {}, the capability lease {}",
+                                   lease.value, lease_.value),
+                       {}};
+  }
+
+  Driver& driver_;
+  const Caller caller_;
+  const base::LeaseId lease_;
+};
+
+class ClientRecordServer final : public wire::ClientRecord::Server {
+ public:
+  // `counted` keeps count of such objects as long as it lives.
+  ClientRecordServer(Driver& driver, Caller caller, std::shared_ptr<void> counted)
+      : driver_(driver), caller_(std::move(caller)), counted_(std::move(counted)) {}
+
+  kj::Promise<void> openLease(OpenLeaseContext context) override {
+    auto params = context.getParams();
+    auto op = read_op(caller_, params.getOp());
+    auto open = rpc::read_open_lease(params.getOpen());
+    auto* error = std::get_if<base::Error>(&op);
+    if (error == nullptr) error = std::get_if<base::Error>(&open);
+    if (error != nullptr) return refuse_lease(context, std::move(*error));
+    locks::OpenLease& body = std::get<locks::OpenLease>(open);
+    // Drawn here and not in the core: it travels in the command, so that every node knows the same.
+    if (body.secret.empty()) body.secret = random_bytes(base::kSecretBytes);
+    locks::Command command{std::get<locks::OpId>(std::move(op)), std::move(body)};
+    return propose(driver_, std::move(command), context, kAnswerWithCapability,
+                   [this](const locks::Answer& answer, auto& results) {
+                     const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
+                     results.setLease(kj::heap<LeaseServer>(
+                         driver_, Caller{caller_.client, refusal_of(answer)},
+                         opened == nullptr ? base::LeaseId{} : opened->lease));
+                   });
+  }
+  kj::Promise<void> closeLease(CloseLeaseContext context) override {
+    locks::CloseLease close{base::LeaseId{context.getParams().getLease()}};
+    return propose_read(driver_, caller_, context, rpc::Read<locks::CloseLease>(close));
+  }
+  kj::Promise<void> acquire(AcquireContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::read_acquire(context.getParams().getAcquire()));
+  }
+  kj::Promise<void> cancelWait(CancelWaitContext context) override {
+    locks::CancelWait cancel{context.getParams().getTarget()};
+    return propose_read(driver_, caller_, context, rpc::Read<locks::CancelWait>(cancel));
+  }
+  kj::Promise<void> release(ReleaseContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::read_release(context.getParams().getRelease()));
+  }
+  kj::Promise<void> forget(ForgetContext context) override {
+    return propose_read(driver_, caller_, context,
+                        rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));
+  }
+
+ private:
+  kj::Promise<void> refuse_lease(OpenLeaseContext& context, base::Error error) {
+    auto results = context.getResults(kAnswerWithCapability);
+    rpc::fill_answer(error, results.initAnswer());
+    results.setLease(
+        kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(error)}, base::LeaseId{}));
+    return kj::READY_NOW;
+  }
+
+  Driver& driver_;
+  const Caller caller_;
+  const std::shared_ptr<void> counted_;
+};
+
+// One per connection, which may keep only so many capabilities.
+class CellServer final : public wire::Cell::Server {
+ public:
+  CellServer(Driver& driver, const Identity& identity) : driver_(driver), identity_(identity) {}
+
+  // `register` is a keyword of C++: the schema compiler calls it register_.
+  kj::Promise<void> register_(RegisterContext context) override {
+    locks::Command command{{}, locks::RegisterClient{context.getParams().getTtlMs()}};
+    return propose(driver_, std::move(command), context, kAnswerWithCapability,
+                   [this](const locks::Answer& answer, auto& results) {
+                     const auto* registered = std::get_if<locks::ClientRegistered>(&answer);
+                     Caller caller{registered == nullptr ? base::ClientId{} : registered->client,
+                                   refusal_of(answer)};
+                     results.setClient(client(std::move(caller)));
+                   });
+  }
+  kj::Promise<void> attach(AttachContext context) override {
+    Caller caller{base::ClientId{context.getParams().getClient()}, std::nullopt};
+    context.getResults(kAnswerWithCapability).setClient(client(std::move(caller)));
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> renew(RenewContext context) override {
+    auto leases = rpc::read_leases(context.getParams().getLeases());
+    if (auto* error = std::get_if<base::Error>(&leases)) {
+      rpc::fill_error(*error, context.getResults(kSmallAnswer).initError());
+      return kj::READY_NOW;
+    }
+    context.releaseParams();
+    context.allowCancellation();
+    return wait_for_node<node::RenewReply>(
+        driver_,
+        [&](node::ClientRef ref) {
+          driver_.renew(ref, std::get<std::vector<base::LeaseId>>(std::move(leases)));
+        },
+        [context](const node::RenewReply& reply) mutable {
+          auto size = kSmallAnswer;
+          size.wordCount += reply.leases.size() / 64;
+          auto results = context.getResults(size);
+          if (reply.error) {
+            rpc::fill_error(*reply.error, results.initError());
+            return;
+          }
+          auto alive = results.initAlive(static_cast<unsigned>(reply.leases.size()));
+          for (unsigned i = 0; i < reply.leases.size(); ++i) {
+            alive.set(i, reply.leases[i] == node::Renewal::kAlive);
+          }
+        });
+  }
+  kj::Promise<void> describe(DescribeContext context) override {
+    return read(driver_, context, [this](DescribeContext& asked) {
+      fill_describe(driver_.node().table(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> locks(LocksContext context) override {
+    return read(driver_, context, [this](LocksContext& asked) {
+      fill_locks(driver_.node().table(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> lease(LeaseContext context) override {
+    return read(driver_, context, [this](LeaseContext& asked) {
+      fill_lease(driver_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> leases(LeasesContext context) override {
+    return read(driver_, context, [this](LeasesContext& asked) {
+      fill_leases(driver_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> status(StatusContext context) override {
+    fill_status(driver_, identity_, context.getResults().initStatus());
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<ClientRecordServer> client(Caller caller) {
+    if (static_cast<size_t>(clients_.use_count()) > kMaxClientsPerConnection) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED,
+                                           "too many client capabilities are kept on "
+                                           "this connection: drop some"));
+    }
+    return kj::heap<ClientRecordServer>(driver_, std::move(caller), clients_);
+  }
+
+  Driver& driver_;
+  const Identity& identity_;
+  const std::shared_ptr<void> clients_ = std::make_shared<char>();  // its use count is the count
+};
+
+class HoldfastServer final : public wire::Holdfast::Server {
+ public:
+  HoldfastServer(Driver& driver, const Identity& identity,
+                 std::shared_ptr<rpc::ConnectionHandle> connection)
+      : driver_(driver),
+        cell_(kj::heap<CellServer>(driver, identity)),
+        connection_(std::move(connection)) {}
+
+  kj::Promise<void> enter(EnterContext context) override {
+    auto results = context.getResults();
+    results.setCell(cell_);
+    results.setProtocol(std::min(wire::PROTOCOL_VERSION, context.getParams().getProtocol()));
+    results.setVersion(HOLDFAST_VERSION);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> peer(PeerContext context) override {
+    return driver_.peers().server().peer(context, connection_);
+  }
+
+ private:
+  Driver& driver_;
+  wire::Cell::Client cell_;
+  const std::shared_ptr<rpc::ConnectionHandle> connection_;
+};
+
+}  // namespace
+
+struct ClientService::State {
+  Driver& driver;
+  const Identity identity;
+};
+
+ClientService::ClientService(Driver& driver, Identity identity)
+    : state_(new State{driver, std::move(identity)}) {}
+
+ClientService::~ClientService() = default;
+
+capnp::Capability::Client ClientService::bootstrap(
+    std::shared_ptr<rpc::ConnectionHandle> connection) {
+  return kj::heap<HoldfastServer>(state_->driver, state_->identity, std::move(connection));
+}
+
+}  // namespace holdfast::daemon

@@ -1,0 +1,291 @@
+#include "daemon/driver.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "daemon/exit_codes.h"
+#include "daemon/random.h"
+#include "daemon/sd_notify.h"
+#include "lockcore/base/assert.h"
+
+namespace holdfast::daemon {
+namespace {
+
+constexpr uint64_t kSlowFsyncUs = 100'000;
+constexpr auto kRepeatSlowDisk = base::Duration::from_ms(10'000);
+
+uint64_t wall_clock_ms() {
+  timespec now{};
+  HF_ASSERT(clock_gettime(CLOCK_REALTIME, &now) == 0);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
+}
+
+node::Options node_options(const Config& config) {
+  node::Options options;
+  options.paxos.self = config.id;
+  options.paxos.address = config.advertise;
+  options.paxos.cluster = config.cluster;
+  options.paxos.heartbeat = config.heartbeat;
+  options.paxos.election = config.election;
+  options.paxos.random_seed = random_number();
+  options.paxos.process_nonce = random_number();
+  options.paxos.new_cell = base::CellId{random_number()};
+  return options;
+}
+
+std::string ballot_text(base::Ballot ballot) {
+  return fmt::format("{}.{}", ballot.round, ballot.node.value);
+}
+
+std::string members_text(const std::vector<base::Member>& members) {
+  std::string text;
+  for (const base::Member& member : members) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", member.id.value, member.address);
+  }
+  return text;
+}
+
+}  // namespace
+
+// A hint that node.next_tick() is due: end_turn() decides, by CLOCK_BOOTTIME.
+struct Driver::Timer {
+  uv_timer_t handle;
+  base::Instant armed_for = base::kNever;
+
+  explicit Timer(uv_loop_t& loop) {
+    HF_ASSERT(uv_timer_init(&loop, &handle) == 0);
+    handle.data = this;
+  }
+  void arm(base::Instant due, base::Instant now) {
+    if (due == armed_for && uv_is_active(reinterpret_cast<uv_handle_t*>(&handle))) return;
+    armed_for = due;
+    if (due == base::kNever) {
+      uv_timer_stop(&handle);
+      return;
+    }
+    int64_t ms = std::max<int64_t>((due - now).ms_ceil(), 0);
+    // Coming back to end_turn() is all that it has to do.
+    uv_timer_start(
+        &handle, [](uv_timer_t*) {}, static_cast<uint64_t>(ms), 0);
+  }
+  void close() {
+    uv_close(reinterpret_cast<uv_handle_t*>(&handle),
+             [](uv_handle_t* closed) { delete static_cast<Timer*>(closed->data); });
+  }
+};
+
+Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
+    : loop_(loop),
+      node_(node_options(config), std::move(store.recovered), std::move(store.table),
+            rpc::boottime_now()),
+      timer_(new Timer(loop.uv())),
+      peers_(loop.port(), config.id, *this),
+      slow_disk_(kRepeatSlowDisk) {
+  // Called on a writer's thread, once for all that finishes until the next drain.
+  auto wake = [this] { loop_.post([this] { drain_writer(); }); };
+  writer_ = std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
+                                                   std::move(wake));
+  dial_members(config);
+  loop_.set_turn_end([this] { return end_turn(); });
+}
+
+void Driver::dial_members(const Config& config) {
+  const base::Config& stored = node_.replica().config();
+  if (node_.replica().founding() != base::FoundingState::kFounded) {
+    peers_.set_members(config.cluster);
+    return;
+  }
+  peers_.set_members(stored.members);
+  dialled_ = stored.version;
+  auto same = [](const base::Member& a, const base::Member& b) {
+    return a.id == b.id && a.address == b.address;
+  };
+  if (!std::ranges::equal(stored.members, config.cluster, same)) {
+    log_warn("the cell's stored members differ from --cluster, and count instead",
+             {{"stored", members_text(stored.members)}, {"cluster", members_text(config.cluster)}});
+  }
+}
+
+Driver::~Driver() {
+  loop_.set_turn_end(nullptr);
+  timer_->close();
+  peers_.set_members({});  // hangs up, so that the others notice before the writers have finished
+}
+
+// -- events ---------------------------------------------------------------------------------------
+
+base::Instant Driver::event() {
+  fed_ = true;
+  return rpc::boottime_now();
+}
+
+void Driver::command(node::ClientRef ref, locks::Command command) {
+  node_.on_command(ref, std::move(command), event(), fx_);
+}
+
+void Driver::renew(node::ClientRef ref, std::vector<base::LeaseId> leases) {
+  node_.on_renew(ref, std::move(leases), event(), fx_);
+}
+
+void Driver::read(node::ClientRef ref) {
+  node_.on_read(ref, event(), fx_);
+}
+
+void Driver::drop(node::ClientRef ref) {
+  if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
+}
+
+std::optional<paxos::Refusal> Driver::on_hello(const paxos::Hello& peer) {
+  return node_.on_hello(peer, event(), fx_);
+}
+
+void Driver::on_refused(base::NodeId by, const paxos::Refusal& refusal) {
+  node_.on_refused(by, refusal, event(), fx_);
+}
+
+void Driver::on_message(base::NodeId from, paxos::Message message) {
+  node_.on_message(from, std::move(message), event(), fx_);
+}
+
+void Driver::on_peer_lost(base::NodeId peer) {
+  node_.on_peer_lost(peer, event(), fx_);
+}
+
+void Driver::drain_writer() {
+  store::Finished finished = writer_->drain();
+  if (finished.failed) {
+    // P11: nothing may be answered any more, and nothing retried.
+    log_error("the disk failed: ending at once", {{"reason", *finished.failed}});
+    _exit(kExitIo);
+  }
+  base::Instant now = event();
+  if (finished.written) node_.on_written(finished.written, now, fx_);
+  if (finished.recorded) node_.on_recorded(finished.recorded, now, fx_);
+  for (store::LogReadResult& read : finished.reads) {
+    node_.on_log_read(read.id, std::move(read.entries), now, fx_);
+  }
+  tell_slow_disk(finished.last_fsync_us);
+}
+
+// -- the turn's end -------------------------------------------------------------------------------
+
+bool Driver::end_turn() {
+  base::Instant now = rpc::boottime_now();
+  // Last of all: after a stall, what lay in the sockets has been handled by now (DESIGN 6).
+  if (now >= node_.next_tick()) {
+    node_.on_tick(now, fx_);
+    fed_ = true;
+  }
+  bool answered = false;
+  if (fed_) {
+    fed_ = false;
+    node_.finish_turn(now, node::WallClock{wall_clock_ms()}, fx_);
+    answered = carry_out();
+  }
+  timer_->arm(node_.next_tick(), now);
+  return answered;
+}
+
+bool Driver::carry_out() {
+  tell_notices();
+  // The disk first: it works while we go on.
+  for (base::LogWrite& write : fx_.paxos.writes) writer_->write_log(std::move(write));
+  if (fx_.record) writer_->write_state(std::move(*fx_.record));
+  for (const paxos::LogRead& read : fx_.paxos.reads) {
+    writer_->read_log(read.id, read.from, read.to, read.max_bytes);
+  }
+  if (fx_.paxos.fatal) end_refused(*fx_.paxos.fatal);
+  for (paxos::Outgoing& outgoing : fx_.paxos.messages) {
+    peers_.send(outgoing.to, std::move(outgoing.message));
+  }
+  tell_role();
+  tell_founding();
+  if (node_.replica().config().version != dialled_) {
+    dialled_ = node_.replica().config().version;
+    peers_.set_members(node_.replica().config().members);
+  }
+  bool answered = answer_calls();
+  fx_.clear();
+  return answered;
+}
+
+bool Driver::answer_calls() {
+  for (const node::CommandReply& reply : fx_.replies) {
+    if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
+  }
+  for (const node::RenewReply& reply : fx_.renewals) {
+    if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
+  }
+  for (const node::ReadReply& reply : fx_.reads) {
+    if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
+  }
+  return !fx_.replies.empty() || !fx_.renewals.empty() || !fx_.reads.empty();
+}
+
+void Driver::end_refused(const std::string& reason) {
+  log_error("this node can't go on", {{"reason", reason}});
+  writer_.reset();  // finishes what is queued: that the disk is lost must be on it
+  _exit(kExitConfig);
+}
+
+// -- what people are told -------------------------------------------------------------------------
+
+void Driver::tell_notices() {
+  for (const paxos::Notice& notice : fx_.paxos.notices) {
+    using Level = paxos::Notice::Level;
+    log(notice.level == Level::kInfo      ? LogLevel::kInfo
+        : notice.level == Level::kWarning ? LogLevel::kWarn
+                                          : LogLevel::kError,
+        notice.text);
+  }
+}
+
+void Driver::tell_role() {
+  if (!fx_.stepped_down && !fx_.paxos.role_changed && !fx_.became_active) return;
+  const paxos::Replica& replica = node_.replica();
+  std::string ballot = ballot_text(replica.ballot());
+  if (fx_.stepped_down) log_warn("no longer leading", {{"ballot", ballot}});
+  if (fx_.paxos.role_changed) {
+    std::string role =
+        fmt::format("{} {} {}", paxos::role_name(replica.role()), ballot, replica.leader().value);
+    if (role != told_role_) {
+      told_role_ = std::move(role);
+      log_info("role", {{"role", paxos::role_name(replica.role())},
+                        {"ballot", ballot},
+                        {"leader", std::to_string(replica.leader().value)}});
+    }
+  }
+  if (fx_.became_active) {
+    log_info("leading", {{"ballot", ballot},
+                         {"applied", std::to_string(node_.table().meta().applied.value)},
+                         {"leases", std::to_string(node_.table().counts().leases)}});
+  }
+}
+
+void Driver::tell_founding() {
+  std::string waiting_for = node_.replica().waiting_for();
+  if (waiting_for == told_waiting_for_) return;
+  if (!waiting_for.empty()) {
+    log_info("founding the cell: waiting", {{"for", waiting_for}});
+    notify_service_manager("STATUS=waiting for " + waiting_for);
+  } else {
+    log_info("the cell is founded",
+             {{"cell", fmt::format("{:016x}", node_.replica().config().cell.value)}});
+    notify_service_manager("STATUS=serving");
+  }
+  told_waiting_for_ = std::move(waiting_for);
+}
+
+void Driver::tell_slow_disk(uint64_t fsync_us) {
+  if (fsync_us < kSlowFsyncUs) return;
+  if (auto held_back = slow_disk_.admit("fsync", rpc::boottime_now())) {
+    log_warn("the disk is slow", {{"transaction_ms", std::to_string(fsync_us / 1000)},
+                                  {"again", std::to_string(*held_back)}});
+  }
+}
+
+}  // namespace holdfast::daemon

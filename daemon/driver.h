@@ -1,0 +1,92 @@
+// The driver: feeds the node with what happened in one turn of the loop, then carries out what the
+// node wants done (DESIGN 4). The simulator replaces exactly this.
+//
+// A turn: libuv reports what became readable, KJ runs what follows from it, each event calls
+// node.on_*() with a fresh reading of the clock; at the turn's end finish_turn() is called, writes
+// go to the writer threads, messages to the links, answers to the waiting calls.
+#pragma once
+
+#include <uv.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/calls.h"
+#include "daemon/config.h"
+#include "daemon/log.h"
+#include "daemon/peers.h"
+#include "daemon/store.h"
+#include "lockcore/node/node.h"
+#include "lockcore/store/writer_thread.h"
+#include "rpc/uv_event_port.h"
+
+namespace holdfast::daemon {
+
+class Driver final : private PeerHandler {
+ public:
+  Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store);
+  ~Driver();
+
+  // -- for the services ---------------------------------------------------------------------------
+  // Names a call; exactly one of command(), renew() and read() follows.
+  node::ClientRef begin(Call& call) { return calls_.add(call); }
+  void command(node::ClientRef ref, locks::Command command);
+  void renew(node::ClientRef ref, std::vector<base::LeaseId> leases);
+  void read(node::ClientRef ref);
+  // The caller is gone. After the answer it does nothing.
+  void drop(node::ClientRef ref);
+
+  const node::Node& node() const { return node_; }
+  const store::WriterThreads& writer() const { return *writer_; }
+  Peers& peers() { return peers_; }
+
+ private:
+  // -- PeerHandler --------------------------------------------------------------------------------
+  paxos::Hello hello() const override { return node_.hello(); }
+  std::optional<paxos::Refusal> on_hello(const paxos::Hello& peer) override;
+  void on_refused(base::NodeId by, const paxos::Refusal& refusal) override;
+  void on_message(base::NodeId from, paxos::Message message) override;
+  void on_peer_lost(base::NodeId peer) override;
+
+  void dial_members(const Config& config);
+
+  // -- the turn -----------------------------------------------------------------------------------
+  bool end_turn();
+  bool carry_out();
+  // Returns whether anybody was answered.
+  bool answer_calls();
+  void arm_timer();
+  void drain_writer();
+  // The present moment, for an event that came just now; says that the node has something to
+  // finish.
+  base::Instant event();
+
+  // -- what people are told -----------------------------------------------------------------------
+  void tell_notices();
+  void tell_role();
+  void tell_founding();
+  void tell_slow_disk(uint64_t fsync_us);
+
+  // Ends the process once everything handed to the writer is on the disk.
+  [[noreturn]] void end_refused(const std::string& reason);
+
+  struct Timer;
+
+  rpc::EventLoop& loop_;
+  CallTable calls_;
+  node::Node node_;
+  node::Effects fx_;  // of this turn; empty between turns
+  bool fed_ = true;   // the node was given an event since the last finish_turn()
+  Timer* timer_;      // freed in its close callback
+  Peers peers_;
+  base::ConfigVersion dialled_;  // the membership that peers_ was last told of
+  std::unique_ptr<store::WriterThreads> writer_;
+  Throttle slow_disk_;
+  std::string told_role_;
+  std::string told_waiting_for_;
+};
+
+}  // namespace holdfast::daemon

@@ -1,0 +1,43 @@
+#include "daemon/store.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "daemon/exit_codes.h"
+#include "daemon/random.h"
+
+namespace holdfast::daemon {
+
+OpenedStore open_store(const Config& config) {
+  using Kind = store::StoreError::Kind;
+  std::error_code error;
+  std::filesystem::create_directories(config.data_dir, error);
+  if (error) {
+    throw store::StoreError(Kind::kIo, fmt::format("the data directory {} can't be made: {}",
+                                                   config.data_dir, error.message()));
+  }
+  OpenedStore opened;
+  opened.log = std::make_unique<store::LogDb>(config.data_dir, config.id,
+                                              base::Incarnation{random_number()});
+  opened.state = std::make_unique<store::StateDb>(config.data_dir, opened.log->state_file());
+  base::StateRows rows = opened.state->load();
+  opened.recovered = opened.log->recover(rows.meta.applied);
+  if (!opened.recovered.disk_lost.empty()) {
+    throw store::StoreError(Kind::kDiskLost, opened.recovered.disk_lost);
+  }
+  if (auto contradiction = opened.table.restore(std::move(rows))) {
+    throw store::StoreError(
+        Kind::kDamaged, fmt::format("{}/{} contradicts itself: {}. Keep a copy for a report, and "
+                                    "replace this node (member replace)",
+                                    config.data_dir, opened.log->state_file(), *contradiction));
+  }
+  return opened;
+}
+
+int exit_code(store::StoreError::Kind kind) {
+  using Kind = store::StoreError::Kind;
+  return kind == Kind::kIo || kind == Kind::kFull || kind == Kind::kInUse ? kExitIo : kExitConfig;
+}
+
+}  // namespace holdfast::daemon
