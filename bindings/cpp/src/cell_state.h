@@ -1,0 +1,173 @@
+// What the handles of the public header share: a cell, its sessions, locks and grants.
+//
+// Fields marked "engine" belong to the engine's thread; the others are atomic or never change.
+#pragma once
+
+#include <holdfast/holdfast.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "bindings/cpp/src/engine.h"
+#include "bindings/cpp/src/process.h"
+
+namespace holdfast::detail {
+
+using client::AcquireCall;
+using client::Core;
+using client::Effects;
+using client::Engine;
+using client::Failure;
+using client::Outcome;
+using client::Ref;
+
+Error to_error(const Failure& failure);
+
+struct CellState : std::enable_shared_from_this<CellState> {
+  CellState(client::Options options, std::string program, milliseconds request_timeout);
+  ~CellState();
+
+  // Starts a call: begin(core, ref, now, effects), on the engine's thread; `done` gets its outcome
+  // there. Throws `forked`; a closed cell's calls end with `cancelled`.
+  template <class Begin>
+  void start(Begin begin, Engine::Done done);
+  // The same, waiting for the outcome; throws what is a Failure. Not for the engine's own thread.
+  template <class T, class Begin>
+  T wait_for(Begin begin);
+  // Runs `work` on the engine's thread, if there is still one.
+  bool run(std::function<void()> work) {
+    check_fork();
+    return engine->run(std::move(work));
+  }
+
+  void check_fork() const;  // throws `forked`
+  bool forked() const { return client::fork_count() != forks; }
+  void check_may_wait() const;  // throws if this is the engine's thread
+  base::Owner owner(const std::string& reason) const;
+
+  std::unique_ptr<Engine> engine;
+  const uint64_t forks = client::fork_count();
+  const std::string program;
+  const milliseconds request_timeout;
+
+  // Leases that their owners keep alive, as far as they were opened or renewed here.
+  struct BareLease {
+    uint64_t ttl_ms = 0;
+    base::Instant deadline;
+  };
+  std::mutex bare_mutex;
+  std::map<base::LeaseId, BareLease> bare_leases;  // under bare_mutex; those over are dropped
+};
+
+struct SessionState : std::enable_shared_from_this<SessionState> {
+  SessionState(std::shared_ptr<CellState> cell, SessionOptions options,
+               const client::Opened& opened);
+  ~SessionState();
+
+  bool alive() const;
+  void on_event(const client::SessionEvent& event);  // engine
+  void end(const Failure& why, bool lost);           // engine
+  client::LeaseName name() const { return {id, lease}; }
+
+  const std::shared_ptr<CellState> cell;
+  const SessionOptions options;
+  const client::SessionId id;
+  const base::LeaseId lease;
+  const std::string secret;
+  const uint64_t ttl_ms;
+  std::atomic<int64_t> deadline_ns;
+  std::atomic<bool> over{false};    // closed, detached or lost
+  std::atomic<bool> closed{false};  // on purpose; over as well
+
+  // engine: whoever wants to know of the loss
+  std::map<GrantState*, std::function<void(const Error&)>> watchers;
+};
+
+// Waits of one Lock object: one at a time goes to the cell, the others wait here.
+struct Wait : std::enable_shared_from_this<Wait> {
+  std::shared_ptr<LockState> lock;
+  Lock::Done done;             // empty: it is over
+  std::thread::id thread;      // of the synchronous caller; none: of a callback form
+  base::AgentId agent;
+  base::Instant until = base::kNever;
+  bool tries = false;
+  Core::AcquireId acquire = 0;  // engine: at the cell; 0: waiting here
+  Engine::TimerId timer{};      // engine: while waiting here
+};
+
+struct LockState : std::enable_shared_from_this<LockState> {
+  LockState(std::shared_ptr<SessionState> session, std::string name, LockOptions options);
+
+  void enter(const std::shared_ptr<Wait>& wait);  // engine
+  void next();                                    // engine: the turn of whoever waits here
+  void cancel_all();                              // engine
+  void cancel(const std::shared_ptr<Wait>& wait);  // engine
+
+  const std::shared_ptr<SessionState> session;
+  const std::string name;
+  const LockOptions options;
+  std::atomic<GrantState*> holder{nullptr};  // the live grant of this object; set by the engine
+  std::thread::id holder_thread;             // engine: who acquired it; none: a callback form
+
+  // engine
+  std::shared_ptr<Wait> at_cell;              // the one whose acquire is under way
+  std::deque<std::shared_ptr<Wait>> waiting;  // behind it, or behind the holder
+
+ private:
+  void begin(const std::shared_ptr<Wait>& wait);
+  void on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome);
+  void on_local_timeout(const std::shared_ptr<Wait>& wait);
+};
+
+struct GrantState {
+  GrantState(std::shared_ptr<LockState> lock, uint64_t token);
+
+  bool held() const;
+  // Gives the hold back, once; `done` may be empty.
+  void release(std::function<void(const Error*)> done);
+
+  const std::shared_ptr<LockState> lock;
+  const uint64_t token;
+  std::atomic<bool> released{false};
+};
+
+// Ends a wait with exactly one of its outcomes.
+void finish_wait(Wait& wait, std::optional<Grant> grant, const Error* error);
+
+template <class Begin>
+void CellState::start(Begin begin, Engine::Done done) {
+  check_fork();
+  Engine* own = engine.get();
+  auto work = [own, begin = std::move(begin), done]() mutable {
+    if (own->stopping()) {
+      done(Failure{Code::cancelled, "the connection to the cell was closed", {}});
+      return;
+    }
+    Ref ref = own->expect(std::move(done));
+    own->with_core(
+        [&](Core& core, base::Instant now, Effects& fx) { begin(core, ref, now, fx); });
+  };
+  if (!own->run(std::move(work))) {
+    done(Failure{Code::cancelled, "the connection to the cell was closed", {}});
+  }
+}
+
+template <class T, class Begin>
+T CellState::wait_for(Begin begin) {
+  check_fork();
+  check_may_wait();
+  std::promise<Outcome> promise;
+  std::future<Outcome> future = promise.get_future();
+  start(std::move(begin), [&promise](Outcome&& outcome) { promise.set_value(std::move(outcome)); });
+  Outcome outcome = future.get();
+  if (auto* failure = std::get_if<Failure>(&outcome)) throw to_error(*failure);
+  return std::get<T>(std::move(outcome));
+}
+
+}  // namespace holdfast::detail

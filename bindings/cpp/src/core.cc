@@ -1,0 +1,472 @@
+// Core: callers' calls, numbers, and sending: what goes to whom, and again to whom else.
+#include "bindings/cpp/src/core.h"
+
+#include <algorithm>
+
+namespace holdfast::client {
+
+using base::Duration;
+using base::Instant;
+using base::kNever;
+
+namespace {
+
+// A RequestId is a growing number with the op's slot below it.
+constexpr int kSlotBits = 24;
+constexpr uint64_t kSlotMask = (1u << kSlotBits) - 1;
+
+// The body of a reused command, with its memory if it is of the same kind.
+template <class Body>
+Body& body_of(locks::Command& command) {
+  if (auto* body = std::get_if<Body>(&command.body)) return *body;
+  return command.body.emplace<Body>();
+}
+
+}  // namespace
+
+Core::Core(Options options, uint64_t seed)
+    : options_(std::move(options)), random_(seed), router_(options_.endpoints, random_) {}
+
+// -- callers' calls --------------------------------------------------------------------------------
+
+void Core::open(Ref ref, OpenCall call, Instant now, Effects& fx) {
+  begin_event();
+  Op& op = make(OpKind::kOpen, ref, now + options_.request_timeout);
+  op.keep = call.keep;
+  op.ttl = Duration::from_ms(static_cast<int64_t>(call.ttl_ms));
+  make_command(op).body = locks::OpenLease{call.ttl_ms, 0, {}, std::move(call.owner)};
+  submit(op);
+  settle(now, fx);
+}
+
+Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& fx) {
+  begin_event();
+  Session* session = sessions_.find(call.under.session);
+  if (call.under.session != 0 && (session == nullptr || !session->alive)) {
+    fx.completions.push_back({ref, Failure{Code::lease_lost, "the session is over", {}}});
+    settle(now, fx);
+    return 0;
+  }
+  Op& op = make(OpKind::kAcquire, ref, kNever);
+  op.wait = !call.timeout || call.timeout->ns > 0;
+  if (op.wait && call.timeout) {
+    op.deadline = now + *call.timeout;
+  } else if (!op.wait || session == nullptr) {
+    // A session's own end bounds its waits; a bare lease's isn't known here.
+    op.deadline = now + options_.request_timeout;
+    op.deadline_until_sent = op.wait;
+  }
+  if (session != nullptr) {
+    op.session = session->id;
+    ++session->ops;
+  }
+  auto& body = body_of<locks::Acquire>(make_command(op));
+  body.lease = session != nullptr ? session->lease : call.under.lease;
+  body.holder = {++last_holder_};
+  body.agent = call.agent;
+  body.locks.resize(1);
+  body.locks[0].name = std::move(call.lock);
+  body.locks[0].mode = call.mode;
+  body.wait = op.wait;
+  body.reason = std::move(call.reason);
+  submit(op);
+  AcquireId id = (op.order << kSlotBits) | op.slot;
+  settle(now, fx);
+  return id;
+}
+
+void Core::cancel(AcquireId acquire, Instant now, Effects& fx) {
+  begin_event();
+  Op* op = ops_.find(static_cast<uint32_t>(acquire & kSlotMask));
+  if (op != nullptr && op->order == acquire >> kSlotBits && op->kind == OpKind::kAcquire &&
+      op->ref != 0) {
+    if (op->attempts == 0) {
+      complete(*op, Failure{Code::cancelled, "the wait was cancelled", {}}, fx);
+      finish(*op, fx);
+    } else if (op->giving_up == GivingUp::kNo) {
+      give_up(*op, GivingUp::kCancelled, now, fx);
+    } else {
+      op->giving_up = GivingUp::kCancelled;
+    }
+  }
+  settle(now, fx);
+}
+
+void Core::release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
+                   Instant now, Effects& fx) {
+  begin_event();
+  Session* session = sessions_.find(under.session);
+  if (under.session != 0 && (session == nullptr || !session->alive)) {
+    if (ref != 0) {
+      fx.completions.push_back(
+          {ref, Failure{Code::lock_lost, "the lock was lost with its session", {}}});
+    }
+    settle(now, fx);
+    return;
+  }
+  Op& op = make(OpKind::kRelease, ref, ref != 0 ? now + options_.request_timeout : kNever);
+  if (session != nullptr) {
+    op.session = session->id;
+    ++session->ops;
+  }
+  auto& body = body_of<locks::Release>(make_command(op));
+  body.lease = session != nullptr ? session->lease : under.lease;
+  body.lock = std::move(lock);
+  body.token = token;
+  submit(op);
+  settle(now, fx);
+}
+
+void Core::renew(Ref ref, const LeaseName& lease, Instant now, Effects& fx) {
+  begin_event();
+  Session* session = sessions_.find(lease.session);
+  if (lease.session != 0 && (session == nullptr || !session->alive)) {
+    fx.completions.push_back({ref, Failure{Code::lease_lost, "the session is over", {}}});
+    settle(now, fx);
+    return;
+  }
+  Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
+  if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
+  auto& leases = std::get<RenewRequest>(op.request).leases;
+  leases.assign(1, session != nullptr ? session->lease : lease.lease);
+  if (session != nullptr) {
+    op.session = session->id;
+    op.sessions.push_back(session->id);
+    ++session->ops;
+  }
+  submit(op);
+  settle(now, fx);
+}
+
+void Core::read(Ref ref, ReadRequest request, Instant now, Effects& fx) {
+  begin_event();
+  Op& op = make(OpKind::kRead, ref, now + options_.request_timeout);
+  std::visit([&](auto& value) { op.request = std::move(value); }, request);
+  submit(op);
+  settle(now, fx);
+}
+
+// -- events ----------------------------------------------------------------------------------------
+
+void Core::begin_event() {
+  ops_.recycle();
+  sessions_.recycle();
+}
+
+void Core::on_connected(ConnectionId connection, Instant now, Effects& fx) {
+  begin_event();
+  router_.on_connected(connection, now, questions_);
+  settle(now, fx);
+}
+
+void Core::on_disconnected(ConnectionId connection, const std::string& why, Instant now,
+                           Effects& fx) {
+  begin_event();
+  router_.on_disconnected(connection, why, now);
+  requeue_in_flight(connection, now, fx);
+  settle(now, fx);
+}
+
+void Core::on_response(RequestId request, Response response, Instant now, Effects& fx) {
+  begin_event();
+  Op* op = find(request);
+  if (op == nullptr) return settle(now, fx);  // of an earlier attempt, or of nobody's any more
+  ConnectionId from = op->connection;
+  land(*op);
+  const base::Error* error = std::get_if<base::Error>(&response);
+  const auto* answer = std::get_if<locks::Answer>(&response);
+  if (answer != nullptr && error == nullptr) error = std::get_if<base::Error>(answer);
+  if (error == nullptr || error->code != base::ErrorCode::kNotLeader) router_.on_heard(from, now);
+
+  if (auto* status = std::get_if<StatusResponse>(&response)) {
+    if (op->survey != 0) on_survey_status(op->survey, op->node, *status, now);
+    router_.on_status(op->node, *status, load(), now, fx);
+    finish(*op, fx);
+  } else if (auto* failed = std::get_if<CallFailed>(&response)) {
+    on_call_failed(*op, *failed, now, fx);
+  } else if (error != nullptr) {
+    on_error(*op, *error, from, now, fx);
+  } else if (answer != nullptr) {
+    on_answer(*op, *answer, now, fx);
+  } else if (auto* renewed = std::get_if<RenewResponse>(&response)) {
+    on_renew_response(*op, *renewed, now, fx);
+  } else {
+    std::visit(
+        [&](auto& value) {
+          if constexpr (std::is_constructible_v<Outcome, std::decay_t<decltype(value)>>) {
+            complete(*op, std::move(value), fx);
+          }
+        },
+        response);
+    finish(*op, fx);
+  }
+  settle(now, fx);
+}
+
+void Core::on_timer(Instant now, Effects& fx) {
+  begin_event();
+  while (timers_.next() <= now) on_op_timer(ops_.at(timers_.first()), now, fx);
+  watch_sessions(now, fx);
+  router_.on_timer(load(), now, fx, questions_);
+  settle(now, fx);
+}
+
+Instant Core::next_timer() const {
+  Instant next = std::min({timers_.next(), sessions_.next_watch(), router_.next_timer()});
+  if (router_.leader() != 0) next = std::min(next, sessions_.next_due());
+  for (const Survey& survey : surveys_) next = std::min({next, survey.until, survey.next_step});
+  return over_ ? kNever : std::min(next, shutdown_until_);
+}
+
+void Core::settle(Instant now, Effects& fx) {
+  if (over_) return;
+  pump(now, fx);
+  renew_due(now, fx);
+  if (!in_need()) {
+    router_.rest();
+  } else {
+    router_.seek(now, fx, questions_);
+  }
+  ask(questions_, 0, now, fx);
+  questions_.clear();
+  if (!surveys_.empty()) continue_surveys(now, fx);
+  if (shutdown_until_ != kNever) continue_shutdown(now, fx);
+}
+
+// -- ops -------------------------------------------------------------------------------------------
+
+Op& Core::make(OpKind kind, Ref ref, Instant deadline) {
+  Op& op = ops_.take();
+  HF_ASSERT(op.slot <= kSlotMask);
+  op.kind = kind;
+  op.ref = ref;
+  op.deadline = deadline;
+  op.order = ++last_order_;
+  if (kind == OpKind::kQuestion || kind == OpKind::kRenew) ++helpers_;
+  return op;
+}
+
+locks::Command& Core::make_command(Op& op) {
+  if (!std::holds_alternative<locks::Command>(op.request)) op.request.emplace<locks::Command>();
+  locks::Command& command = op.command();
+  command.op.client = {};
+  command.op.number = 0;
+  command.op.lowest_unanswered = 0;
+  command.op.answered.clear();
+  return command;
+}
+
+Op* Core::find(RequestId request) {
+  Op* op = ops_.find(static_cast<uint32_t>(request & kSlotMask));
+  return op != nullptr && op->in_flight == request ? op : nullptr;
+}
+
+void Core::arm(Op& op) { timers_.set(op.slot, std::min(op.deadline, op.resend_at)); }
+
+void Core::submit(Op& op) {
+  enqueue(op, false);
+  arm(op);
+}
+
+void Core::enqueue(Op& op, bool in_front) {
+  HF_ASSERT(op.in_flight == 0 && !op.queued);
+  op.queued = true;
+  op.resend_at = kNever;
+  ++queued_ops_;
+  Queue& queue = op.is_mutation() ? mutations_ : others_;
+  if (in_front) {
+    queue.emplace_front(op.slot, op.order);
+  } else {
+    queue.emplace_back(op.slot, op.order);
+  }
+}
+
+void Core::complete(Op& op, Outcome outcome, Effects& fx) {
+  if (op.ref == 0) return;
+  fx.completions.push_back({op.ref, std::move(outcome)});
+  op.ref = 0;
+}
+
+void Core::finish(Op& op, Effects& fx) {
+  HF_ASSERT(op.ref == 0);
+  recall(op, fx);
+  if (op.queued) --queued_ops_;
+  timers_.drop(op.slot);
+  if (op.number != 0) {
+    if (op.command().op.client == client_) to_tell_.push_back(op.number);
+    drop_number(op);
+  }
+  if (op.session != 0) drop_session(op.session);
+  if (op.partner != kNoSlot) ops_.at(op.partner).partner = kNoSlot;
+  if (op.kind == OpKind::kQuestion || op.kind == OpKind::kRenew) --helpers_;
+  ops_.give_back(op);
+}
+
+// -- sending ---------------------------------------------------------------------------------------
+
+void Core::pump(Instant now, Effects& fx) {
+  ConnectionId leader = router_.leader();
+  if (leader == 0) return;
+  if (leader != current_) {
+    current_ = leader;
+    requeue_in_flight(0, now, fx);
+  }
+  if (queued_ops_ == 0) {
+    mutations_.clear();
+    others_.clear();
+    return;
+  }
+  if (!client_ && !registering_ && !mutations_.empty()) {
+    registering_ = true;
+    Op& op = make(OpKind::kRegister, 0, kNever);
+    op.request.emplace<RegisterRequest>();
+    submit(op);
+  }
+  pump_queue(others_, leader, now, fx);
+  pump_queue(mutations_, leader, now, fx);
+}
+
+void Core::pump_queue(Queue& queue, ConnectionId leader, Instant now, Effects& fx) {
+  // What is enqueued meanwhile waits for the next event: a loop that feeds itself would never end.
+  for (size_t left = queue.size(); left > 0; --left) {
+    Op* op = ops_.find(queue.front().first);
+    if (op != nullptr && op->queued && op->order == queue.front().second) {
+      if (!may_send(*op)) return;
+      op->queued = false;
+      --queued_ops_;
+      transmit(*op, leader, kPatience, now, fx);
+    }
+    queue.pop_front();
+  }
+}
+
+bool Core::may_send(const Op& op) const {
+  if (!op.is_mutation()) return true;
+  return client_ && (op.wait || mutations_in_flight_ < kMaxUnderWay);
+}
+
+void Core::give_number(Op& op) {
+  op.number = ++last_number_;
+  op.older = youngest_;
+  op.younger = kNoSlot;
+  (youngest_ == kNoSlot ? oldest_ : ops_.at(youngest_).younger) = op.slot;
+  youngest_ = op.slot;
+
+  locks::OpId& id = op.command().op;
+  id.client = client_;
+  id.number = op.number;
+  id.lowest_unanswered = ops_.at(oldest_).number;
+  id.answered.clear();
+  size_t kept = 0;
+  for (uint64_t number : to_tell_) {
+    if (number < id.lowest_unanswered) continue;  // said by lowest_unanswered
+    if (id.answered.size() < kMaxTold) {
+      id.answered.push_back(number);
+    } else {
+      to_tell_[kept++] = number;
+    }
+  }
+  to_tell_.resize(kept);
+}
+
+void Core::transmit(Op& op, ConnectionId connection, Duration patience, Instant now, Effects& fx) {
+  HF_ASSERT(op.in_flight == 0);
+  if (op.is_mutation() && op.number == 0) give_number(op);
+  if (op.attempts++ == 0) op.first_sent = now;
+  op.last_sent = now;
+  if (op.deadline_until_sent) {
+    op.deadline_until_sent = false;
+    op.deadline = kNever;
+    arm(op);
+  }
+  op.connection = connection;
+  op.in_flight = (++last_request_ << kSlotBits) | op.slot;
+  fx.sends.push_back({connection, op.in_flight, &op.request});
+  if (op.kind == OpKind::kQuestion) return;
+  ++(op.wait ? queued_in_flight_ : ordinary_in_flight_);
+  if (op.is_mutation() && !op.wait) ++mutations_in_flight_;
+  router_.on_sent(patience, now);
+}
+
+void Core::land(Op& op) {
+  HF_ASSERT(op.in_flight != 0);
+  op.in_flight = 0;
+  op.connection = 0;
+  if (op.kind == OpKind::kQuestion) return;
+  --(op.wait ? queued_in_flight_ : ordinary_in_flight_);
+  if (op.is_mutation() && !op.wait) --mutations_in_flight_;
+}
+
+void Core::recall(Op& op, Effects& fx) {
+  if (op.in_flight == 0) return;
+  fx.drops.push_back({op.connection, op.in_flight});
+  land(op);
+}
+
+void Core::requeue(Op& op, Instant now, Effects& fx) {
+  recall(op, fx);
+  if (op.kind == OpKind::kQuestion) return finish(op, fx);
+  if (op.kind == OpKind::kRegister) {
+    registering_ = false;  // whoever still needs an id asks for one
+    return finish(op, fx);
+  }
+  if (op.kind == OpKind::kRenew && op.ref == 0) {
+    // Gathered anew when there is a leader, with whatever else is due by then.
+    unanswered(op, now);
+    return finish(op, fx);
+  }
+  if (op.giving_up != GivingUp::kNo && op.kind == OpKind::kAcquire) return;  // its cancel settles it
+  enqueue(op, true);
+}
+
+void Core::requeue_in_flight(ConnectionId lost, Instant now, Effects& fx) {
+  std::vector<std::pair<uint64_t, uint32_t>> moved;
+  for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
+    Op* op = ops_.find(slot);
+    if (op == nullptr || op->in_flight == 0) continue;
+    bool away = lost != 0 ? op->connection == lost
+                          : op->connection != current_ && op->kind != OpKind::kQuestion;
+    if (away) moved.emplace_back(op->order, slot);
+  }
+  // In front of what came later, the oldest first: as they were sent.
+  std::sort(moved.rbegin(), moved.rend());
+  for (auto [order, slot] : moved) requeue(ops_.at(slot), now, fx);
+}
+
+Router::Load Core::load() const { return {ordinary_in_flight_ > 0, queued_in_flight_ > 0}; }
+
+bool Core::in_need() const {
+  return queued_ops_ > 0 || ordinary_in_flight_ > 0 || queued_in_flight_ > 0 ||
+         sessions_.alive() > 0;
+}
+
+void Core::ask(const Router::Questions& questions, uint64_t survey, Instant now, Effects& fx) {
+  for (uint32_t node : questions) {
+    ConnectionId connection = router_.nodes()[node].connection;
+    if (connection == 0 || router_.nodes()[node].state != Router::Node::State::kUp) continue;
+    Op& op = make(OpKind::kQuestion, 0, kNever);
+    op.request.emplace<StatusRequest>();
+    op.node = node;
+    op.survey = survey;
+    router_.on_asked(node, now);
+    transmit(op, connection, kPatience, now, fx);
+  }
+}
+
+Failure Core::out_of_time(const Op& op) const {
+  bool reached = op.in_flight != 0 && op.connection == router_.leader();
+  if (!reached) {
+    std::string why = "no active leader was found in time (" + router_.complaint() + ")";
+    if (op.is_mutation() && op.attempts > 0) why += "; the outcome is unknown";
+    return {Code::unavailable, std::move(why), {}};
+  }
+  const std::string& leader = router_.leader_address();
+  if (op.is_mutation()) {
+    return {Code::unavailable,
+            "the leader (" + leader + ") did not answer in time; the outcome is unknown",
+            {{"leader", leader}}};
+  }
+  return {Code::timeout, "the leader (" + leader + ") did not answer in time", {{"leader", leader}}};
+}
+
+}  // namespace holdfast::client

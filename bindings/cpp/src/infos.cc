@@ -1,0 +1,131 @@
+// Conversions of results. Texts and lists were bounded by the connection's limit on messages.
+#include "bindings/cpp/src/infos.h"
+
+#include "bindings/cpp/src/lease_id.h"
+#include "rpc/convert.h"
+
+namespace holdfast::client {
+
+namespace {
+
+std::string text(capnp::Text::Reader from) { return {from.begin(), from.end()}; }
+
+Owner owner_of(const std::shared_ptr<const base::Owner>& from, const std::string& own_reason) {
+  Owner to;
+  if (from != nullptr) {
+    to.host = from->host;
+    to.pid = from->pid;
+    to.boot_id = from->boot_id;
+    to.program = from->program;
+    to.user = from->user;
+    to.reason = from->reason;
+    to.version = from->version;
+    to.started_at_ms = static_cast<int64_t>(from->started_at_ms);
+  }
+  if (!own_reason.empty()) to.reason = own_reason;
+  return to;
+}
+
+LockInfo lock_of(const locks::LockInfo& from) {
+  LockInfo to;
+  to.name = from.name;
+  if (!from.holders.empty()) to.mode = base::mode_name(from.mode);
+  to.capacity = from.capacity;
+  to.revision = from.revision.value;
+  for (const locks::HolderInfo& holder : from.holders) {
+    to.holders.push_back({lease_text(holder.lease), holder.holder.value,
+                          base::mode_name(holder.mode), holder.permits, holder.token.value,
+                          static_cast<int64_t>(holder.acquired_wall_ms),
+                          owner_of(holder.owner, holder.reason)});
+  }
+  for (const locks::WaiterInfo& waiter : from.waiters) {
+    to.waiters.push_back({lease_text(waiter.lease), waiter.holder.value,
+                          base::mode_name(waiter.mode), waiter.permits, waiter.position,
+                          static_cast<int64_t>(waiter.since_wall_ms),
+                          owner_of(waiter.owner, waiter.reason)});
+  }
+  return to;
+}
+
+LeaseInfo lease_of(wire::LeaseInfo::Reader reader) {
+  locks::LeaseInfo from = rpc::read_lease(reader);
+  LeaseInfo to;
+  to.lease = lease_text(from.lease);
+  to.ttl = milliseconds(from.ttl_ms);
+  to.remaining = milliseconds(reader.getRemainingMs());
+  to.opened_at_ms = static_cast<int64_t>(from.opened_wall_ms);
+  to.owner = owner_of(from.owner, {});
+  for (const auto& [lock, token] : from.holds) to.holds.emplace_back(lock, token.value);
+  to.waits = from.waits;
+  return to;
+}
+
+}  // namespace
+
+Response renewed(wire::Cell::RenewResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  RenewResponse to;
+  to.alive.reserve(from.getAlive().size());
+  for (bool alive : from.getAlive()) to.alive.push_back(alive);
+  return to;
+}
+
+Response described(wire::Cell::DescribeResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return lock_of(rpc::read_lock(from.getLock()));
+}
+
+Response locks_page(wire::Cell::LocksResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  LocksPage page;
+  page.more = from.getMore();
+  for (auto lock : from.getLocks()) page.locks.push_back(lock_of(rpc::read_lock(lock)));
+  return page;
+}
+
+Response lease_described(wire::Cell::LeaseResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return lease_of(from.getLease());
+}
+
+Response leases_page(wire::Cell::LeasesResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  LeasesPage page;
+  page.more = from.getMore();
+  for (auto lease : from.getLeases()) page.leases.push_back(lease_of(lease));
+  return page;
+}
+
+Response status_of(wire::NodeStatus::Reader from) {
+  StatusResponse to;
+  to.node.id = from.getId();
+  to.node.name = text(from.getName());
+  to.node.address = text(from.getAddress());
+  to.node.role = text(from.getRole());
+  to.node.pid = from.getPid();
+  to.node.version = text(from.getVersion());
+  to.ballot = {from.getBallot().getRound(), {from.getBallot().getNode()}};
+  to.node.ballot =
+      std::to_string(to.ballot.round) + "." + std::to_string(to.ballot.node.value);
+  to.node.chosen = from.getChosen();
+  to.node.applied = from.getApplied();
+  to.node.recorded = from.getRecorded();
+  to.node.waiting_for = text(from.getWaitingFor());
+  to.node.leases = from.getLeases();
+  to.node.locks = from.getLocks();
+  to.node.holds = from.getHolds();
+  to.node.waiters = from.getWaiters();
+  to.node.log_bytes = from.getLogBytes();
+  to.node.state_bytes = from.getStateBytes();
+  to.cell = from.getCell();
+  to.revision = from.getRevision();
+  to.active = from.getActive();
+  to.leader = from.getLeader();
+  to.leader_address = text(from.getLeaderAddress());
+  for (auto member : from.getMembers()) {
+    to.members.push_back({member.getId(), text(member.getAddress())});
+  }
+  return to;
+}
+
+}  // namespace holdfast::client

@@ -1,0 +1,19 @@
+// What nodes tell about locks, leases and themselves, from the wire into what callers see.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "bindings/cpp/src/messages.h"
+#include "rpc/holdfast.capnp.h"
+
+namespace holdfast::client {
+
+Response renewed(wire::Cell::RenewResults::Reader from);
+Response described(wire::Cell::DescribeResults::Reader from);
+Response locks_page(wire::Cell::LocksResults::Reader from);
+Response lease_described(wire::Cell::LeaseResults::Reader from);
+Response leases_page(wire::Cell::LeasesResults::Reader from);
+Response status_of(wire::NodeStatus::Reader from);
+
+}  // namespace holdfast::client
