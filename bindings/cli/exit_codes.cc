@@ -1,0 +1,32 @@
+#include "bindings/cli/exit_codes.h"
+
+namespace holdfast::cli {
+
+int exit_code_of(Code code) {
+  switch (code) {
+    case Code::would_block:
+    case Code::lock_delay:
+    case Code::conflict: return kExitNo;
+    case Code::invalid_argument: return kExitUsage;
+    case Code::not_leader:
+    case Code::unavailable: return kExitUnreachable;
+    case Code::resource_exhausted: return kExitLimit;
+    case Code::timeout:
+    case Code::cancelled: return kExitTimeout;
+    case Code::lease_not_found:
+    case Code::not_held:
+    case Code::lease_lost:
+    case Code::lock_lost:
+    case Code::compacted: return kExitLost;
+    case Code::permission_denied:
+    case Code::unauthenticated: return kExitDenied;
+    case Code::unsupported: return kExitConfig;
+    case Code::deadlock: return kExitDeadlock;
+    case Code::internal:
+    case Code::already_held:
+    case Code::forked: return kExitBug;
+  }
+  return kExitBug;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,39 @@
+// Results as JSON, one object on one line each. The fields are those of output.capnp.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "holdfast/holdfast.h"
+
+namespace holdfast::cli {
+
+struct BenchResult;  // bench_result.h
+
+enum class LockQuestion { free, held };
+
+// What `acquire` prints.
+struct Acquired {
+  std::string lock;
+  std::string lease;
+  uint64_t token = 0;
+  int64_t deadline_ms = 0;  // unix time
+};
+
+std::string to_json(const Acquired& acquired);
+std::string to_json(const OpenedLease& lease);
+std::string to_json(const LockInfo& lock);
+std::string to_json(const LeaseInfo& lease);
+std::string to_json(const CellStatus& status);
+std::string to_json(const BenchResult& result);
+std::string renewed_to_json(const std::string& lease, int64_t deadline_ms);
+// {"lock":…,"free":true} or {"lock":…,"held":true}
+std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer);
+std::string error_to_json(const std::string& code, const std::string& message,
+                          const std::vector<std::pair<std::string, std::string>>& detail);
+
+// The active leader's id, 0 if there is none.
+uint64_t leader_of(const CellStatus& status);
+
+}  // namespace holdfast::cli

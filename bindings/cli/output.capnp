@@ -1,0 +1,134 @@
+@0xc1a7e05f9b3d4826;
+# What `lockctl -o json` prints, one object a line, by capnp-json: 64-bit integers become strings,
+# smaller ones and floats numbers (INTERFACES 3). Never sent or stored: fields may move freely.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("holdfast::cli::json");
+
+struct Acquired {
+  lock @0 :Text;
+  lease @1 :Text;
+  token @2 :UInt64;
+  deadline @3 :UInt64;   # unix ms
+}
+
+struct LockAnswer {
+  # Of `try` and `held`: one of the two is there.
+  lock @0 :Text;
+  union {
+    free @1 :Bool;
+    held @2 :Bool;
+  }
+}
+
+struct OpenedLease {
+  lease @0 :Text;
+  secret @1 :Text;
+  ttlMs @2 :UInt32;
+}
+
+struct RenewedLease {
+  lease @0 :Text;
+  deadline @1 :UInt64;   # unix ms
+}
+
+struct Owner {
+  host @0 :Text;
+  pid @1 :UInt32;
+  bootId @2 :Text;
+  program @3 :Text;
+  user @4 :Text;
+  reason @5 :Text;
+  version @6 :Text;
+  startedAt @7 :UInt64;
+}
+
+struct Holder {
+  lease @0 :Text;
+  holder @1 :UInt64;
+  mode @2 :Text;
+  permits @3 :UInt32;
+  token @4 :UInt64;
+  acquiredAt @5 :UInt64;
+  owner @6 :Owner;
+}
+
+struct Waiter {
+  lease @0 :Text;
+  holder @1 :UInt64;
+  mode @2 :Text;
+  permits @3 :UInt32;
+  position @4 :UInt32;
+  waitingSince @5 :UInt64;
+  owner @6 :Owner;
+}
+
+struct LockInfo {
+  name @0 :Text;
+  kind @1 :Text;
+  mode @2 :Text;         # of the holders; empty when free
+  capacity @3 :UInt32;
+  holders @4 :List(Holder);
+  waiters @5 :List(Waiter);
+  delayRemaining @6 :UInt32;
+  value @7 :Void;        # null: locks carry no values yet
+  revision @8 :UInt64;
+}
+
+struct LeaseInfo {
+  lease @0 :Text;
+  ttlMs @1 :UInt32;
+  remainingMs @2 :UInt32;
+  openedAt @3 :UInt64;
+  owner @4 :Owner;
+  holds @5 :List(Hold);
+  waits @6 :UInt32;
+
+  struct Hold {
+    lock @0 :Text;
+    token @1 :UInt64;
+  }
+}
+
+struct CellStatus {
+  cell @0 :Text;
+  leader @1 :UInt32;     # node id; 0: none
+  revision @2 :UInt64;
+  nodes @3 :List(Node);
+
+  struct Node {
+    id @0 :UInt32;
+    name @1 :Text;
+    address @2 :Text;
+    role @3 :Text;
+    pid @4 :UInt32;
+    version @5 :Text;
+    ballot @6 :Text;     # "round.node"
+    chosen @7 :UInt64;
+    applied @8 :UInt64;
+    recorded @9 :UInt64;
+    lag @10 :UInt32;
+    waitingFor @11 :Text;
+    leases @12 :UInt32;
+    locks @13 :UInt32;
+    holds @14 :UInt32;
+    waiters @15 :UInt32;
+    logBytes @16 :Float64;
+    stateBytes @17 :Float64;
+  }
+}
+
+struct BenchResult {
+  workload @0 :Text;
+  clients @1 :UInt32;
+  connections @2 :UInt32;
+  seconds @3 :Float64;
+  operations @4 :Float64;
+  opsPerSecond @5 :Float64;
+  p50Us @6 :Float64;
+  p90Us @7 :Float64;
+  p99Us @8 :Float64;
+  p999Us @9 :Float64;
+  maxUs @10 :Float64;
+  errors @11 :Float64;
+}

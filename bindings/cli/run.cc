@@ -1,0 +1,122 @@
+// lockctl run: holds a lock while a command runs.
+#include <algorithm>
+#include <memory>
+
+#include "bindings/cli/acquisition.h"
+#include "bindings/cli/exit_codes.h"
+#include "bindings/cli/guard.h"
+#include "bindings/cli/signals.h"
+#include "bindings/cli/supervisor.h"
+#include "bindings/cli/text.h"
+#include "bindings/cli/verb.h"
+#include "bindings/cli/wait_for_lock.h"
+
+namespace holdfast::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr milliseconds kDefaultGrace{2000};
+constexpr milliseconds kMaxMargin{250};
+
+struct Options {
+  AcquireOptions acquire;
+  std::optional<milliseconds> kill_grace;
+  uint64_t not_acquired = kExitNo;
+};
+
+// The library renews at a third of the TTL. TERM must come after that, with time for a second attempt
+// while the cell changes its leader; so the grace is at most half of the TTL.
+Graces graces(const Options& options) {
+  const milliseconds ttl = options.acquire.lease_ttl();
+  const milliseconds grace = options.kill_grace.value_or(std::min(kDefaultGrace, ttl / 4));
+  if (grace > ttl / 2) {
+    throw UsageError("--kill-grace must be at most half of the TTL, " + format_duration(ttl / 2));
+  }
+  return {nanoseconds(grace).count(), nanoseconds(std::min(kMaxMargin, ttl / 20)).count()};
+}
+
+std::vector<std::pair<std::string, std::string>> environment(const Options& options,
+                                                             const Acquisition& acquisition) {
+  return {{"HOLDFAST_LOCK", options.acquire.lock},
+          {"HOLDFAST_TOKEN", std::to_string(acquisition.token())},
+          {"HOLDFAST_LEASE", acquisition.lease()},
+          {"HOLDFAST_DEADLINE", std::to_string(acquisition.deadline().unix_ms())}};
+}
+
+// CMD is done. What remains is to give the lock back, and to say if it wasn't ours all the time.
+int release(Context& context, Acquisition& acquisition, int status) {
+  try {
+    acquisition.release();
+  } catch (const Error& error) {
+    if (exit_code_of(error.code()) == kExitLost) {
+      say(std::string(error.what()) + "; the command had ended with " + std::to_string(status));
+      return kExitLost;
+    }
+    context.notice(std::string("the lock stays taken until its lease ends: ") + error.what());
+  }
+  return status;
+}
+
+int run(Context& context, const Options& options) {
+  if (context.command.empty()) throw UsageError("what to run is missing: lockctl run LOCK -- CMD");
+  const Graces times = graces(options);
+  Signals signals(context.inherited);
+  // Before any thread exists: the library's starts with the Cell.
+  auto guard = std::make_unique<Guard>(context.inherited, times.grace_ns);
+
+  CellOptions cell_options = context.cell_options();
+  cell_options.program = "lockctl run " + context.command[0].substr(0, 200);
+  Cell cell = Cell::connect(cell_options);
+  Acquisition acquisition(cell, options.acquire);
+  wait_for_lock(context, signals, cell, acquisition);
+  if (!acquisition.acquired()) {
+    context.notice("not acquired: " + printable(options.acquire.lock));
+    return static_cast<int>(options.not_acquired);
+  }
+  context.verbose("acquired " + printable(options.acquire.lock) + ", token " +
+                  std::to_string(acquisition.token()) + ", lease " + acquisition.lease());
+
+  acquisition.rethrow();
+  Supervisor supervisor(context, signals, acquisition, times, std::move(guard));
+  const int status = supervisor.run(context.command, environment(options, acquisition));
+  if (supervisor.ended_early()) return status;
+  return release(context, acquisition, status);
+}
+
+constexpr char kDetails[] =
+    "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N: ended\n"
+    "by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to what CMD\n"
+    "writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All behind the\n"
+    "first -- reaches CMD untouched; signals to lockctl do, too.\n"
+    "\n"
+    "CMD has a process group of its own, and no process of it outlives the lock: those that CMD\n"
+    "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the lock\n"
+    "given back. If the lease is lost or can't be renewed in time, the whole group gets the same\n"
+    "before the lock can pass to another, and lockctl exits 76; also if lockctl itself is stopped or\n"
+    "killed. Processes that leave the group (setsid, a shell's own jobs) are out of reach.\n"
+    "\n"
+    "Exit: CMD's status; 1 not acquired (-E); 69 cell unreachable; 76 lock lost; 126 CMD can't be\n"
+    "run; 127 CMD not found.\n"
+    "\n"
+    "Examples:\n"
+    "  lockctl run billing/ledger -- ./close-the-month --year 2024\n"
+    "  lockctl run -n -E 0 cron/backup -- ./backup.sh\n"
+    "  lockctl run -s -w 30s config -- cat /srv/config";
+
+}  // namespace
+
+void add_run(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  CLI::App* app = verbs.add("run", "Run a command while holding a lock", kDetails);
+  add_acquire_options(app, options->acquire);
+  add_count(app, "-E,--not-acquired", options->not_acquired, 0, 255,
+            "Exit code if -n or -w did not get it (1)")
+      ->type_name("CODE");
+  add_duration(app, "--kill-grace", options->kill_grace,
+               "From SIGTERM to SIGKILL (a quarter of the TTL, at most 2s)");
+  verbs.on(app, [options](Context& context) { return run(context, *options); });
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,53 @@
+// lockctl show: one lock, who holds it and who waits.
+#include <memory>
+
+#include "bindings/cli/exit_codes.h"
+#include "bindings/cli/json.h"
+#include "bindings/cli/people.h"
+#include "bindings/cli/text.h"
+#include "bindings/cli/verb.h"
+
+namespace holdfast::cli {
+namespace {
+
+void print_text(Output& out, const LockInfo& lock) {
+  out.line(out.bold(printable(lock.name)) + ": " +
+           (lock.holders.empty() ? "free" : "held, " + lock.mode));
+  if (!lock.holders.empty()) {
+    Table holders({"TOKEN", "MODE", "LEASE", "HELD", "WHERE", "WHO"});
+    for (const Holder& holder : lock.holders) {
+      holders.row({std::to_string(holder.token), holder.mode, holder.lease,
+                   format_age(holder.acquired_at_ms), where(holder.owner), who(holder.owner)});
+    }
+    holders.print(out);
+  }
+  if (!lock.waiters.empty()) {
+    out.line("");
+    Table waiters({"WAITER", "MODE", "LEASE", "WAITING", "WHERE", "WHO"});
+    for (const Waiter& waiter : lock.waiters) {
+      waiters.row({std::to_string(waiter.position), waiter.mode, waiter.lease,
+                   format_age(waiter.waiting_since_ms), where(waiter.owner), who(waiter.owner)});
+    }
+    waiters.print(out);
+  }
+}
+
+}  // namespace
+
+void add_show(Verbs& verbs) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* app = verbs.add("show", "Show a lock's holders and queue, with owners and ages",
+                            "Example:\n  lockctl show billing/ledger");
+  add_text(app, "LOCK", *name, "Its name")->type_name("")->required();
+  verbs.on(app, [name](Context& context) {
+    const LockInfo lock = context.connect().describe(*name);
+    if (context.globals.json) {
+      context.out.line(to_json(lock));
+    } else {
+      print_text(context.out, lock);
+    }
+    return kExitDone;
+  });
+}
+
+}  // namespace holdfast::cli
