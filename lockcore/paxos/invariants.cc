@@ -33,10 +33,11 @@ void check_log(const ReplicaState& s) {
     HF_ASSERT(row->write <= s.gate.last());
     // P2: what this process accepted, it promised; what it fetched needs no promise.
     if (row->write && !row->chosen) HF_ASSERT(row->entry.ballot <= s.promised);
-    if (slot <= s.applied) cached += row->entry.bytes();
+    if (slot <= s.log.cached_upto()) cached += row->entry.bytes();
   }
   HF_ASSERT(cached == s.log.cached_bytes());
-  HF_ASSERT(cached <= base::kLogCacheBytes || s.applied > s.durable_upto);
+  HF_ASSERT(cached <= base::kLogCacheBytes);
+  HF_ASSERT(s.log.cached_upto() <= std::min(s.applied, s.durable_upto));
   HF_ASSERT(s.log.find(s.chosen_upto.next()) == nullptr ||
             !s.log.find(s.chosen_upto.next())->chosen);
 }
