@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <time.h>
+
+// glibc 2.36 forgot to say that these are C functions.
+extern "C" {
+#include <sys/pidfd.h>
+}
 
 namespace holdfast::cli {
 

@@ -1,6 +1,7 @@
 #include "bindings/cli/verb.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/text.h"
