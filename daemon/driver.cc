@@ -267,16 +267,20 @@ void Driver::tell_role() {
 }
 
 void Driver::tell_founding() {
-  std::string waiting_for = node_.replica().waiting_for();
-  if (waiting_for == told_waiting_for_) return;
-  if (!waiting_for.empty()) {
-    log_info("founding the cell: waiting", {{"for", waiting_for}});
-    notify_service_manager("STATUS=waiting for " + waiting_for);
-  } else {
-    log_info("the cell is founded",
-             {{"cell", fmt::format("{:016x}", node_.replica().config().cell.value)}});
+  if (told_founded_) return;
+  const paxos::Replica& replica = node_.replica();
+  if (replica.founding() == base::FoundingState::kFounded) {
+    told_founded_ = true;
+    log_info("member of a founded cell",
+             {{"cell", fmt::format("{:016x}", replica.config().cell.value)},
+              {"members", members_text(replica.config().members)}});
     notify_service_manager("STATUS=serving");
+    return;
   }
+  std::string waiting_for = replica.waiting_for();
+  if (waiting_for.empty() || waiting_for == told_waiting_for_) return;
+  log_info("founding the cell: waiting", {{"for", waiting_for}});
+  notify_service_manager("STATUS=founding the cell: waiting for " + waiting_for);
   told_waiting_for_ = std::move(waiting_for);
 }
 

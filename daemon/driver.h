@@ -87,6 +87,7 @@ class Driver final : private PeerHandler {
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;
+  bool told_founded_ = false;
 };
 
 }  // namespace holdfast::daemon

@@ -80,6 +80,11 @@ class Node:
                 lines.append({"message": line, "level": "raw"})
         return lines
 
+    def clear_log(self):
+        """Forgets what was logged so far, so that only what comes now is found."""
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self.log_path, 0)
+
     def logged(self, words):
         """The log lines that hold these words somewhere."""
         return [line for line in self.log() if words in " ".join(str(v) for v in line.values())]
@@ -89,6 +94,7 @@ class Cell:
     def __init__(self, nodes=3, args=(), env=None, directory=None, start=True):
         self._own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="holdfast-cell-"))
+        self.directory.mkdir(parents=True, exist_ok=True)
         host, port = own_address(), FIRST_PORT + 10 * next(_cells)
         self.nodes = {
             i: Node(i, f"{host}:{port + i}", self.directory) for i in range(1, nodes + 1)

@@ -11,7 +11,7 @@ NOT_ENOUGH = 1.5  # seconds in which a cell that may not be founded isn't
 
 
 def cell_id(cell, i):
-    return cell.wait_logged(i, "the cell is founded")[-1]["cell"]
+    return cell.wait_logged(i, "member of a founded cell")[-1]["cell"]
 
 
 def waits_for(cell, i, missing):
@@ -74,7 +74,7 @@ def test_a_wiped_node_is_refused_and_the_others_go_on():
         cell.start(victim)
         cell.wait_logged(victim, "member replace")
         assert cell.leader() == leader
-        assert not cell.nodes[victim].logged("the cell is founded")[1:]
+        assert not cell.nodes[victim].logged("member of a founded cell")[1:]
 
 
 def test_two_wiped_nodes_do_not_found_a_second_cell():
@@ -87,14 +87,14 @@ def test_two_wiped_nodes_do_not_found_a_second_cell():
             cell.kill(i)
         for i in (2, 3):
             cell.wipe(i)
-            cell.nodes[i].log_path.unlink()
+            cell.nodes[i].clear_log()
         cell.start()
         for i in (2, 3):
             cell.wait_logged(i, "member replace")
         with pytest.raises(AssertionError):
             cell.wait_leader(timeout=NOT_ENOUGH)
         for i in (2, 3):
-            assert not cell.nodes[i].logged("the cell is founded")
+            assert not cell.nodes[i].logged("member of a founded cell")
         assert cell_id(cell, 1) == first
 
 
@@ -108,11 +108,11 @@ def test_an_old_copy_of_a_directory_is_refused():
         directory = cell.nodes[victim].data_dir
         copy = directory.with_suffix(".copy")
         shutil.copytree(directory, copy)
+        cell.nodes[victim].clear_log()
         cell.start(victim)
-        # The others know of this start as soon as they let it in.
-        for i in {1, 2, 3} - {victim}:
-            wait_for(lambda i=i: cell.nodes[victim].logged("the link to a node is up"),
-                     "the restarted node was let in")
+        # Both others let it in, and so know of this start.
+        wait_for(lambda: len(cell.nodes[victim].logged("the link to a node is up")) == 2,
+                 "the restarted node to be let in")
         cell.stop(victim)
         shutil.rmtree(directory)
         copy.rename(directory)
@@ -127,14 +127,15 @@ def test_an_old_copy_of_a_directory_is_refused():
 
 @pytest.mark.parametrize("name", ["log.db", "state.db"])
 def test_a_foreign_file_is_refused_and_left_alone(name):
-    with Cell(nodes=1, start=False) as cell:
-        directory = cell.nodes[1].data_dir
-        directory.mkdir()
-        foreign = directory / name
+    with Cell(nodes=1) as cell:
+        cell.wait_leader()
+        cell.stop(1)
+        foreign = cell.nodes[1].data_dir / name
+        assert foreign.exists()
         foreign.write_text("my diary\n" * 100)
         cell.start()
         assert cell.wait_exit(1) == REFUSED
-        assert cell.nodes[1].logged(name)
+        assert cell.nodes[1].logged(str(foreign))
         assert foreign.read_text() == "my diary\n" * 100
 
 
