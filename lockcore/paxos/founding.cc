@@ -160,8 +160,9 @@ void on_peer_back(ReplicaState& s, Peer& peer, base::Instant now, Effects& fx) {
 
 void on_propose(ReplicaState& s, Peer& from, const FoundPropose& message, base::Instant now,
                 Effects& fx) {
+  const base::NodeId sender = from.id;  // adopting the record rebuilds the list that `from` is in
   if (s.founding == FoundingState::kEmpty) {
-    if (from.id != proposer(s)) return;
+    if (sender != proposer(s)) return;
     if (!agrees(s, message.config)) {
       s.tell(Notice::Level::kError,
              "refused to found " + cell_text(message.config.cell) + " with " +
@@ -173,7 +174,7 @@ void on_propose(ReplicaState& s, Peer& from, const FoundPropose& message, base::
     adopt_record(s, message.config);
     s.progress.resend_at = now;
   }
-  if (message.config == s.config) s.gate.hold({from.id, FoundAck{s.config.cell}}, fx);
+  if (message.config == s.config) s.gate.hold({sender, FoundAck{s.config.cell}}, fx);
 }
 
 void on_ack(ReplicaState& s, Peer& from, const FoundAck& message) {
