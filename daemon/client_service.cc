@@ -66,13 +66,6 @@ template <class Context, class Filled>
 kj::Promise<void> propose(Driver& driver, locks::Command command, Context context,
                           capnp::MessageSize size, Filled filled) {
   context.releaseParams();
-  if (auto wrong = locks::validate(command)) {
-    auto results = context.getResults(size);
-    locks::Answer answer(std::move(*wrong));
-    rpc::fill_answer(answer, results.initAnswer());
-    filled(answer, results);
-    return kj::READY_NOW;
-  }
   context.allowCancellation();
   return wait_for_node<node::CommandReply>(
       driver, [&](node::ClientRef ref) { driver.command(ref, std::move(command)); },

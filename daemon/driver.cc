@@ -52,25 +52,29 @@ std::string members_text(const std::vector<base::Member>& members) {
 }  // namespace
 
 // A hint that node.next_tick() is due: end_turn() decides, by CLOCK_BOOTTIME.
+//
+// uv_run() runs due timers before it polls, and then sleeps for as long as the *other* timers
+// allow: one that comes due just then would be followed by a sleep without end. So it repeats until
+// it is armed anew.
 struct Driver::Timer {
   uv_timer_t handle;
-  base::Instant armed_for = base::kNever;
+  base::Instant armed_for = base::kNever;  // kNever: it is not, or has fired
 
   explicit Timer(uv_loop_t& loop) {
     HF_ASSERT(uv_timer_init(&loop, &handle) == 0);
     handle.data = this;
   }
   void arm(base::Instant due, base::Instant now) {
-    if (due == armed_for && uv_is_active(reinterpret_cast<uv_handle_t*>(&handle))) return;
+    if (due == base::kNever) uv_timer_stop(&handle);
+    if (due == armed_for) return;
     armed_for = due;
-    if (due == base::kNever) {
-      uv_timer_stop(&handle);
-      return;
-    }
+    if (due == base::kNever) return;
     int64_t ms = std::max<int64_t>((due - now).ms_ceil(), 0);
-    // Coming back to end_turn() is all that it has to do.
-    uv_timer_start(
-        &handle, [](uv_timer_t*) {}, static_cast<uint64_t>(ms), 0);
+    auto fired = [](uv_timer_t* timer) {
+      static_cast<Timer*>(timer->data)->armed_for = base::kNever;
+    };
+    uv_update_time(handle.loop);
+    uv_timer_start(&handle, fired, static_cast<uint64_t>(ms), 1);
   }
   void close() {
     uv_close(reinterpret_cast<uv_handle_t*>(&handle),
