@@ -49,6 +49,7 @@ class NoConnection final : public rpc::ConnectionHandle {
 
 struct Cell {
   explicit Cell(const std::string& directory) : driver(loop, config(directory), open(directory)) {
+    set_log_level(LogLevel::kWarn);
     auto entering = holdfast().enterRequest();
     entering.setProtocol(wire::PROTOCOL_VERSION);
     cell = entering.send().wait(loop.wait_scope()).getCell();
