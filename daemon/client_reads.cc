@@ -163,13 +163,13 @@ void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatu
   to.setRevision(meta.revision.value);
   to.setLeader(replica.leader().value);
   to.setWaitingFor(replica.waiting_for());
-  auto members = to.initMembers(static_cast<unsigned>(config.members.size()));
-  for (unsigned i = 0; i < config.members.size(); ++i) {
-    const base::Member& member = config.members[i];
-    members[i].setId(member.id.value);
-    members[i].setAddress(member.address);
-    members[i].setVoter(member.voter);
-    if (member.id == replica.leader()) to.setLeaderAddress(member.address);
+  const auto& members = config.members.empty() ? identity.cluster : config.members;
+  auto listed = to.initMembers(static_cast<unsigned>(members.size()));
+  for (unsigned i = 0; i < members.size(); ++i) {
+    listed[i].setId(members[i].id.value);
+    listed[i].setAddress(members[i].address);
+    listed[i].setVoter(members[i].voter);
+    if (members[i].id == replica.leader()) to.setLeaderAddress(members[i].address);
   }
   locks::LockTable::Counts counts = node.table().counts();
   to.setLeases(counts.leases);

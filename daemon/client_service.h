@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/config.h"
 #include "daemon/driver.h"
@@ -23,6 +24,7 @@ struct Identity {
   base::NodeId id;
   std::string name;
   std::string address;
+  std::vector<base::Member> cluster;  // --cluster: the members as long as none are stored
 };
 
 // One for all connections: what a call needs to know comes with the call, or with the capability

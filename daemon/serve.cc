@@ -75,7 +75,7 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
   // Destroyed in the opposite order: nobody is let in any more, connections and links are closed,
   // so that followers elect at once, and then the writers finish what was handed to them.
   Driver driver(loop, config, std::move(store));
-  ClientService service(driver, Identity{config.id, config.name, config.advertise});
+  ClientService service(driver, Identity{config.id, config.name, config.advertise, config.cluster});
   rpc::Server server(
       loop.port(),
       [&](std::shared_ptr<rpc::ConnectionHandle> connection) {

@@ -100,6 +100,7 @@ class Cell:
             i: Node(i, f"{host}:{port + i}", self.directory) for i in range(1, nodes + 1)
         }
         self.args = list(args)
+        self.log_format = "json"
         self.env = {**os.environ, **(env or {})}
         if start:
             try:
@@ -146,7 +147,7 @@ class Cell:
                 continue
             command = [str(binary("daemon/holdfastd")), "--id", str(node.id),
                        "--cluster", self.founders, "--data-dir", str(node.data_dir),
-                       "--log-format", "json", *self.args, *args]
+                       "--log-format", self.log_format, *self.args, *args]
             with open(node.log_path, "ab") as log:
                 node.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                                 stderr=log, env=self.env)

@@ -26,7 +26,7 @@ def test_founding_needs_every_node_of_the_list():
     with Cell(nodes=3, start=False) as cell:
         cell.start(1, 2)
         for i in (1, 2):
-            wait_for(lambda i=i: waits_for(cell, i, 3), f"node {i} to say that it waits for 3")
+            wait_for(lambda i=i: waits_for(cell, i, 3), f"node {i} waits for node 3")
         with pytest.raises(AssertionError):
             cell.wait_leader(timeout=NOT_ENOUGH)
         cell.start(3)

@@ -1,5 +1,6 @@
 """Sockets, the service manager, signals, and bytes that make no sense."""
 
+import json
 import os
 import random
 import signal
@@ -140,6 +141,29 @@ def test_hang_up_rereads_the_log_level(tmp_path):
         cell.wait_logged(1, "the log level is now in effect")
         assert cell.stop(1) == 0
         assert not cell.nodes[1].logged("stopping")
+
+
+# -- the log -----------------------------------------------------------------------------------------
+
+
+def test_each_line_of_the_json_log_is_an_object_whatever_is_in_it():
+    """Machines read it: a quote in a name must not end their day, nor a line break make two lines."""
+    name = 'a "quoted" \\ name\nwith a line break and \x1b[31mcolour'
+    with Cell(nodes=1, args=["--name", name]) as cell:
+        cell.wait_leader()
+        lines = [json.loads(line) for line in cell.nodes[1].log_path.read_text().splitlines()]
+        assert all({"time", "level", "message"} <= set(line) for line in lines)
+        assert [line["name"] for line in lines if "name" in line] == [name]
+
+
+def test_text_log_is_one_line_per_happening():
+    with Cell(nodes=1, start=False, env={"HOLDFASTD_NAME": "a\nb c"}) as cell:
+        cell.log_format = "text"
+        cell.start()
+        cell.wait_logged(1, "leading")
+        text = cell.nodes[1].log_path.read_text()
+        assert 'name="a\\nb c"' in text
+        assert all(" info  " in line or " warning " in line for line in text.splitlines())
 
 
 # -- nonsense --------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ struct Cell {
 
   rpc::EventLoop loop;
   Driver driver;
-  ClientService service{driver, {base::NodeId{1}, "node-1", "127.0.0.1:1"}};
+  ClientService service{driver, {base::NodeId{1}, "node-1", "127.0.0.1:1", {}}};
   wire::Cell::Client cell = nullptr;
 };
 

@@ -1,3 +1,4 @@
+// The nearest known word to a mistyped one.
 #include "daemon/nearest.h"
 
 #include <doctest/doctest.h>
