@@ -33,15 +33,17 @@ base::Instant next_tick_of(const ReplicaState& s) {
 
 // The process, or the machine, stood still: nobody called although something was due. What came
 // meanwhile lies unread in the sockets and queues, so silence proves nothing yet: every deadline
-// leaves time to read it. (Safety needs none of this.)
+// leaves time to read it. Once only, or a machine that is always late would never elect anybody.
+// (Safety needs none of this.)
 void advance_time(ReplicaState& s, base::Instant now) {
   if (now <= s.now) return;
   const base::Instant due = next_tick_of(s);
-  if (due != base::kNever && now > due + s.options.heartbeat) {
-    const base::Instant patience = now + s.options.heartbeat * 2;
-    s.election.deadline = std::max(s.election.deadline, patience);
-    s.lead.confirm_deadline = std::max(s.lead.confirm_deadline, patience);
-    s.gate.forgive(patience - s.options.election);
+  const bool late = due != base::kNever && now > due + s.options.heartbeat;
+  if (late && now > s.patience_until + s.options.election) {
+    s.patience_until = now + s.options.heartbeat * 2;
+    s.election.deadline = std::max(s.election.deadline, s.patience_until);
+    s.lead.confirm_deadline = std::max(s.lead.confirm_deadline, s.patience_until);
+    s.gate.forgive(s.patience_until - s.options.election);
   }
   s.now = now;
 }

@@ -134,6 +134,7 @@ struct ReplicaState {
   std::vector<base::Member> cluster;  // --cluster, by id
   std::string cluster_text;           // the same in canonical form
   base::Instant now;
+  base::Instant patience_until;  // after a pause, see advance_time()
   base::Random random;
 
   // -- who the others are
@@ -194,7 +195,8 @@ struct ReplicaState {
   void send(base::NodeId to, Message message, Effects& fx) const;
   void tell(Notice::Level level, std::string text, Effects& fx) const;
   void end(std::string reason, Effects& fx);  // the process must end
-  void set_config(base::Config new_config);   // and the peers that follow from it
+  // And the peers that follow from it; references to them end here.
+  void set_config(base::Config new_config);
   void saw_round(const base::Ballot& seen);
   // Moves durable_upto over what is chosen and durable.
   void advance_durable();

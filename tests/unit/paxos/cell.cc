@@ -42,6 +42,7 @@ Cell::Cell(size_t voters, Start start_as, uint64_t seed) {
   for (uint64_t a = 1; a <= voters; ++a) {
     for (uint64_t b = a + 1; b <= voters; ++b) link(a, b);
   }
+  if (start_as == Start::kFounded) settle();  // each has stored what it knows of the others
 }
 
 void Cell::start(uint64_t id) {
@@ -109,6 +110,15 @@ void Cell::cut(uint64_t a, uint64_t b) {
 void Cell::tick(uint64_t id) {
   (*this)[id].on_tick(now_, fx_);
   absorb(id);
+}
+
+void Cell::ask_to_lead(uint64_t id) {
+  flush(id);
+  for (int i = 0; i < 100 && (*this)[id].role() == Role::kFollower; ++i) {
+    pass(25);
+    tick(id);
+  }
+  REQUIRE((*this)[id].role() != Role::kFollower);
 }
 
 void Cell::tick_due() {
@@ -224,11 +234,16 @@ void Cell::settle() {
 
 void Cell::elect(uint64_t id) {
   settle();
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    pass(700);  // nobody's word is younger than the election timeout
+  const uint64_t old = leader();
+  if (old != 0 && old != id) {
+    const base::Ballot ballot = (*this)[old].ballot();
+    say(id, old, Reject{ballot, {ballot.round + 1, NodeId{id}}});  // it would defend itself
+  }
+  pass(600);  // nobody's word is younger than the election timeout
+  for (int i = 0; i < 200 && (*this)[id].role() != Role::kLeader; ++i) {
+    pass(25);
     tick(id);
     settle();
-    if ((*this)[id].role() == Role::kLeader) break;
   }
   REQUIRE((*this)[id].role() == Role::kLeader);
   announce(id);

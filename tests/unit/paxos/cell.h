@@ -55,6 +55,8 @@ class Cell {
   // -- time, disk, links
   void pass(int64_t ms) { now_ = now_ + base::Duration::from_ms(ms); }
   void tick(uint64_t id);                  // calls on_tick, whether due or not
+  // Lets time pass, in steps, until this node's patience ends and it probes.
+  void ask_to_lead(uint64_t id);
   void tick_due();                         // every node whose next_tick() has come
   void flush(uint64_t id, size_t writes = SIZE_MAX);
   void link(uint64_t a, uint64_t b);       // both hellos, and refusals if there are any
