@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <future>
 #include <thread>
 
 #include "bindings/cpp/src/engine.h"
@@ -46,12 +47,16 @@ struct CellState : std::enable_shared_from_this<CellState> {
     return engine->run(std::move(work));
   }
 
+  template <class Begin>
+  static void begin_here(Engine& engine, Begin& begin, Engine::Done done);
+  static Failure closed_failure();
   void check_fork() const;  // throws `forked`
   bool forked() const { return client::fork_count() != forks; }
   void check_may_wait() const;  // throws if this is the engine's thread
   base::Owner owner(const std::string& reason) const;
 
   std::unique_ptr<Engine> engine;
+  std::atomic<bool> closed{false};
   const uint64_t forks = client::fork_count();
   const std::string program;
   const milliseconds request_timeout;
@@ -63,6 +68,9 @@ struct CellState : std::enable_shared_from_this<CellState> {
   };
   std::mutex bare_mutex;
   std::map<base::LeaseId, BareLease> bare_leases;  // under bare_mutex; those over are dropped
+  size_t prune_at = 1024;                          // under bare_mutex: when to drop them
+  void remember(base::LeaseId lease, BareLease facts);
+  std::optional<BareLease> recall(base::LeaseId lease);
 };
 
 struct SessionState : std::enable_shared_from_this<SessionState> {
@@ -121,6 +129,7 @@ struct LockState : std::enable_shared_from_this<LockState> {
 
  private:
   void begin(const std::shared_ptr<Wait>& wait);
+  void finish(Wait& wait, std::shared_ptr<GrantState> grant, const Error* error);
   void on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome);
   void on_local_timeout(const std::shared_ptr<Wait>& wait);
 };
@@ -137,25 +146,20 @@ struct GrantState {
   std::atomic<bool> released{false};
 };
 
-// Ends a wait with exactly one of its outcomes.
-void finish_wait(Wait& wait, std::optional<Grant> grant, const Error* error);
-
 template <class Begin>
 void CellState::start(Begin begin, Engine::Done done) {
   check_fork();
   Engine* own = engine.get();
-  auto work = [own, begin = std::move(begin), done]() mutable {
-    if (own->stopping()) {
-      done(Failure{Code::cancelled, "the connection to the cell was closed", {}});
-      return;
-    }
-    Ref ref = own->expect(std::move(done));
-    own->with_core(
-        [&](Core& core, base::Instant now, Effects& fx) { begin(core, ref, now, fx); });
-  };
-  if (!own->run(std::move(work))) {
-    done(Failure{Code::cancelled, "the connection to the cell was closed", {}});
-  }
+  if (own->on_thread()) return begin_here(*own, begin, std::move(done));
+  bool running = own->run([own, begin, done]() mutable { begin_here(*own, begin, std::move(done)); });
+  if (!running) done(closed_failure());
+}
+
+template <class Begin>
+void CellState::begin_here(Engine& engine, Begin& begin, Engine::Done done) {
+  if (engine.stopping()) return done(closed_failure());
+  Ref ref = engine.expect(std::move(done));
+  engine.with_core([&](Core& core, base::Instant now, Effects& fx) { begin(core, ref, now, fx); });
 }
 
 template <class T, class Begin>

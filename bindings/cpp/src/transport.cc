@@ -30,7 +30,7 @@ void Transport::connect(ConnectionId id, const std::string& address) {
 kj::Promise<void> Transport::run(ConnectionId id, Link& link, const std::string& text) {
   std::string why;
   std::optional<rpc::Address> address = rpc::parse_address(text, why);
-  if (!address) return KJ_EXCEPTION(FAILED, "not an address", why);
+  if (!address) return KJ_EXCEPTION(FAILED, "not an address", why.c_str());
   return rpc::dial(port_, *address)
       .then([this, id, &link](kj::Own<rpc::BufferedStream> stream) {
         return serve(id, link, kj::mv(stream));
@@ -43,7 +43,7 @@ kj::Promise<void> Transport::serve(ConnectionId id, Link& link,
   link.client = kj::heap<rpc::Client>(kj::mv(stream));
   auto request = link.client->bootstrap().castAs<wire::Holdfast>().enterRequest();
   request.setProtocol(wire::PROTOCOL_VERSION);
-  request.setLibrary(std::string("holdfast-cpp ") + std::string(version()));
+  request.setLibrary(("holdfast-cpp " + std::string(version())).c_str());
   auto entered = request.send();
   link.cell = entered.getCell();  // calls on it are sent along with enter()
   events_.push_back(Connected{id});

@@ -181,12 +181,14 @@ struct OpenedLease {
 class Session;
 class Lock;
 class Grant;
+class PendingAcquire;
 
 namespace detail {
 struct CellState;
 struct SessionState;
 struct LockState;
 struct GrantState;
+struct Wait;
 }  // namespace detail
 
 // A connection to a cell: finds and follows the leader, reconnects, retries what is safe. One thread
@@ -254,6 +256,18 @@ class HOLDFAST_API Session {
   std::shared_ptr<detail::SessionState> state_;
 };
 
+// One acquire that waits.
+class HOLDFAST_API PendingAcquire {
+ public:
+  // Ends it with `cancelled`, unless it is over.
+  void cancel();
+
+ private:
+  friend class Lock;
+  explicit PendingAcquire(std::shared_ptr<detail::Wait> wait);
+  std::shared_ptr<detail::Wait> wait_;
+};
+
 // A name to be acquired. Copies share one object; two objects of one name contend, also within one
 // session. Shared by threads, it admits them one at a time.
 class HOLDFAST_API Lock {
@@ -266,9 +280,10 @@ class HOLDFAST_API Lock {
   // Ends the waits of acquire() in other threads with `cancelled`. Not sticky.
   void cancel();
 
-  // The callback form: exactly one of grant and error is set, or neither at a timeout.
+  // The callback form: exactly one of grant and error is set, or neither at a timeout. The wait
+  // that it returns may be dropped: it goes on.
   using Done = std::function<void(std::optional<Grant> grant, const Error* error)>;
-  void acquire_async(std::optional<nanoseconds> timeout, Done done);
+  PendingAcquire acquire_async(std::optional<nanoseconds> timeout, Done done);
   std::future<std::optional<Grant>> acquire_async(std::optional<nanoseconds> timeout = std::nullopt);
 
   const std::string& name() const;
@@ -305,6 +320,7 @@ class HOLDFAST_API Grant {
 
  private:
   friend class Lock;
+  friend struct detail::LockState;
   explicit Grant(std::shared_ptr<detail::GrantState> state);
   std::shared_ptr<detail::GrantState> state_;
 };

@@ -1,0 +1,286 @@
+// Cell: connecting, reading, and leases that their owners keep alive.
+#include <holdfast/holdfast.h>
+#include <unistd.h>
+
+#include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/lease_id.h"
+#include "bindings/cpp/src/lease_time.h"
+#include "lockcore/base/limits.h"
+#include "rpc/address.h"
+
+namespace holdfast {
+namespace detail {
+
+using base::Instant;
+
+CellState::CellState(client::Options options, std::string own_program, milliseconds timeout)
+    : engine(std::make_unique<Engine>(std::move(options), client::seed_from_system())),
+      program(std::move(own_program)),
+      request_timeout(timeout) {}
+
+CellState::~CellState() {
+  if (forked()) {
+    // The thread is the parent's; its locks may be held for ever.
+    (void)engine.release();
+    return;
+  }
+  closed = true;
+  Engine::retire(std::move(engine));
+}
+
+Failure CellState::closed_failure() {
+  return {Code::cancelled, "the connection to the cell was closed", {}};
+}
+
+void CellState::check_fork() const {
+  if (forked()) {
+    throw Error(Code::forked, "this object belongs to the parent process; connect anew after fork");
+  }
+}
+
+void CellState::check_may_wait() const {
+  if (engine->on_thread()) {
+    throw Error(Code::invalid_argument,
+                "a call that waits was made on the cell's own thread; use its _async form");
+  }
+}
+
+base::Owner CellState::owner(const std::string& reason) const {
+  base::Owner owner = client::this_process();
+  owner.pid = static_cast<uint64_t>(getpid());
+  if (!program.empty()) owner.program = program;
+  owner.reason = reason;
+  return owner;
+}
+
+void CellState::remember(base::LeaseId lease, BareLease facts) {
+  std::lock_guard lock(bare_mutex);
+  bare_leases[lease] = facts;
+  if (bare_leases.size() < prune_at) return;
+  Instant now = rpc::boottime_now();
+  std::erase_if(bare_leases, [&](const auto& entry) { return entry.second.deadline < now; });
+  prune_at = std::max<size_t>(1024, 2 * bare_leases.size());
+}
+
+std::optional<CellState::BareLease> CellState::recall(base::LeaseId lease) {
+  std::lock_guard lock(bare_mutex);
+  auto found = bare_leases.find(lease);
+  if (found == bare_leases.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace detail
+
+namespace {
+
+using base::Duration;
+using base::Instant;
+using client::Core;
+using client::Effects;
+using client::Ref;
+
+base::LeaseId lease_id(std::string_view text) {
+  if (std::optional<base::LeaseId> id = client::parse_lease(text)) return *id;
+  throw Error(Code::invalid_argument, "'" + std::string(text) + "' is not the id of a lease");
+}
+
+Deadline to_deadline(Instant instant) { return {nanoseconds(instant.ns)}; }
+
+auto reading(client::ReadRequest request) {
+  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
+    core.read(ref, std::move(request), now, fx);
+  };
+}
+
+client::Options core_options(const CellOptions& options) {
+  client::Options to;
+  to.endpoints = options.endpoints.empty() ? client::default_endpoints() : options.endpoints;
+  for (const std::string& endpoint : to.endpoints) {
+    std::string why;
+    if (!rpc::parse_address(endpoint, why)) {
+      throw Error(Code::invalid_argument, "endpoint '" + endpoint + "': " + why);
+    }
+  }
+  if (options.request_timeout.count() <= 0) {
+    throw Error(Code::invalid_argument, "the request timeout must be above 0");
+  }
+  to.request_timeout = Duration::from_ms(options.request_timeout.count());
+  return to;
+}
+
+}  // namespace
+
+Cell::Cell(std::shared_ptr<detail::CellState> state) : state_(std::move(state)) {}
+
+Cell Cell::connect(CellOptions options) {
+  return Cell(std::make_shared<detail::CellState>(core_options(options), options.program,
+                                                  options.request_timeout));
+}
+
+void Cell::close() {
+  state_->check_fork();
+  state_->closed = true;
+  state_->engine->stop();
+}
+
+// -- sessions --------------------------------------------------------------------------------------
+
+namespace {
+
+// Opens a lease; `keep`: as a session.
+auto opening(const detail::CellState& cell, milliseconds ttl, const std::string& reason,
+             bool keep) {
+  client::OpenCall call;
+  // A negative one is as much out of range as zero, which for the cell means its default.
+  call.ttl_ms = ttl.count() > 0 ? static_cast<uint64_t>(ttl.count()) : 1;
+  call.owner = cell.owner(reason);
+  call.keep = keep;
+  return [call = std::move(call)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
+    core.open(ref, std::move(call), now, fx);
+  };
+}
+
+}  // namespace
+
+void Cell::open_session_async(SessionOptions options,
+                              std::function<void(std::optional<Session>, const Error*)> done) {
+  auto begin = opening(*state_, options.ttl, options.reason, true);
+  state_->start(std::move(begin), [cell = state_, options = std::move(options),
+                                   done = std::move(done)](client::Outcome&& outcome) {
+    if (auto* failure = std::get_if<client::Failure>(&outcome)) {
+      Error error = detail::to_error(*failure);
+      return done(std::nullopt, &error);
+    }
+    const auto& opened = std::get<client::Opened>(outcome);
+    auto state = std::make_shared<detail::SessionState>(cell, options, opened);
+    cell->engine->watch_session(
+        opened.session, [weak = std::weak_ptr(state)](const client::SessionEvent& event) {
+          if (auto session = weak.lock()) session->on_event(event);
+        });
+    done(Session(std::move(state)), nullptr);
+  });
+}
+
+Session Cell::open_session(SessionOptions options) {
+  state_->check_may_wait();
+  std::promise<Session> promise;
+  std::future<Session> future = promise.get_future();
+  open_session_async(std::move(options), [&](std::optional<Session> session, const Error* error) {
+    if (error != nullptr) {
+      promise.set_exception(std::make_exception_ptr(*error));
+    } else {
+      promise.set_value(std::move(*session));
+    }
+  });
+  return future.get();
+}
+
+// -- what is there ---------------------------------------------------------------------------------
+
+LockInfo Cell::describe(std::string_view name) {
+  return state_->wait_for<LockInfo>(
+      reading(client::DescribeRequest{std::string(name)}));
+}
+
+std::vector<LockInfo> Cell::locks(std::string_view prefix) {
+  std::vector<LockInfo> all;
+  client::LocksRequest request{std::string(prefix), {}, base::kMaxListedRows};
+  while (true) {
+    auto page = state_->wait_for<client::LocksPage>(reading(request));
+    bool more = page.more && !page.locks.empty();
+    for (LockInfo& lock : page.locks) all.push_back(std::move(lock));
+    if (!more) return all;
+    request.after = all.back().name;
+  }
+}
+
+LeaseInfo Cell::lease(std::string_view id) {
+  return state_->wait_for<LeaseInfo>(reading(client::LeaseRequest{lease_id(id)}));
+}
+
+std::vector<LeaseInfo> Cell::leases() {
+  std::vector<LeaseInfo> all;
+  client::LeasesRequest request{{}, base::kMaxListedRows};
+  while (true) {
+    auto page = state_->wait_for<client::LeasesPage>(reading(request));
+    bool more = page.more && !page.leases.empty();
+    for (LeaseInfo& lease : page.leases) all.push_back(std::move(lease));
+    if (!more) return all;
+    request.after = lease_id(all.back().lease);
+  }
+}
+
+CellStatus Cell::status() {
+  return state_->wait_for<CellStatus>(
+      [](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); });
+}
+
+// -- leases that their owners keep alive -----------------------------------------------------------
+
+OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
+  auto opened = state_->wait_for<client::Opened>(opening(*state_, ttl, reason, false));
+  state_->remember(opened.lease, {opened.ttl_ms, opened.deadline});
+  return {client::lease_text(opened.lease), client::hex_text(opened.secret),
+          milliseconds(opened.ttl_ms), to_deadline(opened.deadline)};
+}
+
+Deadline Cell::renew_lease(std::string_view id) {
+  client::LeaseName name{0, lease_id(id)};
+  auto known = state_->recall(name.lease);
+  uint64_t ttl_ms = known ? known->ttl_ms : static_cast<uint64_t>(lease(id).ttl.count());
+  auto renewed = state_->wait_for<client::Renewed>(
+      [name](Core& core, Ref ref, Instant now, Effects& fx) { core.renew(ref, name, now, fx); });
+  Instant deadline = client::local_deadline(renewed.sent,
+                                            Duration::from_ms(static_cast<int64_t>(ttl_ms)));
+  state_->remember(name.lease, {ttl_ms, deadline});
+  return to_deadline(deadline);
+}
+
+void Cell::close_lease(std::string_view id) {
+  client::LeaseName name{0, lease_id(id)};
+  state_->wait_for<client::Done>(
+      [name](Core& core, Ref ref, Instant now, Effects& fx) { core.close(ref, name, now, fx); });
+  std::lock_guard lock(state_->bare_mutex);
+  state_->bare_leases.erase(name.lease);
+}
+
+std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_view lock,
+                                            LockOptions options,
+                                            std::optional<milliseconds> timeout) {
+  if (timeout && timeout->count() < 0) {
+    throw Error(Code::invalid_argument, "a timeout can't be negative");
+  }
+  client::AcquireCall call;
+  call.under.lease = lease_id(lease);
+  call.agent = {client::this_agent()};
+  call.lock = lock;
+  call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
+  call.reason = options.reason;
+  if (timeout) call.timeout = Duration::from_ms(timeout->count());
+
+  state_->check_may_wait();
+  std::promise<client::Outcome> promise;
+  auto future = promise.get_future();
+  base::LeaseId under = call.under.lease;
+  state_->start(
+      [call = std::move(call)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
+        core.acquire(ref, std::move(call), now, fx);
+      },
+      [&promise](client::Outcome&& outcome) { promise.set_value(std::move(outcome)); });
+  client::Outcome outcome = future.get();
+  if (auto* failure = std::get_if<client::Failure>(&outcome)) throw detail::to_error(*failure);
+  if (std::holds_alternative<client::NotAcquired>(outcome)) return std::nullopt;
+  auto known = state_->recall(under);
+  return RawGrant{std::get<client::Granted>(outcome).token.value,
+                  known ? to_deadline(known->deadline) : Deadline{}};
+}
+
+void Cell::release(std::string_view lease, std::string_view lock, uint64_t token) {
+  client::LeaseName name{0, lease_id(lease)};
+  state_->wait_for<client::Done>(
+      [name, lock = std::string(lock), token](Core& core, Ref ref, Instant now, Effects& fx) {
+        core.release(ref, name, lock, {token}, now, fx);
+      });
+}
+
+}  // namespace holdfast

@@ -1,0 +1,330 @@
+// Lock and Grant: one object's turns, and its one hold.
+#include <holdfast/holdfast.h>
+
+#include <algorithm>
+
+#include "bindings/cpp/src/cell_state.h"
+
+namespace holdfast {
+namespace detail {
+
+using base::Duration;
+using base::Instant;
+
+LockState::LockState(std::shared_ptr<SessionState> own_session, std::string own_name,
+                     LockOptions own_options)
+    : session(std::move(own_session)),
+      name(std::move(own_name)),
+      options(std::move(own_options)) {}
+
+// -- waiting ---------------------------------------------------------------------------------------
+
+void LockState::finish(Wait& wait, std::shared_ptr<GrantState> grant, const Error* error) {
+  Lock::Done done = std::move(wait.done);
+  wait.done = nullptr;
+  if (grant != nullptr) {
+    done(Grant(std::move(grant)), nullptr);
+  } else {
+    done(std::nullopt, error);
+  }
+}
+
+void LockState::enter(const std::shared_ptr<Wait>& wait) {
+  if (session->cell->engine->stopping() || session->over) {
+    Error error(Code::lease_lost, "the session is over");
+    return finish(*wait, nullptr, &error);
+  }
+  bool by_thread = wait->thread != std::thread::id();
+  if (holder != nullptr && by_thread && holder_thread == wait->thread) {
+    Error error(Code::already_held, "this thread holds '" + name + "' through this object already");
+    return finish(*wait, nullptr, &error);
+  }
+  if (holder == nullptr && at_cell == nullptr) return begin(wait);
+  if (wait->tries) return finish(*wait, nullptr, nullptr);
+  waiting.push_back(wait);
+  if (wait->until == base::kNever) return;
+  wait->timer = session->cell->engine->at(
+      wait->until, [self = shared_from_this(), wait] { self->on_local_timeout(wait); });
+}
+
+void LockState::on_local_timeout(const std::shared_ptr<Wait>& wait) {
+  std::erase(waiting, wait);
+  if (wait->done) finish(*wait, nullptr, nullptr);
+}
+
+void LockState::begin(const std::shared_ptr<Wait>& wait) {
+  AcquireCall call;
+  call.under = session->name();
+  call.agent = wait->agent;
+  call.lock = name;
+  call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
+  call.reason = options.reason;
+  if (wait->tries) {
+    call.timeout = Duration{};
+  } else if (wait->until != base::kNever) {
+    // Never 0, which would be a try without a place in the queue.
+    Duration left = wait->until - rpc::boottime_now();
+    call.timeout = std::max(left, Duration{1});
+  }
+  at_cell = wait;
+  Engine& engine = *session->cell->engine;
+  Ref ref = engine.expect([self = shared_from_this(), wait](Outcome&& outcome) {
+    self->on_outcome(wait, std::move(outcome));
+  });
+  engine.with_core([&](Core& core, Instant now, Effects& fx) {
+    wait->acquire = core.acquire(ref, std::move(call), now, fx);
+  });
+}
+
+void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome) {
+  at_cell = nullptr;
+  wait->acquire = 0;
+  if (auto* granted = std::get_if<client::Granted>(&outcome)) {
+    auto grant = std::make_shared<GrantState>(shared_from_this(), granted->token.value);
+    holder = grant.get();
+    holder_thread = wait->thread;
+    return finish(*wait, std::move(grant), nullptr);
+  }
+  auto self = shared_from_this();  // the callback may drop the last handle
+  if (auto* failure = std::get_if<Failure>(&outcome)) {
+    Error error = to_error(*failure);
+    finish(*wait, nullptr, &error);
+  } else {
+    finish(*wait, nullptr, nullptr);
+  }
+  next();
+}
+
+void LockState::next() {
+  while (!waiting.empty() && holder == nullptr && at_cell == nullptr) {
+    std::shared_ptr<Wait> wait = waiting.front();
+    waiting.pop_front();
+    session->cell->engine->drop_timer(wait->timer);
+    enter(wait);
+  }
+}
+
+void LockState::cancel(const std::shared_ptr<Wait>& wait) {
+  if (!wait->done) return;
+  if (wait == at_cell) {
+    session->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
+      core.cancel(wait->acquire, now, fx);
+    });
+    return;
+  }
+  std::erase(waiting, wait);
+  session->cell->engine->drop_timer(wait->timer);
+  Error error(Code::cancelled, "the wait was cancelled");
+  finish(*wait, nullptr, &error);
+}
+
+void LockState::cancel_all() {
+  std::deque<std::shared_ptr<Wait>> all = waiting;
+  for (const auto& wait : all) cancel(wait);
+  if (auto wait = at_cell) cancel(wait);
+}
+
+// -- holding ---------------------------------------------------------------------------------------
+
+GrantState::GrantState(std::shared_ptr<LockState> own_lock, uint64_t own_token)
+    : lock(std::move(own_lock)), token(own_token) {}
+
+bool GrantState::held() const { return !released && lock->session->alive(); }
+
+void GrantState::release(std::function<void(const Error*)> done) {
+  if (released.exchange(true)) {
+    Error error(Code::not_held, "'" + lock->name + "' was released already");
+    if (done) done(&error);
+    return;
+  }
+  // `self` is only a name from here on: the last handle may go before this runs.
+  auto releasing = [lock = lock, self = this, token = token, done = std::move(done)] {
+    if (lock->holder == self) lock->holder = nullptr;
+    SessionState& session = *lock->session;
+    session.watchers.erase(self);
+    Engine& engine = *session.cell->engine;
+    if (session.closed || engine.stopping()) {
+      Error error(Code::not_held, "'" + lock->name + "' was released with its session");
+      if (done) done(&error);
+      return;
+    }
+    Ref ref = 0;
+    if (done) {
+      ref = engine.expect([done](Outcome&& outcome) {
+        auto* failure = std::get_if<Failure>(&outcome);
+        if (failure == nullptr) return done(nullptr);
+        Error error = to_error(*failure);
+        done(&error);
+      });
+    }
+    engine.with_core([&](Core& core, Instant now, Effects& fx) {
+      core.release(ref, session.name(), lock->name, {token}, now, fx);
+    });
+    lock->next();
+  };
+  CellState& cell = *lock->session->cell;
+  if (cell.engine->on_thread()) return releasing();
+  auto told = done;
+  if (!cell.engine->run(std::move(releasing)) && told) {
+    Error error(Code::not_held, "'" + lock->name + "' was released when the cell was closed");
+    told(&error);
+  }
+}
+
+}  // namespace detail
+
+// -- the handles -----------------------------------------------------------------------------------
+
+PendingAcquire::PendingAcquire(std::shared_ptr<detail::Wait> wait) : wait_(std::move(wait)) {}
+
+void PendingAcquire::cancel() {
+  wait_->lock->session->cell->run([wait = wait_] { wait->lock->cancel(wait); });
+}
+
+Lock::Lock(std::shared_ptr<detail::LockState> state) : state_(std::move(state)) {}
+
+namespace {
+
+void check_timeout(const std::optional<nanoseconds>& timeout) {
+  if (timeout && timeout->count() < 0) {
+    throw Error(Code::invalid_argument, "a timeout can't be negative");
+  }
+}
+
+std::shared_ptr<detail::Wait> make_wait(std::shared_ptr<detail::LockState> lock,
+                                        std::optional<nanoseconds> timeout, Lock::Done done) {
+  auto wait = std::make_shared<detail::Wait>();
+  wait->lock = std::move(lock);
+  wait->done = std::move(done);
+  wait->tries = timeout && timeout->count() == 0;
+  // Counted from the call, not from the turn of whoever waits behind others.
+  if (timeout && !wait->tries) {
+    base::Instant now = rpc::boottime_now();
+    bool ends = timeout->count() < base::kNever.ns - now.ns;
+    if (ends) wait->until = now + base::Duration{timeout->count()};
+  }
+  return wait;
+}
+
+void enter(const std::shared_ptr<detail::Wait>& wait) {
+  bool running = wait->lock->session->cell->run([wait] { wait->lock->enter(wait); });
+  if (running) return;
+  Error error(Code::cancelled, "the connection to the cell was closed");
+  wait->done(std::nullopt, &error);
+}
+
+}  // namespace
+
+PendingAcquire Lock::acquire_async(std::optional<nanoseconds> timeout, Done done) {
+  check_timeout(timeout);
+  auto wait = make_wait(state_, timeout, std::move(done));
+  wait->agent = {client::new_agent()};  // no thread waits: it can't be part of a thread's cycle
+  enter(wait);
+  return PendingAcquire(std::move(wait));
+}
+
+namespace {
+
+// The promise is shared with the callback, which may come from the cell's thread.
+Lock::Done fulfil(std::shared_ptr<std::promise<std::optional<Grant>>> promise) {
+  return [promise = std::move(promise)](std::optional<Grant> grant, const Error* error) {
+    if (error != nullptr) {
+      promise->set_exception(std::make_exception_ptr(*error));
+    } else {
+      promise->set_value(std::move(grant));
+    }
+  };
+}
+
+}  // namespace
+
+std::future<std::optional<Grant>> Lock::acquire_async(std::optional<nanoseconds> timeout) {
+  auto promise = std::make_shared<std::promise<std::optional<Grant>>>();
+  auto future = promise->get_future();
+  acquire_async(timeout, fulfil(std::move(promise)));
+  return future;
+}
+
+std::optional<Grant> Lock::acquire(std::optional<nanoseconds> timeout) {
+  check_timeout(timeout);
+  state_->session->cell->check_fork();
+  state_->session->cell->check_may_wait();
+  auto promise = std::make_shared<std::promise<std::optional<Grant>>>();
+  auto future = promise->get_future();
+  auto wait = make_wait(state_, timeout, fulfil(std::move(promise)));
+  wait->thread = std::this_thread::get_id();
+  wait->agent = {client::this_agent()};
+  enter(wait);
+  return future.get();
+}
+
+std::optional<Grant> Lock::try_acquire() { return acquire(nanoseconds(0)); }
+
+void Lock::cancel() {
+  state_->session->cell->run([lock = state_] { lock->cancel_all(); });
+}
+
+const std::string& Lock::name() const { return state_->name; }
+Mode Lock::mode() const { return state_->options.mode; }
+bool Lock::held() const { return state_->holder != nullptr && state_->session->alive(); }
+bool Lock::locked() { return !info().holders.empty(); }
+
+LockInfo Lock::info() {
+  return Cell(state_->session->cell).describe(state_->name);
+}
+
+Grant::Grant(std::shared_ptr<detail::GrantState> state) : state_(std::move(state)) {}
+Grant::Grant(Grant&&) noexcept = default;
+
+Grant& Grant::operator=(Grant&& other) noexcept {
+  Grant old(std::move(*this));  // released at the end of this
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+Grant::~Grant() {
+  if (state_ == nullptr || state_->lock->session->cell->forked() || state_->released) return;
+  state_->release(nullptr);
+}
+
+uint64_t Grant::token() const { return state_->token; }
+const std::string& Grant::lock() const { return state_->lock->name; }
+bool Grant::held() const { return state_->held(); }
+Deadline Grant::deadline() const {
+  return {nanoseconds(state_->lock->session->deadline_ns.load())};
+}
+nanoseconds Grant::remaining() const {
+  return held() ? deadline().remaining() : nanoseconds(0);
+}
+
+void Grant::release() {
+  detail::CellState& cell = *state_->lock->session->cell;
+  cell.check_fork();
+  cell.check_may_wait();
+  std::promise<void> promise;
+  auto future = promise.get_future();
+  state_->release([&promise](const Error* error) {
+    if (error != nullptr) {
+      promise.set_exception(std::make_exception_ptr(*error));
+    } else {
+      promise.set_value();
+    }
+  });
+  future.get();
+}
+
+void Grant::release_async(std::function<void(const Error*)> done) {
+  state_->lock->session->cell->check_fork();
+  state_->release(done ? std::move(done) : [](const Error*) {});
+}
+
+void Grant::on_lost(std::function<void(const Error& why)> callback) {
+  state_->lock->session->cell->run([state = state_, callback = std::move(callback)] {
+    detail::SessionState& session = *state->lock->session;
+    if (state->released || session.closed) return;
+    if (session.over) return callback(Error(Code::lock_lost, "the lock was lost with its session"));
+    session.watchers[state.get()] = callback;
+  });
+}
+
+}  // namespace holdfast

@@ -1,0 +1,132 @@
+// Session: a lease that is renewed, and who is told when it ends.
+#include <holdfast/holdfast.h>
+
+#include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/lease_id.h"
+
+namespace holdfast {
+namespace detail {
+
+using base::Instant;
+
+SessionState::SessionState(std::shared_ptr<CellState> own_cell, SessionOptions own_options,
+                           const client::Opened& opened)
+    : cell(std::move(own_cell)),
+      options(std::move(own_options)),
+      id(opened.session),
+      lease(opened.lease),
+      secret(opened.secret),
+      ttl_ms(opened.ttl_ms),
+      deadline_ns(opened.deadline.ns) {}
+
+SessionState::~SessionState() {
+  if (cell->forked() || over) return;
+  cell->engine->run([engine = cell->engine.get(), name = name()] {
+    engine->unwatch_session(name.session);
+    engine->with_core(
+        [&](Core& core, Instant now, Effects& fx) { core.close(0, name, now, fx); });
+  });
+}
+
+bool SessionState::alive() const {
+  return !over && !cell->closed && !cell->forked() && rpc::boottime_now().ns < deadline_ns;
+}
+
+void SessionState::on_event(const client::SessionEvent& event) {
+  if (const auto* moved = std::get_if<client::DeadlineMoved>(&event.what)) {
+    deadline_ns = moved->deadline.ns;
+    if (options.on_renewed) options.on_renewed({nanoseconds(moved->deadline.ns)});
+  } else if (const auto* jeopardy = std::get_if<client::Jeopardy>(&event.what)) {
+    if (options.on_jeopardy) options.on_jeopardy(nanoseconds(jeopardy->left.ns));
+  } else {
+    end(std::get<client::Lost>(event.what).why, true);
+  }
+}
+
+void SessionState::end(const Failure& why, bool lost) {
+  if (over.exchange(true) && !lost) return;
+  cell->engine->unwatch_session(id);
+  auto told = std::move(watchers);
+  watchers.clear();
+  if (!lost) return;
+  Error error = to_error(why);
+  if (options.on_lost) options.on_lost(error);
+  for (auto& [grant, callback] : told) callback(error);
+}
+
+}  // namespace detail
+
+using base::Instant;
+using client::Core;
+using client::Effects;
+using client::Ref;
+
+Session::Session(std::shared_ptr<detail::SessionState> state) : state_(std::move(state)) {}
+
+Lock Session::lock(std::string_view name, LockOptions options) {
+  state_->cell->check_fork();
+  return Lock(std::make_shared<detail::LockState>(state_, std::string(name), std::move(options)));
+}
+
+Lock Session::shared_lock(std::string_view name, std::string reason) {
+  return lock(name, {Mode::shared, std::move(reason)});
+}
+
+std::string Session::lease() const { return client::lease_text(state_->lease); }
+std::string Session::secret() const { return client::hex_text(state_->secret); }
+milliseconds Session::ttl() const { return milliseconds(state_->ttl_ms); }
+bool Session::alive() const { return state_->alive(); }
+Deadline Session::deadline() const { return {nanoseconds(state_->deadline_ns.load())}; }
+
+void Session::renew_async(std::function<void(const Error*)> done) {
+  state_->cell->start(
+      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
+        core.renew(ref, name, now, fx);
+      },
+      [done = std::move(done)](client::Outcome&& outcome) {
+        if (!done) return;
+        auto* failure = std::get_if<client::Failure>(&outcome);
+        if (failure == nullptr) return done(nullptr);
+        Error error = detail::to_error(*failure);
+        done(&error);
+      });
+}
+
+void Session::renew() {
+  state_->cell->wait_for<client::Renewed>(
+      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
+        core.renew(ref, name, now, fx);
+      });
+}
+
+void Session::close() {
+  state_->cell->check_fork();
+  state_->cell->check_may_wait();
+  if (state_->over.exchange(true)) return;
+  state_->closed = true;
+  auto state = state_;
+  state->cell->wait_for<client::Done>([state](Core& core, Ref ref, Instant now, Effects& fx) {
+    state->cell->engine->unwatch_session(state->id);
+    state->watchers.clear();
+    core.close(ref, state->name(), now, fx);
+  });
+}
+
+OpenedLease Session::detach() {
+  state_->cell->check_fork();
+  if (state_->over.exchange(true)) throw Error(Code::lease_lost, "the session is over");
+  state_->closed = true;
+  std::promise<void> done;
+  auto detaching = [&] {
+    state_->cell->engine->unwatch_session(state_->id);
+    state_->watchers.clear();
+    state_->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
+      core.detach(state_->id, now, fx);
+    });
+    done.set_value();
+  };
+  if (state_->cell->run(detaching)) done.get_future().wait();
+  return {lease(), secret(), ttl(), deadline()};
+}
+
+}  // namespace holdfast
