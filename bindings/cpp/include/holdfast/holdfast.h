@@ -228,6 +228,7 @@ class HOLDFAST_API Cell {
 
  private:
   friend class Session;
+  friend class Lock;
   explicit Cell(std::shared_ptr<detail::CellState> state);
   std::shared_ptr<detail::CellState> state_;
 };
