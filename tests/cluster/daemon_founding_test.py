@@ -22,11 +22,11 @@ def waits_for(cell, i, missing):
 
 
 def test_founding_needs_every_node_of_the_list():
-    """Two of three are a majority, but a cell founded by two could be founded again by the third."""
+    """Two of three are a majority, but a cell founded by two could be founded twice."""
     with Cell(nodes=3, start=False) as cell:
         cell.start(1, 2)
         for i in (1, 2):
-            wait_for(lambda i=i: waits_for(cell, i, 3), f"node {i} waits for node 3")
+            wait_for(lambda i=i: waits_for(cell, i, 3), f"node {i} waits for 3")
         with pytest.raises(AssertionError):
             cell.wait_leader(timeout=NOT_ENOUGH)
         cell.start(3)

@@ -143,11 +143,11 @@ def test_hang_up_rereads_the_log_level(tmp_path):
         assert not cell.nodes[1].logged("stopping")
 
 
-# -- the log -----------------------------------------------------------------------------------------
+# -- the log ---------------------------------------------------------------------------------------
 
 
 def test_each_line_of_the_json_log_is_an_object_whatever_is_in_it():
-    """Machines read it: a quote in a name must not end their day, nor a line break make two lines."""
+    """Machines read it: a quote in a name must not end their day, nor a line break a line."""
     name = 'a "quoted" \\ name\nwith a line break and \x1b[31mcolour'
     with Cell(nodes=1, args=["--name", name]) as cell:
         cell.wait_leader()
