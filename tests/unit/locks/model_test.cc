@@ -14,7 +14,7 @@ namespace {
 // Makes commands that mostly make sense, and learns from the answers what there is to work on.
 class Workload {
  public:
-  explicit Workload(uint64_t seed) : random_(seed) {}
+  Workload(uint64_t seed, const LockTable& table) : random_(seed), table_(table) {}
 
   Random& random() { return random_; }
 
@@ -81,25 +81,25 @@ class Workload {
     const uint64_t kind = random_.below(100);
     if (kind < 12 || leases_.empty()) return OpenLease{random_.between(500, 60'000), 0, "", {}};
     if (kind < 16) return CloseLease{random_lease()};
-    if (kind < 26) return CancelWait{random_.between(1, client.last_number)};
-    if (kind < 27) return ForgetClient{};
-    if (kind < 65 || tokens_.empty()) {
+    if (kind < 22) return CancelWait{random_.between(1, client.last_number)};
+    if (kind < 23) return ForgetClient{};
+    if (kind < 60 || tokens_.empty()) {
       const Mode mode = random_.chance(0.5) ? Mode::kShared : Mode::kExclusive;
       return Acquire{random_lease(),      HolderId{random_.between(1, 3)},
                      AgentId{1},          {{random_lock(), mode, 1, 0}},
                      random_.chance(0.8), ""};
     }
-    // Hits only when lease and lock are those of the token: tried for all of them below.
-    return release_of(tokens_[random_.below(tokens_.size())]);
+    return random_release();
   }
 
-  Release release_of(Token token) {
-    if (lookup != nullptr && random_.chance(0.9)) {
-      for (const HoldRow& hold : lookup->rows().holds) {
-        if (hold.token == token) return {hold.lease, hold.lock, token};
-      }
+  // Mostly of what is held, else of what once was.
+  Release random_release() {
+    const std::vector<HoldRow> holds = table_.rows().holds;
+    if (holds.empty() || random_.chance(0.1)) {
+      return {random_lease(), random_lock(), tokens_[random_.below(tokens_.size())]};
     }
-    return {random_lease(), random_lock(), token};
+    const HoldRow& hold = holds[random_.below(holds.size())];
+    return {hold.lease, hold.lock, hold.token};
   }
 
   uint64_t random_client_ttl() { return random_.chance(0.5) ? 0 : random_.between(500, 5000); }
@@ -119,9 +119,7 @@ class Workload {
   std::vector<LeaseId> leases_;
   std::vector<Token> tokens_;
   std::vector<Command> sent_;
-
- public:
-  const LockTable* lookup = nullptr;
+  const LockTable& table_;
 };
 
 std::string lines(std::vector<std::string> replies) {
@@ -132,15 +130,15 @@ std::string lines(std::vector<std::string> replies) {
 }
 
 struct Run {
-  Workload workload;
   LockTable steady;     // never restarted
   LockTable restarted;  // again and again, from what state.db would hold
+  Workload workload;    // looks at `steady`
   ShadowRows disk;
   SimpleModel model;
   uint64_t cell_time_ms = 1;
   size_t granted = 0;
 
-  explicit Run(uint64_t seed) : workload(seed) { workload.lookup = &steady; }
+  explicit Run(uint64_t seed) : workload(seed, steady) {}
 
   void step() {
     Random& random = workload.random();
