@@ -20,10 +20,64 @@ const Claim* ClaimTable::find(base::Revision id) const {
   return const_cast<ClaimTable*>(this)->find(id);
 }
 
-Claim* ClaimTable::find(LockRef lock, const Lease* lease, base::HolderId holder) {
-  const auto found = by_identity_.find(Identity{&lock->second, lease, holder});
-  return found == by_identity_.end() ? nullptr : *found;
+// -- by identity ----------------------------------------------------------------------------------
+
+namespace {
+
+// Few claims are looked through. A lock that ever had many keeps its index until it has few again.
+constexpr uint32_t kCrowd = 16;
+constexpr uint32_t kFew = 8;
+
+}  // namespace
+
+template <class Visit>
+void ClaimTable::visit_claims_of(const Lock& lock, Visit visit) {
+  for (Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    if (!visit(*c)) return;
+  }
+  if (lock.queue == nullptr) return;
+  for (Claim* c = lock.queue->waiters.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    if (!visit(*c)) return;
+  }
 }
+
+Claim* ClaimTable::find(LockRef lock, const Lease* lease, base::HolderId holder) {
+  const Identity identity{&lock->second, lease, holder};
+  if (lock->second.crowded) {
+    const auto found = by_identity_.find(identity);
+    return found == by_identity_.end() ? nullptr : *found;
+  }
+  Claim* found = nullptr;
+  visit_claims_of(lock->second, [&](Claim& claim) {
+    if (identity_of(&claim) == identity) found = &claim;
+    return found == nullptr;
+  });
+  return found;
+}
+
+// `claim` is linked into its lock.
+void ClaimTable::index_identity(Claim& claim) {
+  Lock& lock = claim.lock->second;
+  if (lock.crowded) {
+    const bool alone = by_identity_.insert(&claim).second;
+    HF_ASSERT(alone);
+  } else if (lock.claim_count() > kCrowd) {
+    lock.crowded = true;
+    visit_claims_of(lock, [&](Claim& each) { return by_identity_.insert(&each).second; });
+  }
+}
+
+// `claim` is not linked into its lock any more.
+void ClaimTable::unindex_identity(Claim& claim) {
+  Lock& lock = claim.lock->second;
+  if (!lock.crowded) return;
+  by_identity_.erase(&claim);
+  if (lock.claim_count() > kFew) return;
+  visit_claims_of(lock, [&](Claim& each) { return by_identity_.erase(&each) != 0; });
+  lock.crowded = false;
+}
+
+// -- claims ---------------------------------------------------------------------------------------
 
 LockRef ClaimTable::find_or_add(const std::string& name) {
   const auto [lock, added] = locks_.try_emplace(name);
@@ -36,9 +90,8 @@ Claim& ClaimTable::add(Claim claim) {
   const auto [place, inserted] = claims_.try_emplace(claim.id, std::move(claim));
   HF_ASSERT(inserted);
   Claim& added = place->second;
-  const bool alone = by_identity_.insert(&added).second;
-  HF_ASSERT(alone);
   link(added);
+  index_identity(added);
   return added;
 }
 
@@ -59,7 +112,7 @@ void ClaimTable::grant(Claim& waiter, base::Token token, uint64_t wall_ms) {
 void ClaimTable::remove(Claim& claim) {
   unlink(claim);
   erase_row(claim);
-  by_identity_.erase(&claim);
+  unindex_identity(claim);
   claims_.erase(base::Revision{claim.id});
 }
 

@@ -81,10 +81,15 @@ class ClaimTable {
   void link(Claim& claim);
   void unlink(Claim& claim);
   void erase_row(Claim& claim);
+  // Calls visit(claim) for the holders and then the waiters, while it returns true.
+  template <class Visit>
+  static void visit_claims_of(const Lock& lock, Visit visit);
+  void index_identity(Claim& claim);
+  void unindex_identity(Claim& claim);
 
   LockMap locks_;
   std::unordered_map<base::Revision, Claim> claims_;
-  std::unordered_set<Claim*, HashIdentity, SameIdentity> by_identity_;
+  std::unordered_set<Claim*, HashIdentity, SameIdentity> by_identity_;  // of crowded locks
   uint64_t hold_count_ = 0;
 
   DirtyRows<Claim> dirty_claims_;

@@ -68,7 +68,7 @@ Refusal check(const CloseLease& body) {
 
 Refusal check(const ExpireLeases& body) {
   if (body.leases.size() <= base::kMaxExpirationsPerCommand) return std::nullopt;
-  return exhausted("MaxExpirationsPerCommand", base::kMaxExpirationsPerCommand,
+  return exhausted("expirationsPerCommand", base::kMaxExpirationsPerCommand,
                    "too many leases end in one command");
 }
 
@@ -99,7 +99,9 @@ Refusal check(const Acquire& body) {
 }
 
 // Told apart in validate_body(), which knows the operation as well.
-Refusal check(const CancelWait&) { return std::nullopt; }
+Refusal check(const CancelWait&) {
+  return std::nullopt;
+}
 
 Refusal check_cancel(const OpId& op, const CancelWait& body) {
   // A client numbers its cancel after what it cancels. A cancel of itself, or of a number to come,
@@ -177,7 +179,7 @@ std::optional<base::Error> validate_op(const Command& command) {
   }
   if (op.number > kMaxNumber) return invalid("an operation's number is absurdly large");
   if (op.answered.size() > base::kMaxAckRangesPerClient) {
-    return exhausted("MaxAckRangesPerClient", base::kMaxAckRangesPerClient,
+    return exhausted("ackRangesPerClient", base::kMaxAckRangesPerClient,
                      "too many answered numbers come with one operation");
   }
   for (uint64_t number : op.answered) {

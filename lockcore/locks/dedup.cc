@@ -135,7 +135,7 @@ std::optional<base::Error> ClientTable::acknowledge(Client& client, const OpId& 
   for (uint64_t number : op.answered) {
     if (state(client, number) == OpState::kSettled) continue;
     if (row.acked.size() >= limit) {
-      return exhausted("MaxAckRangesPerClient", limit,
+      return exhausted("ackRangesPerClient", limit,
                        "too many gaps between the answered operations of client " +
                            std::to_string(row.id.value) + "; answer the oldest ones first");
     }

@@ -12,9 +12,9 @@
 namespace holdfast::locks {
 
 struct RowMark {
-  static constexpr uint32_t kClean = UINT32_MAX;
-  uint32_t position = kClean;  // in DirtyRows::rows_
-  bool recorded = false;       // was taken once: its end must reach the disk
+  static constexpr uint32_t kClean = (1u << 31) - 1;
+  uint32_t position : 31 = kClean;  // in DirtyRows::rows_
+  uint32_t recorded : 1 = 0;        // was taken once: its end must reach the disk
 };
 
 // Where a row keeps its mark; overloaded for rows that are a map's entries.
@@ -33,7 +33,8 @@ class DirtyRows {
   void add(Row& row) {
     RowMark& mark = mark_of(row);
     if (mark.position != RowMark::kClean) return;
-    mark.position = static_cast<uint32_t>(rows_.size());
+    HF_ASSERT(rows_.size() < RowMark::kClean);
+    mark.position = static_cast<uint32_t>(rows_.size()) & RowMark::kClean;
     rows_.push_back(&row);
   }
   // The row is about to go.
@@ -42,7 +43,7 @@ class DirtyRows {
     if (position == RowMark::kClean) return;
     HF_ASSERT(rows_[position] == &row);
     rows_[position] = rows_.back();
-    mark_of(*rows_[position]).position = position;
+    mark_of(*rows_[position]).position = position & RowMark::kClean;
     rows_.pop_back();
     mark_of(row).position = RowMark::kClean;
   }

@@ -82,7 +82,7 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   }
   const size_t most = scale * base::kMaxAnswersPerClient;
   if (!refused && client->ops.size() >= most) {
-    refused = exhausted("MaxAnswersPerClient", most,
+    refused = exhausted("answersPerClient", most,
                         "client " + std::to_string(op.client.value) +
                             " has too many operations whose answers it hasn't confirmed");
   }
@@ -128,7 +128,7 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
 Answer LockTable::State::register_client(const RegisterClient& body) {
   clients.drop_idle(meta.cell_time_ms);
   if (clients.size() >= base::kMaxClients) {
-    return exhausted("MaxClients", base::kMaxClients, "the cell has no room for more clients");
+    return exhausted("clients", base::kMaxClients, "the cell has no room for more clients");
   }
   const base::ClientId id{advance().value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kClientTtlMs : body.ttl_ms;
@@ -183,7 +183,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const CancelWait
 std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease& body,
                                                 Applied& out) {
   if (leases.size() >= base::kMaxLeases) {
-    return exhausted("MaxLeases", base::kMaxLeases, "the cell has no room for more leases");
+    return exhausted("leases", base::kMaxLeases, "the cell has no room for more leases");
   }
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
@@ -289,7 +289,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
     if (other != nullptr) return already_claimed(*other);
   }
   if (lease->hold_count + lease->wait_count >= base::kMaxHoldsPerLease) {
-    return exhausted("MaxHoldsPerLease", base::kMaxHoldsPerLease,
+    return exhausted("holdsPerLease", base::kMaxHoldsPerLease,
                      "lease " + std::to_string(body.lease.value) + " has too many holds");
   }
   if (!exists || grantable(lock->second, request.mode)) {
@@ -298,7 +298,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
   }
   if (!body.wait) return would_block(body);
   if (lock->second.waiter_count() >= base::kMaxWaitersPerLock) {
-    return exhausted("MaxWaitersPerLock", base::kMaxWaitersPerLock,
+    return exhausted("waitersPerLock", base::kMaxWaitersPerLock,
                      "too many wait for lock \"" + request.name + "\"");
   }
   Claim claim = make_claim(lock, *lease, op, body);

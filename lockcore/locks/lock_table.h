@@ -18,7 +18,8 @@
 
 namespace holdfast::locks {
 
-// An answer for whoever waits for this operation on this node.
+// An answer for whoever waits for this operation on this node. A RegisterClient comes without a
+// client: its reply has client 0 and the number that its command had.
 struct Reply {
   base::ClientId client;
   uint64_t number = 0;
@@ -124,7 +125,7 @@ class LockTable {
   Counts counts() const;
 
   // -- recording ---------------------------------------------------------------------------------
-  // All that changed since the last take_changes(), as rows. A row that came and went costs nothing.
+  // All that changed since the last take_changes(), as rows. What came and went costs nothing.
   base::StateWrite take_changes();
   // Events applied but not yet taken.
   size_t unrecorded_events() const;

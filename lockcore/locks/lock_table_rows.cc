@@ -156,6 +156,9 @@ class Loader {
 
   template <class Row>
   std::optional<Claim> make_claim(Row& row, const std::string& what) {
+    if (!require(static_cast<size_t>(row.mode) < kModeCount, what + " has no known mode")) {
+      return std::nullopt;
+    }
     Claim claim;
     claim.lease = leases_.find(row.lease);
     claim.lock = claims_.find(row.lock);

@@ -12,7 +12,7 @@ namespace holdfast::locks {
 
 base::Error invalid(std::string message);
 base::Error unsupported(std::string message);
-// `limit` is the limit's name, as in limits.h without its k; `value` its value.
+// `limit` is the limit's name as in limits.h, without kMax and in camel case; `value` its value.
 base::Error exhausted(std::string_view limit, uint64_t value, std::string message);
 base::Error lease_not_found(base::LeaseId lease);
 base::Error unknown_client(base::ClientId client);

@@ -32,9 +32,11 @@ struct Lock {
   base::Revision revision;           // of its last change
   std::unique_ptr<WaitQueue> queue;  // null: nobody waits
   RowMark mark;
+  bool crowded = false;  // has so many claims that they are looked up in an index
   bool touched = false;  // in the list of those that a command has yet to serve
 
   bool unused() const { return holders.empty() && queue == nullptr; }
+  uint32_t claim_count() const { return held_modes.total() + waiter_count(); }
   uint32_t waiter_count() const { return queue == nullptr ? 0 : queue->modes.total(); }
 };
 

@@ -127,6 +127,27 @@ TEST_CASE_FIXTURE(LockTest, "locks: one holder can't claim a lock twice, held or
   CHECK(message_of(again).find("waits for lock \"x\" already") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(LockTest, "locks: a crowd before one lock is told apart and served in order") {
+  // Beyond a few claims they are looked up in an index, which comes and goes with the crowd.
+  const Token token = a.acquired(lease_a, "x");
+  std::vector<uint64_t> numbers;
+  for (uint64_t holder = 1; holder <= 60; ++holder) {
+    numbers.push_back(b.queue(lease_b, "x", Mode::kShared, holder));
+  }
+  CHECK(code_of(b.acquire(lease_b, "x", Mode::kShared, 17)) == ErrorCode::kInvalidArgument);
+  a.release(lease_a, "x", token);
+  const std::vector<Token> tokens = held("x");
+  REQUIRE(tokens.size() == 60);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    CHECK(token_of(answer_to(b.id, numbers[i])) == tokens[i]);
+    b.settle(numbers[i]);
+  }
+  CHECK(code_of(b.acquire(lease_b, "x", Mode::kShared, 60)) == ErrorCode::kInvalidArgument);
+  for (size_t i = 0; i < 58; ++i) CHECK(is<Done>(b.release(lease_b, "x", tokens[i])));
+  CHECK(code_of(b.acquire(lease_b, "x", Mode::kShared, 60)) == ErrorCode::kInvalidArgument);
+  CHECK(is<Granted>(b.acquire(lease_b, "x", Mode::kShared, 1)));
+}
+
 TEST_CASE_FIXTURE(LockTest, "locks: a release must name lease, lock and token exactly") {
   // A release that comes late must never touch a newer grant.
   const Token old = a.acquired(lease_a, "x");
