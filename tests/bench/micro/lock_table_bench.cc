@@ -51,16 +51,21 @@ struct Bench {
     return {next_op(), Acquire{lease, {1}, {1}, {{std::move(lock)}}, true, ""}};
   }
 
-  void fill(size_t count) {
+  void add_leases(size_t count) {
     const Owner owner{"host.example.org", 4242, "boot-id", "program", "user", "", "1.0", 1};
-    const double heap = heap_bytes(), start = cpu_ns();
     for (size_t i = 0; i < count; ++i) {
-      apply(Batch{1, 1, {{next_op(), OpenLease{10'000, 0, std::string(16, 's'), owner}}}});
+      const OpenLease open{10'000, 0, std::string(16, 's'), owner};
+      apply(Batch{1, 1, {{next_op(), open}}});
       leases.push_back(applied.opened.at(0));
-      apply({acquire(leases.back(), "bench/locks/number-" + std::to_string(i))});
+      apply({acquire(leases.back(), "bench/locks/number-" + std::to_string(leases.size()))});
       if (i % 10'000 == 0) table.take_changes();
     }
     table.take_changes();
+  }
+
+  void fill(size_t count) {
+    const double heap = heap_bytes(), start = cpu_ns();
+    add_leases(count);
     const auto each = static_cast<double>(count);
     std::printf("%zu leases with a lock each: %.0f ns and %.0f bytes each\n", count,
                 (cpu_ns() - start) / each, (heap_bytes() - heap) / each);
@@ -122,7 +127,7 @@ struct Bench {
 
 int main(int argc, char** argv) {
   Bench bench;
-  bench.fill(1);
+  bench.add_leases(1);
   bench.pairs(10'000);
   bench.fill(argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 100'000);
   bench.pairs(10'000);
