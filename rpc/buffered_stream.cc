@@ -72,7 +72,7 @@ BufferedStream::~BufferedStream() noexcept(false) {
 
 const kj::Exception& BufferedStream::error() const { return KJ_ASSERT_NONNULL(error_); }
 
-// -- reading ---------------------------------------------------------------------------------------
+// -- reading --------------------------------------------------------------------------------------
 
 kj::Promise<size_t> BufferedStream::tryRead(void* buffer, size_t min_bytes, size_t max_bytes) {
   KJ_REQUIRE(sink_ == nullptr && reader_ == nullptr, "one reader at a time");
@@ -164,7 +164,7 @@ void BufferedStream::input_changed() {
   update_mask();
 }
 
-// -- writing ---------------------------------------------------------------------------------------
+// -- writing --------------------------------------------------------------------------------------
 
 kj::Promise<void> BufferedStream::write(const void* buffer, size_t size) {
   queue(buffer, size);
@@ -257,7 +257,7 @@ kj::Promise<void> BufferedStream::whenWriteDisconnected() {
   return write_disconnected_promise_.addBranch();
 }
 
-// -- both ------------------------------------------------------------------------------------------
+// -- both -----------------------------------------------------------------------------------------
 
 void BufferedStream::fail(kj::Exception error) {
   if (failed()) return;

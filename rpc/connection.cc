@@ -160,7 +160,7 @@ void Server::tell(Severity severity, std::string text) {
   if (notices_) notices_(severity, std::move(text));
 }
 
-// -- Client ----------------------------------------------------------------------------------------
+// -- Client ---------------------------------------------------------------------------------------
 
 Client::Client(kj::Own<BufferedStream> stream)
     : stream_(kj::mv(stream)),

@@ -61,7 +61,7 @@ base::Mode read_mode(wire::Mode mode) {
 
 wire::Mode wire_mode(base::Mode mode) { return static_cast<wire::Mode>(mode); }
 
-// -- what clients send -----------------------------------------------------------------------------
+// -- what clients send ----------------------------------------------------------------------------
 
 Read<locks::OpId> read_op(wire::OpId::Reader from) {
   return guarded<locks::OpId>("operation id", [&]() -> Read<locks::OpId> {
@@ -190,7 +190,7 @@ void fill_ballot(base::Ballot ballot, wire::Ballot::Builder to) {
   to.setNode(ballot.node.value);
 }
 
-// -- what servers answer ---------------------------------------------------------------------------
+// -- what servers answer --------------------------------------------------------------------------
 
 void fill_error(const base::Error& error, wire::Error::Builder to) {
   to.setCode(static_cast<uint16_t>(error.code));
@@ -263,7 +263,7 @@ locks::Answer read_answer(wire::Answer::Reader from) {
                      "the answer is of a kind that this version doesn't know", {}};
 }
 
-// -- what is told about locks and leases -----------------------------------------------------------
+// -- what is told about locks and leases ----------------------------------------------------------
 
 void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
   to.setName(text(lock.name));
@@ -358,7 +358,7 @@ locks::LeaseInfo read_lease(wire::LeaseInfo::Reader from) {
   return lease;
 }
 
-// -- how much it takes -----------------------------------------------------------------------------
+// -- how much it takes ----------------------------------------------------------------------------
 
 namespace {
 

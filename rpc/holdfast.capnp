@@ -6,14 +6,14 @@
 #     exception means that the connection broke or the message was malformed.
 #  2. Any node answers any call. One that is not the active leader answers `notLeader`; the detail
 #     "leader" is the leader's address, when known. Follow it.
-#  3. Every mutation carries an OpId (Command.OpId): the client's id, a number that it never uses for
-#     anything else, the lowest number that it has no answer for, and the numbers above that one
+#  3. Every mutation carries an OpId (Command.OpId): the client's id, a number that it never uses
+#     for anything else, the lowest number that it has no answer for, and the numbers above that one
 #     whose answers it got since it last said so. If the outcome is unknown, because the connection
 #     broke or time ran out, send the *same* operation with the *same* number again, to any node, as
 #     often as needed: it takes effect once, and every copy gets the first one's answer.
-#  4. A client may count on a lease until `time of sending + ttl * (1 - 2ε)`, on a clock that counts
-#     suspend, where the sending is that of the renewal attempt that was answered, or the *first*
-#     attempt of the open.
+#  4. A client may count on a lease until `time of sending + ttl * (1 - 2ε)`, on a clock that
+#     counts suspend, where the sending is that of the renewal attempt that was answered, or the
+#     *first* attempt of the open.
 # The schema only ever grows.
 
 using Cxx = import "/capnp/c++.capnp";
@@ -47,11 +47,13 @@ interface Cell {
   describe @3 (name :Text) -> (lock :LockInfo, error :Cmd.Error);
   # Holders and waiters of one lock, also of a free one. Linearizable.
 
-  locks @4 (prefix :Text, after :Text, limit :UInt32) -> (locks :List(LockInfo), more :Bool, error :Cmd.Error);
+  locks @4 (prefix :Text, after :Text, limit :UInt32)
+      -> (locks :List(LockInfo), more :Bool, error :Cmd.Error);
   # Locks whose names begin with prefix, ascending, above `after`. Pages: go on from the last name.
 
   lease @5 (id :UInt64) -> (lease :LeaseInfo, error :Cmd.Error);
-  leases @6 (after :UInt64, limit :UInt32) -> (leases :List(LeaseInfo), more :Bool, error :Cmd.Error);
+  leases @6 (after :UInt64, limit :UInt32)
+      -> (leases :List(LeaseInfo), more :Bool, error :Cmd.Error);
 
   status @7 () -> (status :NodeStatus);
   # Of the node asked, whatever its role.
@@ -72,8 +74,9 @@ interface ClientRecord {
 }
 
 interface Lease {
-  # One lease, so that a client can open a lease and acquire under it in one round trip: calls on the
-  # promised capability carry no lease id yet. In all of these a lease id of 0 means this lease.
+  # One lease, so that a client can open a lease and acquire under it in one round trip: calls on
+  # the promised capability carry no lease id yet. In all of these a lease id of 0 means this
+  # lease.
 
   acquire @0 (op :Cmd.OpId, acquire :Cmd.Acquire) -> (answer :Cmd.Answer);
   release @1 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);

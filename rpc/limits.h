@@ -1,4 +1,5 @@
-// Limits of connections and peer links (DESIGN 2.10). Those of requests are in lockcore/base/limits.h.
+// Limits of connections and peer links (DESIGN 2.10). Those of requests are in
+// lockcore/base/limits.h.
 #pragma once
 
 #include <cstddef>

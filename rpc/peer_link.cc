@@ -144,7 +144,8 @@ void PeerLink::State::admitted(kj::Own<Client> client,
     KJ_FAIL_REQUIRE("refused", refusal.reason.c_str());
   }
   const auto hello = read_hello(answer.getHello());
-  KJ_REQUIRE(hello.has_value() && answer.hasLink(), "the peer's answer to our hello makes no sense");
+  KJ_REQUIRE(hello.has_value() && answer.hasLink(),
+             "the peer's answer to our hello makes no sense");
   KJ_REQUIRE(hello->node == peer, "another node lives at this address", hello->node.value);
   if (auto refusal = events.on_up(*hello)) {
     pause_ms = kMaxRedialMs;

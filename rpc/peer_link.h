@@ -25,7 +25,8 @@ namespace holdfast::rpc {
 struct PeerLinkEvents {
   // This node's hello, as of now.
   std::function<paxos::Hello()> hello;
-  // The peer let us in and said hello itself. A refusal closes the link again; it will be redialled.
+  // The peer let us in and said hello itself. A refusal closes the link again; it will be
+  // redialled.
   std::function<std::optional<paxos::Refusal>(const paxos::Hello& peer)> on_up;
   // The peer refused us. The link is redialled, slowly.
   std::function<void(const paxos::Refusal&)> on_refused;

@@ -29,7 +29,7 @@ base::Instant boottime_now() {
   return {int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec};
 }
 
-// -- TurnObserver ----------------------------------------------------------------------------------
+// -- TurnObserver ---------------------------------------------------------------------------------
 
 TurnObserver::~TurnObserver() {
   if (index_ == kNotEnrolled) return;
@@ -45,7 +45,7 @@ void TurnObserver::enrol() {
   port_.observers_.push_back(this);
 }
 
-// -- UvEventPort -----------------------------------------------------------------------------------
+// -- UvEventPort ----------------------------------------------------------------------------------
 
 UvEventPort::UvEventPort(uv_loop_t& loop)
     : uv_(loop),
@@ -167,7 +167,7 @@ void UvEventPort::run_posted() {
   }
 }
 
-// -- EventLoop -------------------------------------------------------------------------------------
+// -- EventLoop ------------------------------------------------------------------------------------
 
 EventLoop::UvLoop::UvLoop() { KJ_REQUIRE(uv_loop_init(&loop) == 0); }
 

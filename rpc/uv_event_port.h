@@ -2,8 +2,9 @@
 // nothing more to run it calls wait() here, which is the end of a turn.
 //
 // A turn: libuv reports what became readable -> streams fulfil promises -> KJ runs until its queue
-// is empty -> wait(): the turn-end hook runs; if it gave KJ something to do, KJ runs again; else the
-// observers of the turn's end act (streams flush what was written during the turn), and libuv waits.
+// is empty -> wait(): the turn-end hook runs; if it gave KJ something to do, KJ runs again; else
+// the observers of the turn's end act (streams flush what was written during the turn), and libuv
+// waits.
 #pragma once
 
 #include <kj/async.h>

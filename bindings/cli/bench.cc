@@ -33,8 +33,8 @@ std::string micros(double us) {
 }
 
 void print_table(Output& out, const BenchResult& result) {
-  Table table({"WORKLOAD", "CLIENTS", "SECONDS", "OPS", "OPS/S", "P50", "P90", "P99", "P99.9", "MAX",
-               "ERRORS"});
+  Table table({"WORKLOAD", "CLIENTS", "SECONDS", "OPS", "OPS/S", "P50", "P90", "P99", "P99.9",
+               "MAX", "ERRORS"});
   char seconds[32];
   snprintf(seconds, sizeof seconds, "%.1f", result.seconds);
   table.row({result.workload, std::to_string(result.clients), seconds,

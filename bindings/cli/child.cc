@@ -18,8 +18,8 @@ struct Pipe {
   }
 };
 
-// Pointers for exec, prepared before the fork: behind it, with the library's thread gone in the middle
-// of anything, nothing may allocate.
+// Pointers for exec, prepared before the fork: behind it, with the library's thread gone in the
+// middle of anything, nothing may allocate.
 struct ExecArguments {
   std::vector<std::string> environment_text;
   std::vector<char*> arguments;
@@ -80,10 +80,12 @@ Child::Child(const std::vector<std::string>& command,
     restore_signals(inherited);
     execvpe(exec.arguments[0], exec.arguments.data(), exec.environment.data());
     const int error = errno;
-    [[maybe_unused]] const ssize_t written = write(exec_error.write_end.get(), &error, sizeof error);
+    [[maybe_unused]] const ssize_t written =
+        write(exec_error.write_end.get(), &error, sizeof error);
     _exit(kExitCannotRun);
   }
-  setpgid(pid_, pid_);  // in both processes: whoever is first, it is done before anyone relies on it
+  // In both processes: whoever is first, it is done before anyone relies on it.
+  setpgid(pid_, pid_);
   go_ = std::move(go.write_end);
   exec_error_ = std::move(exec_error.read_end);
 }

@@ -62,7 +62,8 @@ std::string shell_quoted(const std::string& text) {
 }
 
 std::string bash(const std::vector<Verb>& verbs) {
-  // Walks the words before the cursor down the tree of verbs, then offers what fits there. Behind the
+  // Walks the words before the cursor down the tree of verbs, then offers what fits there. Behind
+  // the
   // "--" of run it completes CMD as if it stood alone.
   std::string out = R"(_lockctl() {
   local current=${COMP_WORDS[COMP_CWORD]} path= word i

@@ -1,16 +1,16 @@
 // The guard: a process of its own that ends CMD's group in time when lockctl can't, because it was
-// stopped or killed. It knows the group and the times of the current lease by messages, one at every
-// renewal, and has its own timer on CLOCK_BOOTTIME.
+// stopped or killed. It knows the group and the times of the current lease by messages, one at
+// every renewal, and has its own timer on CLOCK_BOOTTIME.
 //
-// When lockctl is gone (the socket's end), it ends the group at once: nobody renews the lease now. When
-// lockctl is stopped, no renewals come and the times pass: then it acts at those. In both cases TERM
-// and CONT come first, and KILL after the grace, in any case before the lease's local deadline, hence
-// before the cell gives the lock to another (DESIGN 2.4).
+// When lockctl is gone (the socket's end), it ends the group at once: nobody renews the lease now.
+// When lockctl is stopped, no renewals come and the times pass: then it acts at those. In both
+// cases TERM and CONT come first, and KILL after the grace, in any case before the lease's local
+// deadline, hence before the cell gives the lock to another (DESIGN 2.4).
 //
 // It is forked before lockctl has threads; runs in its own session, so that neither the terminal's
-// signals nor a `kill -9 -GROUP` reach it; has every signal blocked; keeps no descriptor but its own;
-// and calls only what is async-signal-safe, so that it may also be forked again later, when a guard
-// was killed.
+// signals nor a `kill -9 -GROUP` reach it; has every signal blocked; keeps no descriptor but its
+// own; and calls only what is async-signal-safe, so that it may also be forked again later, when a
+// guard was killed.
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-// Latencies in log-linear buckets: 128 to a doubling, so that a percentile is within 0.8 % of the truth
-// at any load and a record costs a few instructions.
+// Latencies in log-linear buckets: 128 to a doubling, so that a percentile is within 0.8 % of the
+// truth at any load and a record costs a few instructions.
 #pragma once
 
 #include <array>

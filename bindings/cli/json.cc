@@ -109,9 +109,11 @@ std::string to_json(const LockInfo& lock) {
     out.setMode(text(lock.mode));
     out.setCapacity(lock.capacity);
     auto holders = out.initHolders(index(lock.holders.size()));
-    for (size_t i = 0; i < lock.holders.size(); ++i) fill_holder(holders[index(i)], lock.holders[i]);
+    for (size_t i = 0; i < lock.holders.size(); ++i)
+      fill_holder(holders[index(i)], lock.holders[i]);
     auto waiters = out.initWaiters(index(lock.waiters.size()));
-    for (size_t i = 0; i < lock.waiters.size(); ++i) fill_waiter(waiters[index(i)], lock.waiters[i]);
+    for (size_t i = 0; i < lock.waiters.size(); ++i)
+      fill_waiter(waiters[index(i)], lock.waiters[i]);
     out.setRevision(lock.revision);
   });
 }
@@ -120,7 +122,8 @@ std::string to_json(const LeaseInfo& lease) {
   return encode<json::LeaseInfo>([&](json::LeaseInfo::Builder out) {
     out.setLease(text(lease.lease));
     out.setTtlMs(number(static_cast<uint64_t>(lease.ttl.count())));
-    out.setRemainingMs(number(static_cast<uint64_t>(std::max<int64_t>(lease.remaining.count(), 0))));
+    out.setRemainingMs(
+        number(static_cast<uint64_t>(std::max<int64_t>(lease.remaining.count(), 0))));
     out.setOpenedAt(static_cast<uint64_t>(lease.opened_at_ms));
     fill_owner(out.initOwner(), lease.owner);
     auto holds = out.initHolds(index(lease.holds.size()));

@@ -169,7 +169,8 @@ std::unique_ptr<Client> make_client(Run& run, Lane& lane, uint64_t number) {
   return std::make_unique<PairsClient>(run, lane, number);
 }
 
-uint64_t sum(const std::vector<std::unique_ptr<Lane>>& lanes, std::atomic<uint64_t> Lane::*counter) {
+uint64_t sum(const std::vector<std::unique_ptr<Lane>>& lanes,
+             std::atomic<uint64_t> Lane::*counter) {
   uint64_t total = 0;
   for (const auto& lane : lanes) total += (lane.get()->*counter).load(std::memory_order_relaxed);
   return total;

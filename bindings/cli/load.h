@@ -1,5 +1,5 @@
-// The load of `lockctl bench`: clients that call the library from its own callbacks, so that no thread
-// but the cells' own is woken between two operations.
+// The load of `lockctl bench`: clients that call the library from its own callbacks, so that no
+// thread but the cells' own is woken between two operations.
 #pragma once
 
 #include <chrono>

@@ -31,11 +31,12 @@ void print_table(Output& out, const std::vector<LockInfo>& locks) {
 
 void add_ls(Verbs& verbs) {
   auto prefix = std::make_shared<std::string>();
-  CLI::App* app = verbs.add("ls", "List locks that are held or waited for",
-                            "Token, age and owner are those of the first holder. With -o json, one\n"
-                            "object a line.\n"
-                            "\nExample:\n"
-                            "  lockctl ls billing/");
+  CLI::App* app =
+      verbs.add("ls", "List locks that are held or waited for",
+                "Token, age and owner are those of the first holder. With -o json, one\n"
+                "object a line.\n"
+                "\nExample:\n"
+                "  lockctl ls billing/");
   add_text(app, "PREFIX", *prefix, "Only those whose names begin with it")->type_name("");
   verbs.on(app, [prefix](Context& context) {
     const std::vector<LockInfo> locks = context.connect().locks(*prefix);

@@ -46,7 +46,8 @@ void Output::page() {
 void Output::line(std::string_view text) {
   FILE* to = pager_ != nullptr ? pager_ : stdout;
   errno = 0;
-  const bool written = fwrite(text.data(), 1, text.size(), to) == text.size() && putc('\n', to) != EOF;
+  const bool written =
+      fwrite(text.data(), 1, text.size(), to) == text.size() && putc('\n', to) != EOF;
   // A reader who quits the pager early has read enough.
   if (!written && pager_ == nullptr) throw_write_error(errno);
 }

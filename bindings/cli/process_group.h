@@ -1,17 +1,19 @@
 // CMD's process group: whether it lives, and signals to all of it. Everything here is
 // async-signal-safe and allocates nothing: the guard process uses it too.
 //
-// A group's number is free for others once its leader is reaped and its last member gone, and a signal
-// to a stale number would hit strangers. So:
+// A group's number is free for others once its leader is reaped and its last member gone, and a
+// signal to a stale number would hit strangers. So:
 //  - while lockctl lives, it tells the guard to go before it gives up on the group;
-//  - `leader_fd` is a pidfd, made while the leader could not have been reaped: as long as it answers,
+//  - `leader_fd` is a pidfd, made while the leader could not have been reaped: as long as it
+//  answers,
 //    the number is still the leader's;
-//  - when it doesn't, the kernel keeps the number for the group as long as the group has members, and
-//    gives no process this number as its pid meanwhile. So a *process* with this number proves that the
-//    group is gone;
+//  - when it doesn't, the kernel keeps the number for the group as long as the group has members,
+//  and
+//    gives no process this number as its pid meanwhile. So a *process* with this number proves that
+//    the group is gone;
 //  - a group that was once seen gone is never signalled again.
-// What is left is a number that goes round all of pid_max, becomes a group leader and dies again, all
-// between two looks, which are milliseconds apart.
+// What is left is a number that goes round all of pid_max, becomes a group leader and dies again,
+// all between two looks, which are milliseconds apart.
 #pragma once
 
 #include <sys/types.h>

@@ -27,10 +27,11 @@ int release(Context& context, const Options& options) {
 
 void add_release(Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  CLI::App* app = verbs.add("release", "Give back a lock that `acquire` took",
-                            "Exit 76 if that token does not hold the lock (any more).\n"
-                            "\nExample:\n"
-                            "  lockctl release billing/ledger --lease $lease --token $token --close");
+  CLI::App* app =
+      verbs.add("release", "Give back a lock that `acquire` took",
+                "Exit 76 if that token does not hold the lock (any more).\n"
+                "\nExample:\n"
+                "  lockctl release billing/ledger --lease $lease --token $token --close");
   add_text(app, "LOCK", options->lock, "Its name")->type_name("")->required();
   add_text(app, "--lease", options->lease, "As `acquire` printed it")->type_name("ID")->required();
   add_count(app, "--token", options->token, 1, UINT64_MAX, "As `acquire` printed it")->required();

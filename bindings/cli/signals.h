@@ -25,8 +25,9 @@ class Signals {
   // Those by which people and service managers end a program.
   static bool ends(int signal_number);
 
-  // Stops this process, or its whole group, as the terminal's stop key would, and returns when it goes
-  // on. False, at once: the kernel discarded the stop, because no shell is there to continue us.
+  // Stops this process, or its whole group, as the terminal's stop key would, and returns when it
+  // goes on. False, at once: the kernel discarded the stop, because no shell is there to continue
+  // us.
   bool stop_self(bool whole_group);
 
  private:

@@ -15,8 +15,8 @@ void print_text(Output& out, const CellStatus& status, uint64_t leader) {
                "RECORDED", "LAG"});
   for (const NodeStatus& node : status.nodes) {
     if (node.role == "unreachable") {
-      table.row({std::to_string(node.id), node.name, node.address, node.role, "", "", "", "", "", "",
-                 ""});
+      table.row({std::to_string(node.id), node.name, node.address, node.role, "", "", "", "", "",
+                 "", ""});
       continue;
     }
     table.row({std::to_string(node.id), node.name, node.address, node.role,

@@ -57,8 +57,8 @@ Supervisor::Supervisor(Context& context, Signals& signals, Acquisition& acquisit
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-// KILL ends whatever runs. What may be left are zombies whose parent, outside of the group, doesn't reap
-// them: harmless; or processes stuck in the kernel: those may write yet, and are waited for.
+// KILL ends whatever runs. What may be left are zombies whose parent, outside of the group, doesn't
+// reap them: harmless; or processes stuck in the kernel: those may write yet, and are waited for.
 bool Supervisor::finished() {
   if (leader_ended_ && !group_.alive()) return true;
   const bool overdue = terminated_ && boottime_ns() > kill_at_ + kSecondNs;
@@ -125,7 +125,7 @@ void Supervisor::step() {
   if (terminated_ && now >= kill_at_) group_.signal(SIGKILL);
 }
 
-// -- CMD -------------------------------------------------------------------------------------------
+// -- CMD ------------------------------------------------------------------------------------------
 
 void Supervisor::take_signals() {
   while (const auto number = signals_.next()) {
@@ -166,8 +166,8 @@ void Supervisor::on_stopped(int number) {
   terminal_.take_back(leader_);
   // The shell waits for all of our group, a script between it and us included.
   if (signals_.stop_self(true)) return;  // the SIGCONT that woke us is the next signal
-  // No shell controls us. Without the terminal CMD would stop again and again: the kernel's answer to
-  // a group that nobody will continue is a hangup.
+  // No shell controls us. Without the terminal CMD would stop again and again: the kernel's answer
+  // to a group that nobody will continue is a hangup.
   if (wants_terminal) group_.signal(SIGHUP);
   resume();
 }
@@ -177,7 +177,7 @@ void Supervisor::resume() {
   group_.signal(SIGCONT);
 }
 
-// -- the guard -------------------------------------------------------------------------------------
+// -- the guard ------------------------------------------------------------------------------------
 
 void Supervisor::watch_guard() {
   if (!guard_) return;
@@ -194,8 +194,8 @@ void Supervisor::watch_guard() {
   }
 }
 
-// Somebody killed it. A new one knows all that the old one knew; if there can't be one, CMD is ended:
-// it must not run where nothing would end it in time.
+// Somebody killed it. A new one knows all that the old one knew; if there can't be one, CMD is
+// ended: it must not run where nothing would end it in time.
 void Supervisor::replace_guard() {
   try {
     if (++guards_lost_ > kMaxGuardsLost) throw Failure(kExitLimit, "", "it was killed repeatedly");
@@ -216,7 +216,7 @@ EndTimes Supervisor::guard_times() const {
   return {times_.term_at + graces_.margin_ns / 2, times_.kill_at};
 }
 
-// -- the lease -------------------------------------------------------------------------------------
+// -- the lease ------------------------------------------------------------------------------------
 
 void Supervisor::watch_lease(int64_t now) {
   const EndTimes newest = graces_.times(acquisition_.deadline());

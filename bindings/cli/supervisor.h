@@ -1,8 +1,9 @@
-// Runs CMD under a lock that is held: passes signals on, shares the terminal, and sees to it that no
-// process of CMD's group outlives the lease.
+// Runs CMD under a lock that is held: passes signals on, shares the terminal, and sees to it that
+// no process of CMD's group outlives the lease.
 //
 // The group has to be gone before the lock can be another's:
-//  - CMD ended: what is left of its group (background children) gets TERM and, after the grace, KILL;
+//  - CMD ended: what is left of its group (background children) gets TERM and, after the grace,
+//  KILL;
 //    only then does the caller release the lock;
 //  - the lease is lost, or its local deadline is near: the same, with KILL before that deadline;
 //  - lockctl itself is stopped or killed: the guard does it (guard.h).

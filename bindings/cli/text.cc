@@ -69,16 +69,19 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
 
 std::string format_duration(std::chrono::milliseconds duration) {
   const int64_t ms = std::max<int64_t>(duration.count(), 0);
-  const int64_t seconds = ms / 1000, minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
+  const int64_t seconds = ms / 1000, minutes = seconds / 60, hours = minutes / 60,
+                days = hours / 24;
   char out[48];
   if (ms < 1000) {
     snprintf(out, sizeof out, "%ldms", static_cast<long>(ms));
   } else if (minutes == 0) {
     snprintf(out, sizeof out, "%lds", static_cast<long>(seconds));
   } else if (hours == 0) {
-    snprintf(out, sizeof out, "%ldm%02lds", static_cast<long>(minutes), static_cast<long>(seconds % 60));
+    snprintf(out, sizeof out, "%ldm%02lds", static_cast<long>(minutes),
+             static_cast<long>(seconds % 60));
   } else if (days == 0) {
-    snprintf(out, sizeof out, "%ldh%02ldm", static_cast<long>(hours), static_cast<long>(minutes % 60));
+    snprintf(out, sizeof out, "%ldh%02ldm", static_cast<long>(hours),
+             static_cast<long>(minutes % 60));
   } else {
     snprintf(out, sizeof out, "%ldd%02ldh", static_cast<long>(days), static_cast<long>(hours % 24));
   }

@@ -27,6 +27,7 @@ std::string printable(std::string_view text);
 size_t display_width(std::string_view text);
 
 // The candidate that is most likely meant, if any is near.
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
 
 }  // namespace holdfast::cli

@@ -77,8 +77,8 @@ CLI::Option* add_duration(CLI::App* app, const char* name,
 CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64_t least,
                        uint64_t most, const char* help);
 
-// CLI11 takes a value that begins with '[' for a list and pulls it apart. A mark in front, which the
-// functions above take off again, keeps it whole.
+// CLI11 takes a value that begins with '[' for a list and pulls it apart. A mark in front, which
+// the functions above take off again, keeps it whole.
 void shield_brackets(std::vector<std::string>& arguments);
 
 // The options that run and acquire have in common.

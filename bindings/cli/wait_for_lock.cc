@@ -20,7 +20,8 @@ void wait_for_lock(Context& context, Signals& signals, Cell& cell, Acquisition& 
   for (;;) {
     if (const auto interrupted = wait_or_signal(signals, acquisition.fd())) {
       context.verbose("interrupted: leaving the queue");
-      // The cell may be out of reach and closing take its time; a second signal doesn't wait for it.
+      // The cell may be out of reach and closing take its time; a second signal doesn't wait for
+      // it.
       pthread_sigmask(SIG_SETMASK, &context.inherited.mask, nullptr);
       cell.close();
       die_by(*interrupted);

@@ -40,7 +40,8 @@ void Batcher::proposed(base::Slot slot, locks::Batch batch) {
 }
 
 std::optional<locks::Batch> Batcher::take_proposed(base::Slot slot) {
-  // Slots are applied in order, and everything proposed here in this ballot is applied if it leads on.
+  // Slots are applied in order, and everything proposed here in this ballot is applied if it leads
+  // on.
   if (proposed_.empty() || proposed_.front().slot != slot) return std::nullopt;
   locks::Batch batch = std::move(proposed_.front().batch);
   proposed_.pop_front();

@@ -22,7 +22,7 @@ class Batcher {
 
   void add(locks::Command command);
   bool empty() const { return queue_.empty(); }
-  bool full() const;              // a whole batch is waiting: worth a slot although the writer is busy
+  bool full() const;  // a whole batch is waiting: worth a slot although the writer is busy
   size_t pending() const { return queue_.size() + proposed_commands_; }
 
   // Takes as many commands as one batch may have.
@@ -32,7 +32,8 @@ class Batcher {
   std::optional<locks::Batch> take_proposed(base::Slot slot);
 
   // Stepping down: what is queued is forgotten. A decision kept here until this node leads again
-  // would be carried out long after it was true (P13); a client's command is sent again by its client.
+  // would be carried out long after it was true (P13); a client's command is sent again by its
+  // client.
   void clear();
 
  private:

@@ -66,8 +66,8 @@ void Node::on_dropped(ClientRef ref) { state_->operations.drop(ref); }
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
   if (confirms.size() >= base::kMaxPendingReads) return false;
-  // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only that
-  // this node led before the request came.
+  // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
+  // that this node led before the request came.
   confirms.push_back(ConfirmWait{replica.want_confirm(), std::move(call)});
   return true;
 }
@@ -75,9 +75,9 @@ bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
 // DESIGN 7a: first the record of the operation, then refusals, then the log.
 void Node::State::take_command(ClientRef ref, locks::Command command, Effects& fx) {
   if (std::holds_alternative<locks::RegisterClient>(command.body)) {
-    // It has no client yet, hence no number: a random one leads its answer back to this call. Random,
-    // not counted, because a registration that another leader proposed may be applied while this
-    // node leads, and its answer must not go to a caller here.
+    // It has no client yet, hence no number: a random one leads its answer back to this call.
+    // Random, not counted, because a registration that another leader proposed may be applied while
+    // this node leads, and its answer must not go to a caller here.
     command.op = locks::OpId{{}, random.next(), 0, {}};
     propose_command(ref, std::move(command), fx);
     return;
@@ -141,8 +141,9 @@ void Node::State::answer_confirmed(Effects& fx) {
   }
 }
 
-// Yes only if, at this moment, the node leads in the ballot in which the renewal arrived (else step_down
-// would have taken it away) and neither Expire nor Close of the lease is proposed (DESIGN 6).
+// Yes only if, at this moment, the node leads in the ballot in which the renewal arrived (else
+// step_down would have taken it away) and neither Expire nor Close of the lease is proposed (DESIGN
+// 6).
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   if (std::any_of(call.leases.begin(), call.leases.end(),
                   [this](base::LeaseId lease) { return ending.contains(lease); })) {

@@ -25,8 +25,8 @@ void Node::State::follow_role(Effects& fx) {
   step_down(fx);
 }
 
-// The first proposal of a ballot is its NewLeader (P3). When it is applied, everything that an older
-// leader can have told anybody is applied too.
+// The first proposal of a ballot is its NewLeader (P3). When it is applied, everything that an
+// older leader can have told anybody is applied too.
 void Node::State::propose_new_leader(Instant now, WallClock wall, Effects& fx) {
   if (led || replica.role() != paxos::Role::kLeader || !replica.can_propose()) return;
   led = replica.ballot();
@@ -87,9 +87,9 @@ void Node::State::step_down(Effects& fx) {
 
 // Expiry takes two steps. When leases fall due, a confirm round is begun; only when it is through,
 // those that are still due are proposed. The round does two things. It makes sure that this node
-// still leads, so that a stopped and continued leader ends nobody's lease. And since its answers take
-// a turn of the loop, every renewal that lay in a socket when the leases fell due, because the process
-// was stopped or stalled, has been read by then and has moved its deadline.
+// still leads, so that a stopped and continued leader ends nobody's lease. And since its answers
+// take a turn of the loop, every renewal that lay in a socket when the leases fell due, because the
+// process was stopped or stalled, has been read by then and has moved its deadline.
 void Node::State::expire(Instant now) {
   if (!is_active()) return;
   if (!expiry_round && clock.next_due() <= now) {
@@ -106,12 +106,13 @@ void Node::State::expire(Instant now) {
   std::sort(due.begin(), due.end());
   due.erase(std::unique(due.begin(), due.end()), due.end());
   for (const base::LeaseId lease : due) ++ending[lease];
-  // P13: the ballot in which it is decided goes along; applied under another leader it does nothing.
+  // P13: the ballot in which it is decided goes along; applied under another leader it does
+  // nothing.
   batcher.add(locks::Command{{}, locks::ExpireLeases{active_ballot, std::move(due)}});
 }
 
-// P12: a batch is sealed when the writer becomes free, or is full; never by a timer. While a write is
-// under way, what arrives gathers for the next one.
+// P12: a batch is sealed when the writer becomes free, or is full; never by a timer. While a write
+// is under way, what arrives gathers for the next one.
 void Node::State::seal_batches(Instant now, WallClock wall, Effects& fx) {
   if (!is_active()) return;
   bool may_seal = replica.writer_idle();

@@ -27,8 +27,8 @@ void LeaseClock::add(LeaseId lease, Duration ttl, Instant now) {
 
 void LeaseClock::remove(LeaseId lease) {
   leases_.erase(lease);
-  // Ids of removed leases stay in their buckets until these fall due, up to a day from now. They may
-  // not outnumber the living for that long.
+  // Ids of removed leases stay in their buckets until these fall due, up to a day from now. They
+  // may not outnumber the living for that long.
   if (filed_ > 2 * leases_.size() + 4096) drop_ghosts();
 }
 

@@ -1,12 +1,12 @@
 // LeaseClock: when each lease ends, by the active leader's own clock (DESIGN 6).
 //
-// Deadlines live in memory only. A new leader starts over with every lease's full TTL, which is safe:
-// whatever an older leader acknowledged was confirmed by a quorum before that quorum promised the new
-// ballot. Deadlines move forward only.
+// Deadlines live in memory only. A new leader starts over with every lease's full TTL, which is
+// safe: whatever an older leader acknowledged was confirmed by a quorum before that quorum promised
+// the new ballot. Deadlines move forward only.
 //
-// Renewals are far more frequent than ends, so renewing is O(1): it stores the new deadline and leaves
-// the lease in the bucket of an older one. When that bucket falls due the lease moves on to its real
-// bucket; a lease thus changes buckets once a TTL, however often it is renewed.
+// Renewals are far more frequent than ends, so renewing is O(1): it stores the new deadline and
+// leaves the lease in the bucket of an older one. When that bucket falls due the lease moves on to
+// its real bucket; a lease thus changes buckets once a TTL, however often it is renewed.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,8 @@ class LeaseClock {
   // `as_of`, at most `limit`
   // (a lease may come twice). A lease that is taken stays known (deadline()) until remove().
   void take_due(base::Instant as_of, size_t limit, std::vector<base::LeaseId>& due);
-  // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if there is none.
+  // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if there is
+  // none.
   void refile(base::LeaseId lease);
   // No lease is due before this moment; kNever without leases.
   base::Instant next_due() const;

@@ -36,7 +36,7 @@ Node::Node(Options options, base::RecoveredLog log, locks::LockTable table, Inst
 Node::~Node() = default;
 Node::Node(Node&&) noexcept = default;
 
-// -- links and peers -------------------------------------------------------------------------------
+// -- links and peers ------------------------------------------------------------------------------
 
 paxos::Hello Node::hello() const { return state_->replica.hello(); }
 
@@ -61,7 +61,7 @@ void Node::on_message(base::NodeId from, paxos::Message message, Instant now, Ef
   state_->follow_role(fx);
 }
 
-// -- disk and time ---------------------------------------------------------------------------------
+// -- disk and time --------------------------------------------------------------------------------
 
 void Node::on_written(base::WriteId id, Instant now, Effects& fx) {
   state_->replica.on_written(id, now, fx.paxos);
@@ -114,7 +114,7 @@ Instant Node::next_tick() const {
   return next;
 }
 
-// -- what is known ---------------------------------------------------------------------------------
+// -- what is known --------------------------------------------------------------------------------
 
 const locks::LockTable& Node::table() const { return state_->table; }
 const paxos::Replica& Node::replica() const { return state_->replica; }

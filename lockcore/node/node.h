@@ -33,14 +33,14 @@ class Node {
   ~Node();
   Node(Node&&) noexcept;
 
-  // -- links and peers: as in paxos::Replica -------------------------------------------------------
+  // -- links and peers: as in paxos::Replica ------------------------------------------------------
   paxos::Hello hello() const;
   std::optional<paxos::Refusal> on_hello(const paxos::Hello& peer, base::Instant now, Effects& fx);
   void on_refused(base::NodeId by, const paxos::Refusal& refusal, base::Instant now, Effects& fx);
   void on_peer_lost(base::NodeId peer, base::Instant now, Effects& fx);
   void on_message(base::NodeId from, paxos::Message message, base::Instant now, Effects& fx);
 
-  // -- clients -------------------------------------------------------------------------------------
+  // -- clients ------------------------------------------------------------------------------------
   // A mutation. Answered exactly once by a CommandReply, unless dropped before.
   void on_command(ClientRef ref, locks::Command command, base::Instant now, Effects& fx);
   // Renewals of any number of leases at once; one RenewReply, in the order asked.
@@ -50,7 +50,7 @@ class Node {
   // Nobody waits for this call any more. Ends the notification, never the operation (DESIGN 7a).
   void on_dropped(ClientRef ref);
 
-  // -- disk and time -------------------------------------------------------------------------------
+  // -- disk and time ------------------------------------------------------------------------------
   void on_written(base::WriteId id, base::Instant now, Effects& fx);
   void on_recorded(base::Slot through, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
@@ -60,7 +60,7 @@ class Node {
   void finish_turn(base::Instant now, WallClock wall, Effects& fx);
   base::Instant next_tick() const;
 
-  // -- what is known -------------------------------------------------------------------------------
+  // -- what is known ------------------------------------------------------------------------------
   const locks::LockTable& table() const;
   const paxos::Replica& replica() const;
   bool active() const;  // leads, and its NewLeader is applied

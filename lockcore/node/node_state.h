@@ -80,8 +80,8 @@ struct Node::State {
     base::Instant as_of;
   };
   std::optional<ExpiryRound> expiry_round;
-  // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered until
-  // that is applied (DESIGN 6).
+  // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered
+  // until that is applied (DESIGN 6).
   std::unordered_map<base::LeaseId, uint32_t> ending;
   std::vector<RenewCall> held_renewals;                 // confirmed, but a lease in them is ending
 

@@ -23,9 +23,9 @@ bool admit_ballot(ReplicaState& s, const Peer& from, const base::Ballot& ballot,
 }
 
 // P5: takes `upto` from the leader of `ballot`, but only over what was accepted in that ballot.
-// Counter-example to taking it over any accepted row: node C accepted x at slot 5 in ballot 1, A and
-// B chose y there in ballot 2, and C hears "chosen through 5" from the leader of ballot 2 before
-// anything else of it: C would apply x.
+// Counter-example to taking it over any accepted row: node C accepted x at slot 5 in ballot 1, A
+// and B chose y there in ballot 2, and C hears "chosen through 5" from the leader of ballot 2
+// before anything else of it: C would apply x.
 void take_chosen(ReplicaState& s, const base::Ballot& ballot, base::Slot upto) {
   while (s.chosen_upto < upto) {
     Row* row = s.log.find(s.chosen_upto.next());
@@ -43,13 +43,14 @@ enum class Verdict { kTaken, kIgnored, kDiverged };
 Verdict take_entry(ReplicaState& s, base::Entry entry) {
   if (entry.slot > s.window_end()) return Verdict::kIgnored;
   // Applied long ago, and no longer in memory. Our row there may be of a higher ballot (fetched, so
-  // without a promise), and this may be a late word of a leader that was deposed before the slot was
-  // chosen, with another value: it must not replace ours. A leader that needs our vote here learns
-  // from our heartbeat replies that we know more, and fetches it.
+  // without a promise), and this may be a late word of a leader that was deposed before the slot
+  // was chosen, with another value: it must not replace ours. A leader that needs our vote here
+  // learns from our heartbeat replies that we know more, and fetches it.
   if (entry.slot < s.log.first()) return Verdict::kIgnored;
   if (const Row* row = s.log.find(entry.slot)) {
     if (row->entry.ballot > entry.ballot) return Verdict::kIgnored;  // the same, in memory
-    // One ballot proposes one value a slot, and every ballot from the choosing one on the chosen one.
+    // One ballot proposes one value a slot, and every ballot from the choosing one on the chosen
+    // one.
     if ((row->chosen || row->entry.ballot == entry.ballot) && !same_value(row->entry, entry)) {
       return Verdict::kDiverged;
     }

@@ -97,8 +97,8 @@ std::optional<Refusal> check(ReplicaState& s, const Hello& peer, Effects& fx) {
                   " speaks " + std::to_string(kProtocol));
   }
   if (peer.node == s.self) {
-    return refuse("two nodes call themselves node " + std::to_string(s.self.value) + ": the one at " +
-                  s.options.address + " and the one at " + peer.address);
+    return refuse("two nodes call themselves node " + std::to_string(s.self.value) +
+                  ": the one at " + s.options.address + " and the one at " + peer.address);
   }
   if (s.founding == base::FoundingState::kEmpty) return founding::check_stranger(s, peer, fx);
   return check_member(s, peer);

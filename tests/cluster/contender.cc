@@ -1,8 +1,8 @@
 // contender: clients that fight for a few locks through libholdfast, and write down what they saw.
 //
-// Prints a history (one JSON object per line, times in ns of CLOCK_MONOTONIC_RAW, the one true clock
-// of all processes of a machine). tests/cluster/history.py checks it, knowing nothing of Holdfast's
-// code. Ends after --seconds, or cleanly on SIGTERM.
+// Prints a history (one JSON object per line, times in ns of CLOCK_MONOTONIC_RAW, the one true
+// clock of all processes of a machine). tests/cluster/history.py checks it, knowing nothing of
+// Holdfast's code. Ends after --seconds, or cleanly on SIGTERM.
 #include <time.h>
 
 #include <CLI/CLI.hpp>
@@ -140,8 +140,8 @@ class Contender {
   void hold(holdfast::Session& session, const std::string& lock, holdfast::Grant& grant) {
     const uint64_t token = grant.token();
     const int64_t until =
-        true_ns() + static_cast<int64_t>(pick(static_cast<uint64_t>(settings_.hold_ms) * 1000 + 1)) *
-                        1000;
+        true_ns() +
+        static_cast<int64_t>(pick(static_cast<uint64_t>(settings_.hold_ms) * 1000 + 1)) * 1000;
     int64_t last_held = 0;
     bool lost = false;
     for (;;) {
@@ -200,8 +200,9 @@ int main(int argc, char** argv) {
   std::signal(SIGTERM, [](int) { stopping = true; });
 
   History history;
-  history.line("{\"holdfastHistory\":1," + field("seed", std::to_string(settings.seed)) +
-               ",\"clock\":\"monotonic_raw\",\"epsilon\":0.01,\"renewals\":false,\"complete\":false}");
+  history.line(
+      "{\"holdfastHistory\":1," + field("seed", std::to_string(settings.seed)) +
+      ",\"clock\":\"monotonic_raw\",\"epsilon\":0.01,\"renewals\":false,\"complete\":false}");
   auto cell = holdfast::Cell::connect({.endpoints = split(settings.endpoints),
                                        .request_timeout = 5000ms,
                                        .program = "contender"});

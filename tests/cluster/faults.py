@@ -118,8 +118,8 @@ def test_all_are_killed_at_once_and_restarted(cell):
 
 
 def test_a_stopped_leader_answers_for_nothing_when_it_continues(cell):
-    """SIGSTOP for longer than an election and than a TTL: on waking it finds renewals in its sockets
-    for leases that are another leader's by now, and leases that look expired."""
+    """SIGSTOP for longer than an election and than a TTL: on waking it finds renewals in its
+    sockets for leases that are another leader's by now, and leases that look expired."""
     cell.wait_leader()
     with Load(cell, ttl_ms=1000) as load:
         load.wait_grants(100)

@@ -61,7 +61,8 @@ def check_lock(name, of_lock):
     newest_exclusive = newest_shared = None  # the holds whose end is latest so far
     for hold in of_lock:
         if hold.token in seen:
-            raise Violation(f"{name}: token {hold.token} was given twice: {seen[hold.token]}, {hold}")
+            raise Violation(
+                f"{name}: token {hold.token} was given twice: {seen[hold.token]}, {hold}")
         seen[hold.token] = hold
         against = [newest_exclusive] if hold.mode == "shared" else [newest_exclusive, newest_shared]
         for other in filter(None, against):

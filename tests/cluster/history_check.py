@@ -1,4 +1,4 @@
-"""The history checker itself: a checker that finds nothing wrong in a wrong history is no checker."""
+"""The history checker itself: one that finds nothing wrong in a wrong history is no checker."""
 
 import pytest
 

@@ -40,7 +40,7 @@ std::string Client::describe() const {
   return text;
 }
 
-// -- operations --------------------------------------------------------------------------------------
+// -- operations -----------------------------------------------------------------------------------
 
 void Client::issue(locks::Body body, OnAnswer on_answer, bool waits) {
   Operation operation{{}, std::move(on_answer), leader_guess_, 0, waits};
@@ -129,7 +129,7 @@ void Client::check_late_answer(uint64_t number, const locks::Answer& answer) {
   }
 }
 
-// -- a life --------------------------------------------------------------------------------------------
+// -- a life ---------------------------------------------------------------------------------------
 
 void Client::become_somebody() {
   ++life_;
@@ -228,7 +228,7 @@ void Client::renew_now(uint64_t renewal) {
   });
 }
 
-// -- locking ---------------------------------------------------------------------------------------------
+// -- locking --------------------------------------------------------------------------------------
 
 void Client::work() {
   if (draining_) return;
@@ -277,7 +277,8 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
   if (!granted) {
     const auto& error = std::get<base::Error>(answer);
     if (error.code == ErrorCode::kLeaseNotFound && lease_alive()) {
-      world_.fail("client " + std::to_string(index_) + " was told too early that its lease is gone");
+      world_.fail("client " + std::to_string(index_) +
+                  " was told too early that its lease is gone");
     }
     if (error.code == ErrorCode::kUnknownClient) {
       become_somebody();

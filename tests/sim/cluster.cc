@@ -30,7 +30,7 @@ Cluster::Cluster(World& world, const Options& options)
 
 Cluster::~Cluster() = default;
 
-// -- one machine's loop ------------------------------------------------------------------------------
+// -- one machine's loop ---------------------------------------------------------------------------
 
 void Cluster::start(Machine& machine) {
   HF_ASSERT(!machine.node);
@@ -110,8 +110,8 @@ void Cluster::plan_turn(Machine& machine) {
 
 void Cluster::finish_turn(Machine& machine) {
   const base::Slot before = machine.node->table().meta().applied;
-  machine.node->finish_turn(now(machine), node::WallClock{static_cast<uint64_t>(world_.now() / kMs)},
-                            machine.fx);
+  machine.node->finish_turn(now(machine),
+                            node::WallClock{static_cast<uint64_t>(world_.now() / kMs)}, machine.fx);
   machine.node->check_invariants();
   if (machine.node->table().meta().applied != before) {
     log_checker_.on_applied(machine.id, machine.node->table().meta().applied);
@@ -146,7 +146,8 @@ void Cluster::carry_out(Machine& machine) {
   for (paxos::LogRead& read : fx.paxos.reads) {
     world_.after(disk_delay(), [this, &machine, read, process = machine.process] {
       deliver(machine, process, [this, &machine, read] {
-        std::vector<base::Entry> entries = machine.disk->read_log(read.from, read.to, read.max_bytes);
+        std::vector<base::Entry> entries =
+            machine.disk->read_log(read.from, read.to, read.max_bytes);
         machine.node->on_log_read(read.id, std::move(entries), now(machine), machine.fx);
       });
     });
@@ -175,7 +176,8 @@ void Cluster::plan_tick(Machine& machine) {
   world_.after(at - world_.now(), [this, &machine, at, process = machine.process] {
     if (machine.process != process) return;
     if (machine.tick_planned_at == at) machine.tick_planned_at = -1;
-    deliver(machine, process, [this, &machine] { machine.node->on_tick(now(machine), machine.fx); });
+    deliver(machine, process,
+            [this, &machine] { machine.node->on_tick(now(machine), machine.fx); });
   });
 }
 
@@ -215,7 +217,7 @@ void Cluster::write_state(Machine& machine) {
   });
 }
 
-// -- network -----------------------------------------------------------------------------------------
+// -- network --------------------------------------------------------------------------------------
 
 bool Cluster::reachable(base::NodeId from, base::NodeId to) const {
   return !blocked_.contains({from, to});
@@ -224,7 +226,8 @@ bool Cluster::reachable(base::NodeId from, base::NodeId to) const {
 std::optional<int64_t> Cluster::network_delay() {
   if (faults_ && world_.random.chance(options_.loss)) return std::nullopt;
   if (faults_ && world_.random.chance(options_.long_delay)) {
-    return static_cast<int64_t>(world_.random.below(static_cast<uint64_t>(options_.long_delay_ms))) *
+    return static_cast<int64_t>(
+               world_.random.below(static_cast<uint64_t>(options_.long_delay_ms))) *
            kMs;
   }
   return static_cast<int64_t>(
@@ -291,12 +294,13 @@ void Cluster::disconnect(Machine& from, base::NodeId to) {
   if (other.node) lost(other, from.id);
   if (!from.node) return;
   lost(from, to);
-  world_.after(static_cast<int64_t>(world_.random.between(5, 50)) * kMs,
-               [this, &from, &other, epoch, process = from.process] {
-                 if (from.node && from.process == process && from.outgoing[other.id].epoch == epoch) {
-                   connect(from, other);
-                 }
-               });
+  world_.after(
+      static_cast<int64_t>(world_.random.between(5, 50)) * kMs,
+      [this, &from, &other, epoch, process = from.process] {
+        if (from.node && from.process == process && from.outgoing[other.id].epoch == epoch) {
+          connect(from, other);
+        }
+      });
 }
 
 void Cluster::send(Machine& from, paxos::Outgoing out) {
@@ -353,16 +357,17 @@ void Cluster::renew(uint32_t index, std::vector<base::LeaseId> leases, CallDone 
   });
 }
 
-// -- faults ------------------------------------------------------------------------------------------
+// -- faults ---------------------------------------------------------------------------------------
 
 void Cluster::plan_fault(int64_t every_ms, void (Cluster::*fault)()) {
   if (every_ms == 0) return;
-  world_.after(static_cast<int64_t>(world_.random.below(static_cast<uint64_t>(2 * every_ms) + 1)) * kMs,
-               [this, every_ms, fault] {
-                 if (!faults_ || world_.failed()) return;
-                 (this->*fault)();
-                 plan_fault(every_ms, fault);
-               });
+  world_.after(
+      static_cast<int64_t>(world_.random.below(static_cast<uint64_t>(2 * every_ms) + 1)) * kMs,
+      [this, every_ms, fault] {
+        if (!faults_ || world_.failed()) return;
+        (this->*fault)();
+        plan_fault(every_ms, fault);
+      });
 }
 
 void Cluster::start_faults() {
@@ -410,7 +415,8 @@ void Cluster::fault_partition() {
     blocked_.insert({victim, base::NodeId{other}});
     if (!one_way) blocked_.insert({base::NodeId{other}, victim});
   }
-  world_.trace("node " + std::to_string(victim.value) + (one_way ? " can't be heard" : " is cut off"));
+  world_.trace("node " + std::to_string(victim.value) +
+               (one_way ? " can't be heard" : " is cut off"));
 }
 
 void Cluster::fault_pause() {
@@ -435,7 +441,7 @@ void Cluster::fault_cut() {
   if (from.id != to.id && from.node) disconnect(from, to.id);
 }
 
-// -- what is known -----------------------------------------------------------------------------------
+// -- what is known --------------------------------------------------------------------------------
 
 std::optional<uint32_t> Cluster::active_node() const {
   for (uint32_t i = 0; i < machines_.size(); ++i) {

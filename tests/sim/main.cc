@@ -81,9 +81,10 @@ int main(int argc, char** argv) {
   }
   const double took =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  std::printf("%llu seeds, %llu failed; %llu operations, %llu grants; %.0f simulated seconds in %.1f s\n",
-              static_cast<unsigned long long>(count), static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(total.operations),
-              static_cast<unsigned long long>(total.grants), total.simulated_s, took);
+  std::printf(
+      "%llu seeds, %llu failed; %llu operations, %llu grants; %.0f simulated seconds in %.1f s\n",
+      static_cast<unsigned long long>(count), static_cast<unsigned long long>(failed),
+      static_cast<unsigned long long>(total.operations),
+      static_cast<unsigned long long>(total.grants), total.simulated_s, took);
   return failed == 0 ? 0 : 1;
 }

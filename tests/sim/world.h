@@ -52,7 +52,8 @@ class World {
   std::string failure_;
 };
 
-// A clock of its own for every node and client: reads true time at its own rate, from its own origin.
+// A clock of its own for every node and client: reads true time at its own rate, from its own
+// origin.
 struct SkewedClock {
   double rate = 1.0;
   int64_t origin_ns = 0;

@@ -27,7 +27,7 @@ Body& body_of(locks::Command& command) {
 Core::Core(Options options, uint64_t seed)
     : options_(std::move(options)), random_(seed), router_(options_.endpoints, random_) {}
 
-// -- callers' calls --------------------------------------------------------------------------------
+// -- callers' calls -------------------------------------------------------------------------------
 
 void Core::open(Ref ref, OpenCall call, Instant now, Effects& fx) {
   begin_event();
@@ -146,7 +146,7 @@ void Core::read(Ref ref, ReadRequest request, Instant now, Effects& fx) {
   settle(now, fx);
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 void Core::begin_event() {
   ops_.recycle();
@@ -233,7 +233,7 @@ void Core::settle(Instant now, Effects& fx) {
   if (shutdown_until_ != kNever) continue_shutdown(now, fx);
 }
 
-// -- ops -------------------------------------------------------------------------------------------
+// -- ops ------------------------------------------------------------------------------------------
 
 Op& Core::make(OpKind kind, Ref ref, Instant deadline) {
   Op& op = ops_.take();
@@ -302,7 +302,7 @@ void Core::finish(Op& op, Effects& fx) {
   ops_.give_back(op);
 }
 
-// -- sending ---------------------------------------------------------------------------------------
+// -- sending --------------------------------------------------------------------------------------
 
 void Core::pump(Instant now, Effects& fx) {
   ConnectionId leader = router_.leader();
@@ -415,7 +415,8 @@ void Core::requeue(Op& op, Instant now, Effects& fx) {
     unanswered(op, now);
     return finish(op, fx);
   }
-  if (op.giving_up != GivingUp::kNo && op.kind == OpKind::kAcquire) return;  // its cancel settles it
+  if (op.giving_up != GivingUp::kNo && op.kind == OpKind::kAcquire)
+    return;  // its cancel settles it
   enqueue(op, true);
 }
 
@@ -466,7 +467,8 @@ Failure Core::out_of_time(const Op& op) const {
             "the leader (" + leader + ") did not answer in time; the outcome is unknown",
             {{"leader", leader}}};
   }
-  return {Code::timeout, "the leader (" + leader + ") did not answer in time", {{"leader", leader}}};
+  return {
+      Code::timeout, "the leader (" + leader + ") did not answer in time", {{"leader", leader}}};
 }
 
 }  // namespace holdfast::client

@@ -27,7 +27,8 @@
 
 namespace holdfast::client {
 
-// How long past an acquire's timeout its cancelling may take before the caller is told `unavailable`.
+// How long past an acquire's timeout its cancelling may take before the caller is told
+// `unavailable`.
 constexpr base::Duration kCancelGrace = base::Duration::from_ms(1000);
 // Between attempts after a refusal that may pass.
 constexpr base::Duration kRefusedPause = base::Duration::from_ms(100);
@@ -76,9 +77,10 @@ class Core {
 
   Core(Options options, uint64_t seed);
 
-  // -- callers' calls. Each is completed once, if its ref isn't 0 ----------------------------------
+  // -- callers' calls. Each is completed once, if its ref isn't 0 ---------------------------------
   void open(Ref ref, OpenCall call, base::Instant now, Effects& fx);             // Opened
-  AcquireId acquire(Ref ref, AcquireCall call, base::Instant now, Effects& fx);  // Granted, NotAcquired
+  AcquireId acquire(Ref ref, AcquireCall call, base::Instant now,
+                    Effects& fx);  // Granted, NotAcquired
   // Ends the wait with `cancelled`; does nothing if it is over.
   void cancel(AcquireId acquire, base::Instant now, Effects& fx);
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
@@ -89,10 +91,11 @@ class Core {
   void detach(SessionId session, base::Instant now, Effects& fx);
   void read(Ref ref, ReadRequest request, base::Instant now, Effects& fx);
   void status(Ref ref, base::Instant now, Effects& fx);  // CellStatus
-  // Closes all sessions, says goodbye, then Effects::shut_down. Calls under way end with `cancelled`.
+  // Closes all sessions, says goodbye, then Effects::shut_down. Calls under way end with
+  // `cancelled`.
   void shut_down(base::Instant now, Effects& fx);
 
-  // -- events --------------------------------------------------------------------------------------
+  // -- events -------------------------------------------------------------------------------------
   void on_connected(ConnectionId connection, base::Instant now, Effects& fx);
   // Also: connecting failed. What was in flight there gets no response any more.
   void on_disconnected(ConnectionId connection, const std::string& why, base::Instant now,
@@ -101,7 +104,7 @@ class Core {
   void on_timer(base::Instant now, Effects& fx);
   base::Instant next_timer() const;
 
-  // -- what is known -------------------------------------------------------------------------------
+  // -- what is known ------------------------------------------------------------------------------
   const Session* session(SessionId id) { return sessions_.find(id); }
   base::ClientId client() const { return client_; }
   const Router& router() const { return router_; }
@@ -140,7 +143,8 @@ class Core {
 
   // core_answers.cc: what responses mean
   void on_answer(Op& op, const locks::Answer& answer, base::Instant now, Effects& fx);
-  void on_error(Op& op, const base::Error& error, ConnectionId from, base::Instant now, Effects& fx);
+  void on_error(Op& op, const base::Error& error, ConnectionId from, base::Instant now,
+                Effects& fx);
   void on_refused(Op& op, const base::Error& error, base::Instant now, Effects& fx);
   void on_unknown_client(Op& op, base::Instant now, Effects& fx);
   void on_final_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);

@@ -11,7 +11,7 @@ using base::ErrorCode;
 using base::Instant;
 using base::kNever;
 
-// -- answers ---------------------------------------------------------------------------------------
+// -- answers --------------------------------------------------------------------------------------
 
 void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& fx) {
   if (op.kind == OpKind::kCancelWait) return on_cancel_answer(op, answer, now, fx);
@@ -105,7 +105,7 @@ void Core::conclude(Op& op, Outcome outcome, Effects& fx) {
   finish(op, fx);
 }
 
-// -- cancelling ------------------------------------------------------------------------------------
+// -- cancelling -----------------------------------------------------------------------------------
 
 void Core::give_up(Op& op, GivingUp why, Instant now, Effects& fx) {
   HF_ASSERT(op.kind == OpKind::kAcquire && op.attempts > 0 && op.partner == kNoSlot);
@@ -151,7 +151,7 @@ void Core::on_cancel_answer(Op& cancel, const locks::Answer& answer, Instant now
   }
 }
 
-// -- refusals --------------------------------------------------------------------------------------
+// -- refusals -------------------------------------------------------------------------------------
 
 void Core::on_error(Op& op, const base::Error& error, ConnectionId from, Instant now, Effects& fx) {
   switch (error.code) {

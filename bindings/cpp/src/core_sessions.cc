@@ -18,7 +18,7 @@ constexpr Duration kMinPatience = Duration::from_ms(50);
 
 }  // namespace
 
-// -- renewing --------------------------------------------------------------------------------------
+// -- renewing -------------------------------------------------------------------------------------
 
 void Core::renew_due(Instant now, Effects& fx) {
   ConnectionId leader = router_.leader();
@@ -38,7 +38,7 @@ void Core::unanswered(Op& renewal, Instant again) {
   }
 }
 
-// -- jeopardy and loss -----------------------------------------------------------------------------
+// -- jeopardy and loss ----------------------------------------------------------------------------
 
 void Core::watch_sessions(Instant now, Effects& fx) {
   while (Session* session = sessions_.take_watched(now)) {
@@ -91,7 +91,7 @@ void Core::drop_session(SessionId id) {
   if (--session->ops == 0 && !session->alive) sessions_.remove(*session);
 }
 
-// -- closing ---------------------------------------------------------------------------------------
+// -- closing --------------------------------------------------------------------------------------
 
 void Core::close_lease(Ref ref, SessionId session, base::LeaseId lease, Duration ttl,
                        Instant deadline) {
@@ -144,7 +144,7 @@ void Core::detach(SessionId id, Instant now, Effects& fx) {
   settle(now, fx);
 }
 
-// -- time running out ------------------------------------------------------------------------------
+// -- time running out -----------------------------------------------------------------------------
 
 void Core::on_op_timer(Op& op, Instant now, Effects& fx) {
   if (op.deadline <= now) return on_out_of_time(op, now, fx);
@@ -177,7 +177,7 @@ void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
   arm(op);
 }
 
-// -- the end ---------------------------------------------------------------------------------------
+// -- the end --------------------------------------------------------------------------------------
 
 void Core::shut_down(Instant now, Effects& fx) {
   if (shutdown_until_ != kNever || over_) return;

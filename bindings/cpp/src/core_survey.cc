@@ -98,10 +98,10 @@ void Core::end_survey(Survey& survey, Effects& fx) {
     if (asked.status) answers.push_back(&*asked.status);
   }
   if (answers.empty()) {
-    fx.completions.push_back(
-        {survey.ref, Failure{Code::unavailable,
-                             "no node of the cell was reached in time (" + router_.complaint() + ")",
-                             {}}});
+    fx.completions.push_back({survey.ref, Failure{Code::unavailable,
+                                                  "no node of the cell was reached in time (" +
+                                                      router_.complaint() + ")",
+                                                  {}}});
     return;
   }
   CellStatus cell;

@@ -15,7 +15,7 @@ Engine::~Engine() {
   if (!on_thread()) stop();
 }
 
-// -- starting and ending ---------------------------------------------------------------------------
+// -- starting and ending --------------------------------------------------------------------------
 
 void Engine::start() {
   life_ = Life::kStarting;
@@ -105,7 +105,7 @@ void Engine::retire(std::unique_ptr<Engine> engine) {
   own.stop();
 }
 
-// -- the loop --------------------------------------------------------------------------------------
+// -- the loop -------------------------------------------------------------------------------------
 
 bool Engine::end_turn() {
   if (!transport_->has_events()) return false;
@@ -174,7 +174,7 @@ void Engine::carry_out() {
   deliver();
 }
 
-// -- deliveries ------------------------------------------------------------------------------------
+// -- deliveries -----------------------------------------------------------------------------------
 
 // Callbacks may call the core again, which appends: one loop, never one inside the other.
 void Engine::deliver() {

@@ -43,7 +43,7 @@ class Engine {
   // be. False: the engine has stopped, and `work` will not run.
   bool run(std::function<void()> work);
 
-  // -- on the engine's thread ----------------------------------------------------------------------
+  // -- on the engine's thread ---------------------------------------------------------------------
   Ref expect(Done done);  // the ref of a call whose outcome `done` will get
   // Calls the core: event(core, now, effects); then carries the effects out.
   template <class Event>

@@ -23,7 +23,7 @@ enum class GivingUp : uint8_t {
   kNo,
   kTimeout,    // its time is up
   kCancelled,  // the caller says so
-  kRefused,    // a later copy was refused outside the log: what became of the first is to be settled
+  kRefused,  // a later copy was refused outside the log: what became of the first is to be settled
 };
 
 constexpr uint32_t kNoSlot = ~uint32_t{0};

@@ -33,7 +33,7 @@ Router::Router(const std::vector<std::string>& endpoints, base::Random& random) 
   for (const std::string& address : endpoints) add_node(address);
 }
 
-// -- what is known ---------------------------------------------------------------------------------
+// -- what is known --------------------------------------------------------------------------------
 
 ConnectionId Router::leader() const {
   if (leader_ == kNone || nodes_[leader_].state != Node::State::kUp) return 0;
@@ -71,7 +71,7 @@ bool Router::any_up() const {
                      [](const Node& node) { return node.state == Node::State::kUp; });
 }
 
-// -- nodes -----------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 uint32_t Router::add_node(const std::string& address) {
   for (uint32_t i = 0; i < nodes_.size(); ++i) {
@@ -132,7 +132,7 @@ void Router::close_all(Effects& fx) {
   seeking_ = false;
 }
 
-// -- seeking ---------------------------------------------------------------------------------------
+// -- seeking --------------------------------------------------------------------------------------
 
 void Router::seek(Instant now, Effects& fx, Questions& ask) {
   if (leader_ != kNone || seeking_) return;
@@ -209,8 +209,8 @@ void Router::on_status(uint32_t index, const StatusResponse& status, const Load&
     check_at_ = now + (load.ordinary ? kPatience * 2 : kQueuedPatience);
     return;
   }
-  // Ballots of active leaders only grow: one that was stopped, wakes, and still thinks that it leads
-  // is not believed.
+  // Ballots of active leaders only grow: one that was stopped, wakes, and still thinks that it
+  // leads is not believed.
   if (index == leader_) lose_leader();
   if (seeking_ && status.leader != 0 && status.leader != status.node.id) {
     uint32_t hinted = find(status.leader, status.leader_address);
@@ -257,7 +257,7 @@ void Router::on_unavailable(ConnectionId connection) {
   if (connection == leader()) lose_leader();
 }
 
-// -- the watch on the leader -----------------------------------------------------------------------
+// -- the watch on the leader ----------------------------------------------------------------------
 
 void Router::on_sent(Duration patience, Instant now) {
   patience_ = std::min(patience_, patience);

@@ -1,8 +1,8 @@
 // Router: which nodes there are, which of them leads, and how to find that out quickly.
 //
 // With no leader known and somebody in need of one, it seeks: every 20 to 50 ms it connects to the
-// nodes that it isn't connected to and asks all others for their status, all at once, until one says
-// that it is the active leader. A follower's hint is followed at once, without asking first.
+// nodes that it isn't connected to and asks all others for their status, all at once, until one
+// says that it is the active leader. A follower's hint is followed at once, without asking first.
 //
 // A leader may also fall silent with its connection open (a stopped process, a cut cable). When
 // something waits and nothing was heard for a while, the leader is asked for its status; if that
@@ -65,7 +65,7 @@ class Router {
 
   Router(const std::vector<std::string>& endpoints, base::Random& random);
 
-  // -- what is known -------------------------------------------------------------------------------
+  // -- what is known ------------------------------------------------------------------------------
   ConnectionId leader() const;  // 0: none, or not connected yet
   const std::string& leader_address() const;  // empty: none
   bool seeking() const { return seeking_; }
@@ -74,7 +74,7 @@ class Router {
   // "127.0.0.1:7421: connection refused; ...": what stands in the way of finding a leader.
   std::string complaint() const;
 
-  // -- events --------------------------------------------------------------------------------------
+  // -- events -------------------------------------------------------------------------------------
   // Somebody needs a leader. Does nothing if there is one or one is sought.
   void seek(base::Instant now, Effects& fx, Questions& ask);
   // Nobody needs a leader any more.

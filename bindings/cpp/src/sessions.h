@@ -48,7 +48,7 @@ class Sessions {
   void remove(Session& session);
   void recycle() { pool_.recycle(); }
 
-  // -- renewing ------------------------------------------------------------------------------------
+  // -- renewing -----------------------------------------------------------------------------------
   base::Instant next_due() const { return due_.next(); }
   // The sessions that are due, together with those that soon will be, at most one call's worth;
   // returns the least ttl among them. They count as asked for: unless told otherwise, they are due
@@ -60,7 +60,7 @@ class Sessions {
   // Not answered, or by one who couldn't tell: due at `again`.
   void on_unanswered(Session& session, base::Instant again);
 
-  // -- watching ------------------------------------------------------------------------------------
+  // -- watching -----------------------------------------------------------------------------------
   base::Instant next_watch() const { return watch_.next(); }
   // The next session that is in jeopardy or past its deadline; null: none. One in jeopardy is
   // returned once per good renewal; one past its deadline until it is ended.

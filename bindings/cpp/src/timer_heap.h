@@ -1,7 +1,8 @@
 // TimerHeap: the instants at which numbered things want attention, the earliest first.
 //
 // A binary heap that knows where each item is, so that an item's instant can be moved or dropped in
-// O(log n) without garbage left behind: a renewal moves two instants, and there may be 100 000 leases.
+// O(log n) without garbage left behind: a renewal moves two instants, and there may be 100 000
+// leases.
 #pragma once
 
 #include <cstddef>

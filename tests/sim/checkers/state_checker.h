@@ -1,5 +1,5 @@
-// Oracle over applied states: no conflicting holds, tokens only grow, equal slots have equal digests.
-// It looks at rows, not at the code that made them.
+// Oracle over applied states: no conflicting holds, tokens only grow, equal slots have equal
+// digests. It looks at rows, not at the code that made them.
 #pragma once
 
 #include <map>

@@ -47,8 +47,8 @@ TEST_CASE("node: a cell of one and a cell of three found themselves, elect, gran
 }
 
 TEST_CASE("node: a renewal is answered only after a confirm round that began after it arrived") {
-  // P8. If an echo that was under way already were enough, a leader that was deposed between the echo
-  // and the renewal would promise a lease that its successor may be ending.
+  // P8. If an echo that was under way already were enough, a leader that was deposed between the
+  // echo and the renewal would promise a lease that its successor may be ending.
   Bench bench(3);
   const uint32_t leader = bench.elect();
   const auto client = bench.register_client(leader);
@@ -99,8 +99,8 @@ TEST_CASE("node: a lease that nobody renews ends, and its waiter is granted in t
 }
 
 TEST_CASE("node: a leader that was stopped reads the renewals in its sockets before it expires") {
-  // DESIGN 6. The renewal arrived while the process was stopped; the process finds the lease due and
-  // the renewal unread at the same moment.
+  // DESIGN 6. The renewal arrived while the process was stopped; the process finds the lease due
+  // and the renewal unread at the same moment.
   Bench bench(3);
   const uint32_t leader = bench.elect();
   const auto client = bench.register_client(leader);
@@ -140,7 +140,8 @@ TEST_CASE("node: a new leader gives every lease its full TTL from the moment it 
   CHECK(bench.node(*second).remaining_ms(lease, bench.now()).value() > 4'900);
 }
 
-TEST_CASE("node: a renewal of a lease whose close is proposed waits for the close, then says gone") {
+TEST_CASE(
+    "node: a renewal of a lease whose close is proposed waits for the close, then says gone") {
   Bench bench(3);
   const uint32_t leader = bench.elect();
   const auto client = bench.register_client(leader);
@@ -219,8 +220,8 @@ TEST_CASE("node: what is out of range is refused before it reaches the log") {
 }
 
 TEST_CASE("node: a slot is recorded only after this node's own log holds it durably") {
-  // DESIGN 8. Node 0 stops writing while the others choose; it hears of the choice and applies it, but
-  // must not record it. (Bench::carry_out checks every record.)
+  // DESIGN 8. Node 0 stops writing while the others choose; it hears of the choice and applies it,
+  // but must not record it. (Bench::carry_out checks every record.)
   Bench bench(3);
   uint32_t leader = bench.elect();
   const auto client = bench.register_client(leader);
@@ -245,7 +246,8 @@ TEST_CASE("node: two hundred commands of one turn share few slots") {
   const base::Slot before = bench.node(leader).table().meta().applied;
   std::vector<ClientRef> refs;
   for (uint64_t i = 0; i < 200; ++i) {
-    locks::Command command = make(client, 2 + i, acquire(lease, "lock/" + std::to_string(i), i + 1));
+    locks::Command command =
+        make(client, 2 + i, acquire(lease, "lock/" + std::to_string(i), i + 1));
     command.op.lowest_unanswered = 2;
     refs.push_back(bench.command(leader, std::move(command)));
   }
@@ -257,10 +259,10 @@ TEST_CASE("node: two hundred commands of one turn share few slots") {
 }
 
 TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is dug up later") {
-  // P13. The first leader proposes Expire, and only its own disk has it. A second leader, in a ballot
-  // that never sees that slot, renews the lease. In the third ballot the first leader's row comes to
-  // light, is re-proposed as P3 demands, and is applied: without the guard it would end a lease whose
-  // owner was just told that it lives.
+  // P13. The first leader proposes Expire, and only its own disk has it. A second leader, in a
+  // ballot that never sees that slot, renews the lease. In the third ballot the first leader's row
+  // comes to light, is re-proposed as P3 demands, and is applied: without the guard it would end a
+  // lease whose owner was just told that it lives.
   Bench bench(3);
   const uint32_t first = bench.elect();
   const auto client = bench.register_client(first);
@@ -269,8 +271,10 @@ TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is d
   bench.lost = [first](uint32_t from, uint32_t, const paxos::Message& message) {
     return from == first && std::holds_alternative<paxos::Accept>(message);
   };
-  bench.command(first, make(client, 3, acquire(other, "filler")));  // the slot of the next NewLeader
-  bench.pass_ms(700);  // heartbeats go through: it leads, confirms, and decides that the lease is over
+  bench.command(first,
+                make(client, 3, acquire(other, "filler")));  // the slot of the next NewLeader
+  bench.pass_ms(
+      700);  // heartbeats go through: it leads, confirms, and decides that the lease is over
   REQUIRE(bench.node(first).active());
   // That the expiry is proposed shows in what renewals get: this one has to wait for it.
   const ClientRef held = bench.renew(first, {lease});

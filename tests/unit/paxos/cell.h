@@ -2,7 +2,8 @@
 //
 // Nothing happens by itself: messages lie in `mail` until delivered or dropped, writes lie with the
 // disk until flush(), time stands until the test moves it. settle() delivers and flushes everything
-// until all is quiet. After every event the invariants are checked, and that no slot has two values.
+// until all is quiet. After every event the invariants are checked, and that no slot has two
+// values.
 #pragma once
 
 #include <deque>

@@ -58,7 +58,8 @@ class Storm {
 
   void deliver_one() {
     if (cell_.mail.empty()) return;
-    const auto i = static_cast<std::ptrdiff_t>(random_.below(std::min<size_t>(cell_.mail.size(), 40)));
+    const auto i =
+        static_cast<std::ptrdiff_t>(random_.below(std::min<size_t>(cell_.mail.size(), 40)));
     const Envelope envelope = cell_.mail[static_cast<size_t>(i)];
     if (!random_.chance(0.05)) cell_.mail.erase(cell_.mail.begin() + i);  // else it comes again
     if (!random_.chance(0.10)) cell_.deliver(envelope);

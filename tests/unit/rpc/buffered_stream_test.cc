@@ -206,7 +206,8 @@ TEST_CASE("listener: streams over TCP and unix sockets carry bytes both ways") {
   }
 }
 
-TEST_CASE("listener: a dead unix socket is replaced, a live one is an error, the file goes at the end") {
+TEST_CASE(
+    "listener: a dead unix socket is replaced, a live one is an error, the file goes at the end") {
   EventLoop loop;
   const Address address = test_address("dead-or-alive");
   const auto ignore = [](kj::Own<BufferedStream>, std::string) {};
@@ -239,7 +240,10 @@ TEST_CASE("dial: nobody there is DISCONNECTED, with the address in the message")
 TEST_CASE("dial: a dropped attempt leaves nothing behind") {
   EventLoop loop;
   { auto dropped = dial(loop.port(), {Address::Kind::kTcp, "localhost", 1}); }
-  { auto dropped = dial(loop.port(), {Address::Kind::kTcp, "192.0.2.1", 1}).eagerlyEvaluate(nullptr); }
+  {
+    auto dropped =
+        dial(loop.port(), {Address::Kind::kTcp, "192.0.2.1", 1}).eagerlyEvaluate(nullptr);
+  }
 }
 
 TEST_CASE("address: what is written is read back, and nonsense says what is wrong") {

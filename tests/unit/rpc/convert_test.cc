@@ -1,1 +1,2 @@
+// What goes to the wire comes back the same, and nonsense is refused.
 #include <doctest/doctest.h>

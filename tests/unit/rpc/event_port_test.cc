@@ -32,7 +32,8 @@ TEST_CASE("event port: a nearer timer set later is not held up by a farther one"
 }
 
 // The database threads and the client's API threads reach the loop only through this.
-TEST_CASE("event port: work posted by threads runs on the loop, all of it, each thread's in order") {
+TEST_CASE(
+    "event port: work posted by threads runs on the loop, all of it, each thread's in order") {
   constexpr int kThreads = 4;
   constexpr int kPosts = 5'000;
   EventLoop loop;
@@ -63,7 +64,8 @@ TEST_CASE("event port: work posted by threads runs on the loop, all of it, each 
 }
 
 // What posted work throws is the process's business, not libuv's; and it takes nothing with it.
-TEST_CASE("event port: an exception of posted work comes out of the wait, and the rest still runs") {
+TEST_CASE(
+    "event port: an exception of posted work comes out of the wait, and the rest still runs") {
   EventLoop loop;
   bool second = false;
   loop.post([]() { KJ_FAIL_REQUIRE("the disk is gone"); });
@@ -75,7 +77,8 @@ TEST_CASE("event port: an exception of posted work comes out of the wait, and th
 
 // The driver feeds the node and queues replies in this hook: blocking before KJ has sent them
 // would cost a whole wait.
-TEST_CASE("event port: the turn-end hook runs before blocking, and again after what it queued ran") {
+TEST_CASE(
+    "event port: the turn-end hook runs before blocking, and again after what it queued ran") {
   EventLoop loop;
   auto paf = kj::newPromiseAndFulfiller<void>();
   int calls = 0;

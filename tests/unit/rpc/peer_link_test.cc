@@ -1,1 +1,2 @@
+// Peer links: hellos and refusals, redialling, order, drops under pressure.
 #include <doctest/doctest.h>
