@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/convert.h"
 
@@ -125,7 +126,8 @@ void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
   }
   rpc::fill_error(
       {base::ErrorCode::kLeaseNotFound,
-       fmt::format("there is no lease {}: it expired, was closed or never was", asked.getId()),
+       fmt::format("lease {} is not there: it expired, was closed, or never was",
+                   base::lease_text(base::LeaseId{asked.getId()})),
        {}},
       to.initError());
 }

@@ -10,6 +10,7 @@
 
 #include "daemon/client_reads.h"
 #include "daemon/random.h"
+#include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/connection.h"
 #include "rpc/convert.h"
@@ -187,7 +188,7 @@ class LeaseServer final : public wire::Lease::Server {
     if (lease == lease_) return std::nullopt;
     return base::Error{base::ErrorCode::kInvalidArgument,
                        fmt::format("the request names lease {}, the capability lease {}",
-                                   lease.value, lease_.value),
+                                   base::lease_text(lease), base::lease_text(lease_)),
                        {}};
   }
 

@@ -7,14 +7,11 @@
 #include <string_view>
 
 #include "lockcore/base/ids.h"
+#include "lockcore/base/lease_text.h"
 
 namespace holdfast::client {
 
-inline std::string lease_text(base::LeaseId lease) {
-  char buffer[16];
-  auto end = std::to_chars(buffer, buffer + sizeof buffer, lease.value, 16).ptr;
-  return {buffer, end};
-}
+using base::lease_text;
 
 inline std::optional<base::LeaseId> parse_lease(std::string_view text) {
   base::LeaseId lease;
