@@ -81,7 +81,7 @@ int acquire(Context& context, const Options& options) {
   const auto acquired = options.lease.empty() ? under_new_lease(context, options.acquire)
                                               : under_lease(context, options);
   if (!acquired) {
-    context.notice("not acquired: " + printable(options.acquire.lock));
+    context.say_not_acquired(options.acquire);
     return kExitNo;
   }
   print(context, *acquired);

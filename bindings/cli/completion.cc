@@ -148,10 +148,9 @@ void add_completion(Verbs& verbs) {
   auto shell = std::make_shared<std::string>();
   CLI::App* app = verbs.add("completion", "Print a completion script for bash, zsh or fish",
                             "Example:\n  source <(lockctl completion bash)");
-  app->add_option("SHELL", *shell, "bash, zsh or fish")
+  add_choice(app, "SHELL", *shell, {"bash", "zsh", "fish"}, "bash, zsh or fish")
       ->type_name("")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+      ->required();
   verbs.on(app, [shell](Context& context) {
     std::string text = script(context.app, *shell);
     text.pop_back();  // line() ends it

@@ -37,7 +37,7 @@ void add_open(Verbs& verbs, CLI::App* group) {
                                   "\nExample:\n"
                                   "  eval \"$(lockctl lease open --ttl 1m)\"");
   add_ttl_option(app, options->ttl);
-  add_text(app, "--reason", options->reason, "Shown to whoever asks whose lease it is");
+  add_reason(app, options->reason, "Shown to whoever asks whose lease it is");
   verbs.on(app, [options](Context& context) { return open_lease(context, *options); });
 }
 
@@ -62,7 +62,7 @@ void renew_once(Context& context, Cell& cell, const RenewOptions& options) {
 
 // An outage isn't the end: the lease may outlive it. A lease that is gone is.
 bool worth_another_try(const Error& error) {
-  const int exit = exit_code_of(error.code());
+  const int exit = exit_code_of(error);
   return exit == kExitUnreachable || exit == kExitTimeout;
 }
 
@@ -79,7 +79,7 @@ int renew(Context& context, const RenewOptions& options) {
       renew_once(context, cell, options);
     } catch (const Error& error) {
       if (!worth_another_try(error)) throw;
-      context.notice(std::string(error.what()) + "; trying again");
+      context.complain(error);
     }
     // At that pace, however long the renewal took.
     const auto spent = Deadline::now().boottime - started.boottime;

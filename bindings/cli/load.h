@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "bindings/cli/bench_result.h"
@@ -21,10 +22,12 @@ struct LoadOptions {
   std::string prefix;  // of the locks' names
 };
 
-// What is shown while it runs: operations so far, of the warm-up too, and the time since the start.
-using Progress = std::function<void(uint64_t operations, std::chrono::milliseconds elapsed)>;
+// Called several times a second: operations so far, of the warm-up too, and the time since the
+// start. False: stop now.
+using Progress = std::function<bool(uint64_t operations, std::chrono::milliseconds elapsed)>;
 
-// Throws what the first client to open its session threw.
-BenchResult run_load(const CellOptions& cell, const LoadOptions& options, const Progress& progress);
+// nullopt: stopped. Throws what the first client to open its session threw.
+std::optional<BenchResult> run_load(const CellOptions& cell, const LoadOptions& options,
+                                    const Progress& progress);
 
 }  // namespace holdfast::cli

@@ -103,8 +103,12 @@ void Table::print(Output& out) const {
 }
 
 void say(const std::string& message) {
+  write_line("lockctl: " + message);
+}
+
+void write_line(const std::string& line) {
   // One write, so that lines of several processes don't mix. Nobody is left to tell if it fails.
-  const std::string text = "lockctl: " + message + "\n";
+  const std::string text = line + "\n";
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
 }
 

@@ -50,11 +50,16 @@ int release(Context& context, Acquisition& acquisition, int status) {
   try {
     acquisition.release();
   } catch (const Error& error) {
-    if (exit_code_of(error.code()) == kExitLost) {
-      say(std::string(error.what()) + "; the command had ended with " + std::to_string(status));
+    if (exit_code_of(error) == kExitLost) {
+      context.complain(
+          std::string(code_name(error.code())),
+          std::string(error.what()) + "; the command had ended with " + std::to_string(status));
       return kExitLost;
     }
-    context.notice(std::string("the lock stays taken until its lease ends: ") + error.what());
+    if (!context.globals.quiet) {
+      context.complain(std::string(code_name(error.code())),
+                       std::string("the lock stays taken until its lease ends: ") + error.what());
+    }
   }
   return status;
 }
@@ -67,15 +72,16 @@ int run(Context& context, const Options& options) {
   auto guard = std::make_unique<Guard>(context.inherited, times.grace_ns);
 
   CellOptions cell_options = context.cell_options();
-  cell_options.program = "lockctl run " + context.command[0].substr(0, 200);
+  // Of any bytes, the fit ones: an owner's program is short UTF-8.
+  cell_options.program = "lockctl run " + printable(context.command[0].substr(0, 200));
   Cell cell = Cell::connect(cell_options);
   Acquisition acquisition(cell, options.acquire);
   wait_for_lock(context, signals, cell, acquisition);
   if (!acquisition.acquired()) {
-    context.notice("not acquired: " + printable(options.acquire.lock));
+    context.say_not_acquired(options.acquire);
     return static_cast<int>(options.not_acquired);
   }
-  context.verbose("acquired " + printable(options.acquire.lock) + ", token " +
+  context.verbose("acquired " + options.acquire.lock + ", token " +
                   std::to_string(acquisition.token()) + ", lease " + acquisition.lease());
 
   acquisition.rethrow();

@@ -60,7 +60,7 @@ class Supervisor {
   void replace_guard();
   EndTimes guard_times() const;
   void watch_lease(int64_t now);
-  void end_early(int exit, const std::string& why, int64_t now);
+  void end_early(int exit, const std::string& code, const std::string& why, int64_t now);
   void begin_ending(int64_t now);
 
   Context& context_;
