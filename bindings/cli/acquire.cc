@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   AcquireOptions acquire;
-  std::string lease;
+  std::optional<std::string> lease;
 };
 
 void print(Context& context, const Acquired& acquired) {
@@ -48,7 +48,7 @@ std::optional<Cell::RawGrant> acquire_raw(Context& context, Cell& cell, const Op
   Signals signals(context.inherited);
   std::thread waiting([&] {
     try {
-      grant = cell.acquire(options.lease, options.acquire.lock, options.acquire.lock_options(),
+      grant = cell.acquire(*options.lease, options.acquire.lock, options.acquire.lock_options(),
                            options.acquire.timeout());
     } catch (...) {
       failure = std::current_exception();
@@ -71,15 +71,15 @@ std::optional<Acquired> under_lease(Context& context, const Options& options) {
   // ends it no earlier than `remaining` after this question was sent; 2 % of that is for clock
   // rates.
   Deadline deadline = Deadline::now();
-  const LeaseInfo lease = cell.lease(options.lease);
+  const LeaseInfo lease = cell.lease(*options.lease);
   deadline.boottime += std::chrono::nanoseconds(lease.remaining) / 100 * 98;
-  return Acquired{options.acquire.lock, options.lease, grant->token, deadline.unix_ms()};
+  return Acquired{options.acquire.lock, *options.lease, grant->token, deadline.unix_ms()};
 }
 
 int acquire(Context& context, const Options& options) {
   options.acquire.lease_ttl();  // out of range is an error even where it isn't used
-  const auto acquired = options.lease.empty() ? under_new_lease(context, options.acquire)
-                                              : under_lease(context, options);
+  const auto acquired =
+      options.lease ? under_lease(context, options) : under_new_lease(context, options.acquire);
   if (!acquired) {
     context.say_not_acquired(options.acquire);
     return kExitNo;

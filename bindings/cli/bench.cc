@@ -117,7 +117,7 @@ void add_bench(Verbs& verbs) {
       "\nExample:\n"
       "  lockctl bench --workload pairs --clients 64 --duration 5s");
   add_choice(app, "--workload", options->load.workload, {"pairs", "handoff", "renew"},
-             "pairs, handoff or renew (pairs)");
+             "What an operation is (pairs)");
   add_count(app, "--clients", options->load.clients, 1, 100'000, "How many at once (64)");
   add_count(app, "--connections", options->load.connections, 1, 256, "They share so many (1)");
   add_count(app, "--locks", options->load.locks, 1, 1'000'000,

@@ -38,13 +38,13 @@ void GlobalFlags::add_to(CLI::App& app) {
                "local socket, then 127.0.0.1:7420)")
           ->type_name("LIST");
   add_duration(&app, "--timeout", timeout_, "Of a request (5s)");
-  add_choice(&app, "-o,--output", output_, {"table", "json"}, "table or json (env HOLDFAST_OUTPUT)")
-      ->type_name("FORM");
+  add_choice(&app, "-o,--output", output_, {"table", "json"},
+             "How results are printed (env HOLDFAST_OUTPUT; else table)");
   app.add_flag("-q,--quiet", globals_.quiet, "Don't say that a lock was not acquired");
   app.add_flag("-v,--verbose", globals_.verbose, "Say what happens");
   app.add_flag("--no-pager", globals_.no_pager, "Don't show long lists in $PAGER");
-  add_choice(&app, "--color", color_, {"auto", "always", "never"}, "auto, always or never")
-      ->type_name("WHEN");
+  add_choice(&app, "--color", color_, {"auto", "always", "never"},
+             "Headings (auto: on a terminal)");
   app.set_version_flag("--version", "lockctl " + std::string(version()), "Print the version");
 }
 

@@ -30,6 +30,11 @@ class HelpFormatter : public CLI::Formatter {
       usage.insert(usage.find_last_not_of('\n') + 1, " -- CMD [ARG...]");
     return usage;
   }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (!option->get_option_text().empty()) return " " + option->get_option_text();
+    if (option->get_positional() || option->get_type_size() == 0) return "";
+    return " " + option->get_type_name() + (option->get_required() ? " REQUIRED" : "");
+  }
   std::string make_footer(const CLI::App* app) const override {
     std::string footer = CLI::Formatter::make_footer(app);
     if (app->get_parent() != nullptr) footer += "\nGlobal flags: lockctl --help\n";

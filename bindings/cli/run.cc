@@ -45,12 +45,14 @@ std::vector<std::pair<std::string, std::string>> environment(const Options& opti
           {"HOLDFAST_DEADLINE", std::to_string(acquisition.deadline().unix_ms())}};
 }
 
-// CMD is done. What remains is to give the lock back, and to say if it wasn't ours all the time.
+// CMD is done, and its group was gone before the local deadline, or the supervisor would have said
+// so. What remains is to give the lock back, and to say if somebody took it away meanwhile. A
+// deadline that passes while the cell can't be reached is no such loss.
 int release(Context& context, Acquisition& acquisition, int status) {
   try {
     acquisition.release();
   } catch (const Error& error) {
-    if (exit_code_of(error) == kExitLost) {
+    if (exit_code_of(error) == kExitLost && Deadline::now() < acquisition.deadline()) {
       context.complain(
           std::string(code_name(error.code())),
           std::string(error.what()) + "; the command had ended with " + std::to_string(status));
@@ -58,7 +60,8 @@ int release(Context& context, Acquisition& acquisition, int status) {
     }
     if (!context.globals.quiet) {
       context.complain(std::string(code_name(error.code())),
-                       std::string("the lock stays taken until its lease ends: ") + error.what());
+                       "the lock stays taken until its lease ends, as the cell can't be told: " +
+                           std::string(error.what()));
     }
   }
   return status;

@@ -115,8 +115,8 @@ void Supervisor::wait() {
 
 void Supervisor::step() {
   acquisition_.clear_fd();
-  watch_guard();
-  take_signals();
+  take_signals();  // in which we may be stopped for a while
+  watch_guard();   // says so before it ends anybody: after a death, its word is there
   const int64_t now = boottime_ns();
   watch_lease(now);
   if (leader_ended_ && !terminated_ && group_.alive()) {

@@ -21,8 +21,14 @@ Words names_of(const std::vector<const CLI::App*>& verbs) {
   return names;
 }
 
+std::string missing_verb(const std::vector<const CLI::App*>& verbs) {
+  std::string out = "a verb is missing:";
+  for (const std::string& name : names_of(verbs)) out += " " + name;
+  return out;
+}
+
 bool is_option(const std::string& word) {
-  return word.size() > 1 && word[0] == '-';
+  return word.size() > 1 && word[0] == '-' && word != "--";
 }
 
 // Options may be those of the verb or, behind it, of all above it.
@@ -53,6 +59,7 @@ std::string name_of(const std::string& word) {
 }
 
 std::string did_you_mean(const std::string& word, const Words& candidates) {
+  if (word == "help") return "; did you mean '--help'?";
   const auto near = nearest(word, candidates);
   return near ? "; did you mean '" + *near + "'?" : "";
 }
@@ -86,14 +93,17 @@ std::string where_to_look(const CLI::App& app) {
   return " (see " + path_of(app) + " --help)";
 }
 
-// Of what CLI11 had no use for, the word that was typed first.
-std::string explain_extras(const CLI::App& app, const CLI::App& verb, const Words& typed) {
+// Of what CLI11 had no use for, the word that was typed first. Empty: it had use for all.
+std::string first_extra(const CLI::App& app, const Words& typed) {
   Words left = app.remaining(true);
   for (std::string& word : left) word = unshielded(word);
-  const auto first = std::find_if(typed.begin(), typed.end(), [&](const std::string& word) {
-    return std::find(left.begin(), left.end(), word) != left.end();
-  });
-  const std::string word = first != typed.end() ? *first : left.front();
+  for (const std::string& word : typed) {
+    if (std::find(left.begin(), left.end(), word) != left.end()) return word;
+  }
+  return left.empty() ? "" : left.front();
+}
+
+std::string explain_extra(const CLI::App& verb, const std::string& word) {
   if (is_option(word)) return unknown_option(verb, word);
   if (verb.get_name() == "run") {
     return "unexpected '" + printable(word) +
@@ -106,7 +116,7 @@ std::string explain_extras(const CLI::App& app, const CLI::App& verb, const Word
 
 size_t find_verb(const CLI::App& app, const Words& typed) {
   for (size_t i = 0; i < typed.size(); ++i) {
-    if (typed[i] == "--" || !is_option(typed[i])) return i;
+    if (!is_option(typed[i])) return i;
     if (value_follows(app, typed[i])) ++i;
   }
   return typed.size();
@@ -121,7 +131,8 @@ void check_verbs(const CLI::App& app, const Words& typed) {
       throw UsageError(unknown_option(app, typed[i]) + where_to_look(app));
     }
   }
-  if (at == typed.size() || typed[at] == "--") return;
+  if (at == typed.size()) return;  // not an error if help is asked for
+  if (typed[at] == "--") throw UsageError(missing_verb(verbs) + where_to_look(app));
   const std::string& word = typed[at];
   const auto verb = std::find_if(verbs.begin(), verbs.end(),
                                  [&](const CLI::App* known) { return known->get_name() == word; });
@@ -150,14 +161,15 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, const Wor
   const CLI::App& verb = deepest(app);
   std::string what = error.what();
   std::replace(what.begin(), what.end(), '\n', ' ');
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    what = explain_extras(app, verb, typed);
+  const std::string extra = first_extra(app, typed);
+  // What is missing may only be missing because an unknown option stands in its place.
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || is_option(extra)) {
+    what = explain_extra(verb, extra);
   } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     what = what.substr(0, what.find(':')) + ": its value is missing";
   } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
              !children(verb).empty()) {
-    what = "a verb is missing:";
-    for (const std::string& name : names_of(children(verb))) what += " " + name;
+    what = missing_verb(children(verb));
   }
   return what + where_to_look(verb);
 }

@@ -1,6 +1,7 @@
 #include "bindings/cli/verb.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "bindings/cli/exit_codes.h"
@@ -90,6 +91,11 @@ CLI::Option* add_text(CLI::App* app, const char* name, std::string& target, cons
   return add_value(app, name, "TEXT", help, [&target](const std::string& text) { target = text; });
 }
 
+CLI::Option* add_text(CLI::App* app, const char* name, std::optional<std::string>& target,
+                      const char* help) {
+  return add_value(app, name, "TEXT", help, [&target](const std::string& text) { target = text; });
+}
+
 CLI::Option* add_duration(CLI::App* app, const char* name,
                           std::optional<std::chrono::milliseconds>& target, const char* help) {
   return add_value(app, name, "DUR", help, [&target, name](const std::string& text) {
@@ -113,17 +119,18 @@ CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64
 
 CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
                         const std::vector<std::string>& choices, const char* help) {
-  return add_value(app, name, "NAME", help, [&target, name, choices](const std::string& text) {
-    std::string list;
-    for (const std::string& choice : choices) {
-      if (choice == text) {
-        target = text;
-        return;
-      }
-      list += (list.empty() ? "" : ", ") + choice;
+  const auto list = [&choices](const char* between) {
+    std::string out;
+    for (const std::string& choice : choices) out += (out.empty() ? "" : between) + choice;
+    return out;
+  };
+  auto take = [&target, name, choices, all = list(", ")](const std::string& text) {
+    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      reject(name, text, "one of " + all);
     }
-    reject(name, text, "one of " + list);
-  });
+    target = text;
+  };
+  return add_value(app, name, "", help, std::move(take))->option_text(list("|"));
 }
 
 CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help) {

@@ -70,10 +70,13 @@ class Verbs {
 // (see shield_brackets). What doesn't fit the type is a usage error, whether or not a cell is
 // there.
 CLI::Option* add_text(CLI::App* app, const char* name, std::string& target, const char* help);
+CLI::Option* add_text(CLI::App* app, const char* name, std::optional<std::string>& target,
+                      const char* help);
 CLI::Option* add_duration(CLI::App* app, const char* name,
                           std::optional<std::chrono::milliseconds>& target, const char* help);
 CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64_t least,
                        uint64_t most, const char* help);
+// Its option text, as help shows it, is "one|other|third".
 CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
                         const std::vector<std::string>& choices, const char* help);
 // The positional LOCK.

@@ -81,6 +81,23 @@ class Shell:
         wait_for(lambda: not self.holders(lock), f"{lock} is free", timeout)
 
 
+def running(pid):
+    """Whether that process is there and more than a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(process):
+    """The names of its children, by pid; zombies are none."""
+    done = subprocess.run(["ps", "-o", "pid=,stat=,comm=", "--ppid", str(process.pid)],
+                          capture_output=True, text=True, check=False)
+    rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    return {int(pid): name for pid, state, name in rows if not state.startswith("Z")}
+
+
 def error_of(done):
     """The one error object on stderr of a run with -o json."""
     lines = done.stderr.splitlines()

@@ -97,9 +97,11 @@ client::Options core_options(const CellOptions& options) {
   to.endpoints = options.endpoints.empty() ? client::default_endpoints() : options.endpoints;
   for (const std::string& endpoint : to.endpoints) {
     std::string why;
-    if (!rpc::parse_address(endpoint, why)) {
-      throw Error(Code::invalid_argument, "endpoint '" + endpoint + "': " + why);
+    const auto address = rpc::parse_address(endpoint, why);
+    if (address && address->kind == rpc::Address::Kind::kTcp && address->port == 0) {
+      why = "nobody can be reached at port 0";
     }
+    if (!why.empty()) throw Error(Code::invalid_argument, "endpoint '" + endpoint + "': " + why);
   }
   if (options.request_timeout.count() <= 0) {
     throw Error(Code::invalid_argument, "the request timeout must be above 0");

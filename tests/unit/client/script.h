@@ -22,8 +22,8 @@ class Script {
   };
 
   explicit Script(std::vector<std::string> nodes = {"a:1", "b:1", "c:1"},
-                  int64_t request_timeout_ms = 5000)
-      : core({std::move(nodes), base::Duration::from_ms(request_timeout_ms)}, 7) {}
+                  int64_t request_timeout_ms = 5000, uint64_t seed = 7)
+      : core({std::move(nodes), base::Duration::from_ms(request_timeout_ms)}, seed) {}
 
   // -- the clock and the effects ------------------------------------------------------------------
   template <class Event>
