@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   AcquireOptions acquire;
-  std::string lease;
+  std::optional<std::string> lease;
 };
 
 void print(Context& context, const Acquired& acquired) {
@@ -48,7 +48,7 @@ std::optional<Cell::RawGrant> acquire_raw(Context& context, Cell& cell, const Op
   Signals signals(context.inherited);
   std::thread waiting([&] {
     try {
-      grant = cell.acquire(options.lease, options.acquire.lock, options.acquire.lock_options(),
+      grant = cell.acquire(*options.lease, options.acquire.lock, options.acquire.lock_options(),
                            options.acquire.timeout());
     } catch (...) {
       failure = std::current_exception();
@@ -67,20 +67,21 @@ std::optional<Acquired> under_lease(Context& context, const Options& options) {
   Cell cell = context.connect();
   const auto grant = acquire_raw(context, cell, options);
   if (!grant) return std::nullopt;
-  // Nobody renewed the lease through this cell, so its deadline has to be asked for. The leader ends
-  // it no earlier than `remaining` after this question was sent; 2 % of that is for clock rates.
+  // Nobody renewed the lease through this cell, so its deadline has to be asked for. The leader
+  // ends it no earlier than `remaining` after this question was sent; 2 % of that is for clock
+  // rates.
   Deadline deadline = Deadline::now();
-  const LeaseInfo lease = cell.lease(options.lease);
+  const LeaseInfo lease = cell.lease(*options.lease);
   deadline.boottime += std::chrono::nanoseconds(lease.remaining) / 100 * 98;
-  return Acquired{options.acquire.lock, options.lease, grant->token, deadline.unix_ms()};
+  return Acquired{options.acquire.lock, *options.lease, grant->token, deadline.unix_ms()};
 }
 
 int acquire(Context& context, const Options& options) {
   options.acquire.lease_ttl();  // out of range is an error even where it isn't used
-  const auto acquired = options.lease.empty() ? under_new_lease(context, options.acquire)
-                                              : under_lease(context, options);
+  const auto acquired =
+      options.lease ? under_lease(context, options) : under_new_lease(context, options.acquire);
   if (!acquired) {
-    context.notice("not acquired: " + printable(options.acquire.lock));
+    context.say_not_acquired(options.acquire);
     return kExitNo;
   }
   print(context, *acquired);
@@ -93,13 +94,15 @@ void add_acquire(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   CLI::App* app = verbs.add(
       "acquire", "Take a lock and leave it to a script that keeps the lease itself",
-      "Prints lease=... token=... deadline=... (unix ms). Without --lease a lease is opened. Nobody\n"
-      "renews it: do so before the deadline, or the lock passes on. `run` does all of that for you.\n"
+      "Prints lease=... token=... deadline=... (unix ms). Without --lease a lease is opened.\n"
+      "Nobody renews it: do so before the deadline, or the lock passes on. `run` does all of that\n"
+      "for you.\n"
       "\nExample:\n"
       "  eval \"$(lockctl acquire --ttl 1m billing/ledger)\"\n"
       "  lockctl release billing/ledger --lease $lease --token $token --close");
   add_acquire_options(app, options->acquire);
-  auto* lease = add_text(app, "--lease", options->lease, "Hold it under this lease")->type_name("ID");
+  auto* lease =
+      add_text(app, "--lease", options->lease, "Hold it under this lease")->type_name("ID");
   app->get_option("--ttl")->excludes(lease);
   verbs.on(app, [options](Context& context) { return acquire(context, *options); });
 }

@@ -13,11 +13,13 @@ struct Acquisition::State {
   bool answered = false;
   std::optional<Error> error;  // of opening or acquiring
   std::optional<Error> lost;
-  Deadline deadline;  // only ever grows
+  Deadline deadline;       // only ever grows
+  bool abandoned = false;  // nobody wants the session any more
 
   void settle(std::optional<Grant> granted, const Error* failure) {
     const std::scoped_lock guard(mutex);
     answered = true;
+    if (abandoned) return;
     grant = std::move(granted);
     if (grant) deadline = std::max(deadline, grant->deadline());
     if (failure != nullptr) error = *failure;
@@ -36,14 +38,14 @@ struct Acquisition::State {
 };
 
 Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
-    : state_(std::make_shared<State>()) {
+    : cell_(cell), state_(std::make_shared<State>()) {
   const auto state = state_;
   SessionOptions session_options;
   session_options.ttl = options.lease_ttl();
   session_options.reason = options.reason;
   session_options.on_renewed = [state](Deadline renewed) { state->note_renewal(renewed); };
   session_options.on_lost = [state](const Error& why) { state->note_loss(why); };
-  Cell(cell).open_session_async(
+  cell_.open_session_async(
       std::move(session_options),
       [state, name = options.lock, lock_options = options.lock_options(),
        timeout = options.timeout()](std::optional<Session> session, const Error* error) {
@@ -51,6 +53,7 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
         Lock lock = session->lock(name, lock_options);
         {
           const std::scoped_lock guard(state->mutex);
+          if (state->abandoned) return;
           state->session = session;
           state->lock = lock;
         }
@@ -61,10 +64,29 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
       });
 }
 
-Acquisition::~Acquisition() = default;
+// The session's callbacks hold the state, and the state holds the session: one of them has to let
+// go. And a callback that hasn't quite returned may be the last to hold it: this waits for the end
+// of the cell's thread, or the process could be gone before the lease is closed.
+Acquisition::~Acquisition() {
+  {
+    std::optional<Session> session;
+    std::optional<Lock> lock;
+    std::optional<Grant> grant;
+    const std::scoped_lock guard(state_->mutex);
+    state_->abandoned = true;
+    session.swap(state_->session);
+    lock.swap(state_->lock);
+    grant.swap(state_->grant);
+  }
+  cell_.close();
+}
 
-int Acquisition::fd() const { return state_->bell.fd(); }
-void Acquisition::clear_fd() { state_->bell.clear(); }
+int Acquisition::fd() const {
+  return state_->bell.fd();
+}
+void Acquisition::clear_fd() {
+  state_->bell.clear();
+}
 
 bool Acquisition::answered() const {
   const std::scoped_lock guard(state_->mutex);

@@ -16,6 +16,7 @@ class Acquisition {
  public:
   // Opens a session and acquires under it.
   Acquisition(const Cell& cell, const AcquireOptions& options);
+  // Gives back what is held, and closes the cell: the lease ends now.
   ~Acquisition();
   Acquisition(const Acquisition&) = delete;
   Acquisition& operator=(const Acquisition&) = delete;
@@ -40,6 +41,7 @@ class Acquisition {
 
  private:
   struct State;
+  Cell cell_;
   std::shared_ptr<State> state_;  // also held by callbacks that may still come
 };
 

@@ -5,9 +5,11 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/json.h"
+#include "bindings/cli/signals.h"
 #include "bindings/cli/text.h"
 #include "bindings/cli/verb.h"
 
@@ -46,18 +48,28 @@ void print_table(Output& out, const BenchResult& result) {
 }
 
 // A line that rewrites itself, for those who watch.
-Progress progress_line(const Context& context) {
-  if (context.globals.quiet || isatty(STDERR_FILENO) == 0) return nullptr;
-  return [last_operations = uint64_t{0}, last = milliseconds(0)](
-             uint64_t operations, milliseconds elapsed) mutable {
-    const double seconds = static_cast<double>((elapsed - last).count()) / 1000;
-    if (seconds <= 0) return;
+class ProgressLine {
+ public:
+  explicit ProgressLine(const Context& context)
+      : shown_(!context.globals.quiet && isatty(STDERR_FILENO) != 0) {}
+
+  void show(uint64_t operations, milliseconds elapsed) {
+    const double seconds = static_cast<double>((elapsed - last_).count()) / 1000;
+    if (!shown_ || seconds <= 0) return;
     fprintf(stderr, "\r\x1b[K%5.1fs  %10.0f ops/s", static_cast<double>(elapsed.count()) / 1000,
-            static_cast<double>(operations - last_operations) / seconds);
-    last_operations = operations;
-    last = elapsed;
-  };
-}
+            static_cast<double>(operations - last_operations_) / seconds);
+    last_operations_ = operations;
+    last_ = elapsed;
+  }
+  void erase() const {
+    if (shown_) fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  const bool shown_;
+  uint64_t last_operations_ = 0;
+  milliseconds last_{0};
+};
 
 int bench(Context& context, const Options& options) {
   LoadOptions load = options.load;
@@ -66,13 +78,26 @@ int bench(Context& context, const Options& options) {
   if (load.duration.count() == 0) throw UsageError("--duration must be above 0");
   if (load.connections > load.clients) load.connections = load.clients;
   load.prefix = "bench/" + std::to_string(getpid()) + "/";
-  const Progress progress = progress_line(context);
-  const BenchResult result = run_load(context.cell_options(), load, progress);
-  if (progress) fputs("\r\x1b[K", stderr);
+
+  // A signal ends the load in order: else its leases would go on for a minute.
+  Signals signals(context.inherited);
+  ProgressLine line(context);
+  std::optional<int> ended_by;
+  const auto result =
+      run_load(context.cell_options(), load, [&](uint64_t operations, milliseconds elapsed) {
+        line.show(operations, elapsed);
+        while (const auto number = signals.next()) {
+          if (Signals::ends(*number)) ended_by = number;
+          if (*number == SIGTSTP) signals.stop_self(false);
+        }
+        return !ended_by;
+      });
+  line.erase();
+  if (!result) die_by(*ended_by);
   if (context.globals.json) {
-    context.out.line(to_json(result));
+    context.out.line(to_json(*result));
   } else {
-    print_table(context.out, result);
+    print_table(context.out, *result);
   }
   return kExitDone;
 }
@@ -91,9 +116,8 @@ void add_bench(Verbs& verbs) {
       "Each client has a lease of its own and one operation under way at a time.\n"
       "\nExample:\n"
       "  lockctl bench --workload pairs --clients 64 --duration 5s");
-  app->add_option("--workload", options->load.workload, "pairs, handoff or renew (pairs)")
-      ->check(CLI::IsMember({"pairs", "handoff", "renew"}))
-      ->type_name("NAME");
+  add_choice(app, "--workload", options->load.workload, {"pairs", "handoff", "renew"},
+             "What an operation is (pairs)");
   add_count(app, "--clients", options->load.clients, 1, 100'000, "How many at once (64)");
   add_count(app, "--connections", options->load.connections, 1, 256, "They share so many (1)");
   add_count(app, "--locks", options->load.locks, 1, 1'000'000,

@@ -1,6 +1,8 @@
 // lockctl completion: scripts for the shells, made from the very verbs and flags that are parsed.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/verb.h"
@@ -12,27 +14,38 @@ struct Flag {
   std::string name;  // with its dashes
   std::string help;
   bool takes_value;
+  std::vector<std::string> choices;  // of values, if there are only so many
 };
 struct Verb {
   std::string path;  // "lease open"; empty for lockctl itself
   std::string help;
   std::vector<Flag> flags;
-  std::vector<std::string> verbs;  // those below it
+  std::vector<std::string> verbs;    // those below it
+  std::vector<std::string> choices;  // for its positional argument
 };
 
 std::vector<const CLI::App*> children(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App*) { return true; });
 }
 
+// As add_choice() left them: "one|other".
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string& text = option.get_option_text();
+  return text.find('|') == std::string::npos ? std::vector<std::string>{}
+                                             : CLI::detail::split(text, '|');
+}
+
 void collect(const CLI::App& app, const std::string& path, std::vector<Verb>& out) {
-  Verb verb{path, app.get_description(), {}, {}};
+  Verb verb{path, app.get_description(), {}, {}, {}};
   for (const CLI::Option* option : app.get_options()) {
     const bool takes_value = option->get_items_expected_min() > 0;
+    const std::vector<std::string> choices = choices_of(*option);
+    if (option->get_positional()) verb.choices = choices;
     for (const std::string& name : option->get_lnames()) {
-      verb.flags.push_back({"--" + name, option->get_description(), takes_value});
+      verb.flags.push_back({"--" + name, option->get_description(), takes_value, choices});
     }
     for (const std::string& name : option->get_snames()) {
-      verb.flags.push_back({"-" + name, option->get_description(), takes_value});
+      verb.flags.push_back({"-" + name, option->get_description(), takes_value, choices});
     }
   }
   for (const CLI::App* child : children(app)) verb.verbs.push_back(child->get_name());
@@ -50,6 +63,7 @@ std::string join(const std::vector<std::string>& words) {
 
 std::string words_of(const Verb& verb) {
   std::vector<std::string> words = verb.verbs;
+  words.insert(words.end(), verb.choices.begin(), verb.choices.end());
   for (const Flag& flag : verb.flags) words.push_back(flag.name);
   return join(words);
 }
@@ -63,8 +77,7 @@ std::string shell_quoted(const std::string& text) {
 
 std::string bash(const std::vector<Verb>& verbs) {
   // Walks the words before the cursor down the tree of verbs, then offers what fits there. Behind
-  // the
-  // "--" of run it completes CMD as if it stood alone.
+  // the "--" of run it completes CMD as if it stood alone.
   std::string out = R"(_lockctl() {
   local current=${COMP_WORDS[COMP_CWORD]} path= word i
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -88,12 +101,15 @@ std::string bash(const std::vector<Verb>& verbs) {
     if (verb.path.empty()) continue;
     out += "    " + shell_quoted(verb.path) + ") words=" + shell_quoted(words_of(verb)) + " ;;\n";
   }
+  out += "  esac\n  case ${COMP_WORDS[COMP_CWORD-1]} in\n";
+  std::set<std::string> told;
+  for (const Verb& verb : verbs) {
+    for (const Flag& flag : verb.flags) {
+      if (flag.choices.empty() || !told.insert(flag.name).second) continue;
+      out += "    " + flag.name + ") words=" + shell_quoted(join(flag.choices)) + " ;;\n";
+    }
+  }
   out += R"(  esac
-  case ${COMP_WORDS[COMP_CWORD-1]} in
-    -o|--output) words='table json' ;;
-    --color) words='auto always never' ;;
-    completion) words='bash zsh fish' ;;
-  esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
 complete -F _lockctl lockctl
@@ -104,6 +120,11 @@ complete -F _lockctl lockctl
 std::string zsh(const std::vector<Verb>& verbs) {
   // zsh runs bash's completions well.
   return "#compdef lockctl\nautoload -U +X bashcompinit && bashcompinit\n" + bash(verbs);
+}
+
+std::string values_for_fish(const Flag& flag) {
+  if (!flag.choices.empty()) return " -x -a " + shell_quoted(join(flag.choices));
+  return flag.takes_value ? " -r" : "";
 }
 
 std::string fish(const std::vector<Verb>& verbs) {
@@ -127,11 +148,10 @@ std::string fish(const std::vector<Verb>& verbs) {
     for (const Flag& flag : verb.flags) {
       const bool is_long = flag.name.starts_with("--");
       out += start + (is_long ? " -l " + flag.name.substr(2) : " -s " + flag.name.substr(1)) +
-             (flag.takes_value ? " -r" : "") + " -d " + shell_quoted(flag.help) + "\n";
+             values_for_fish(flag) + " -d " + shell_quoted(flag.help) + "\n";
     }
+    if (!verb.choices.empty()) out += start + " -a " + shell_quoted(join(verb.choices)) + "\n";
   }
-  out += "complete -c lockctl -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n";
-  out += "complete -c lockctl -s o -l output -x -a 'table json'\n";
   return out;
 }
 
@@ -148,10 +168,7 @@ void add_completion(Verbs& verbs) {
   auto shell = std::make_shared<std::string>();
   CLI::App* app = verbs.add("completion", "Print a completion script for bash, zsh or fish",
                             "Example:\n  source <(lockctl completion bash)");
-  app->add_option("SHELL", *shell, "bash, zsh or fish")
-      ->type_name("")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  add_choice(app, "SHELL", *shell, {"bash", "zsh", "fish"}, "Whose script")->required();
   verbs.on(app, [shell](Context& context) {
     std::string text = script(context.app, *shell);
     text.pop_back();  // line() ends it

@@ -26,7 +26,7 @@ enum Exit : int {
   kExitSignalBase = 128,  // 128 + N: ended by signal N
 };
 
-int exit_code_of(Code code);
+int exit_code_of(const Error& error);
 
 // Something that a verb found out by itself, with the exit code that says so.
 class Failure : public std::runtime_error {

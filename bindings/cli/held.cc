@@ -11,7 +11,7 @@ void add_held(Verbs& verbs) {
   auto name = std::make_shared<std::string>();
   CLI::App* app = verbs.add("held", "Exit 0 if a lock is held by anyone now, else 1",
                             "Example:\n  lockctl held billing/ledger || echo nobody");
-  add_text(app, "LOCK", *name, "Its name")->type_name("")->required();
+  add_lock(app, *name, "Its name");
   verbs.on(app, [name](Context& context) {
     const bool held = !context.connect().describe(*name).holders.empty();
     if (context.globals.json) context.out.line(answer_to_json(*name, LockQuestion::held, held));

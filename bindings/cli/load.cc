@@ -17,7 +17,7 @@ namespace {
 
 // Leases outlive the run: renewals in the background are not what is measured.
 constexpr std::chrono::milliseconds kSessionTtl{60'000};
-constexpr int kProgressMs = 250;
+constexpr std::chrono::milliseconds kProgressStep{250};
 
 int64_t monotonic_ns() {
   timespec now{};
@@ -36,8 +36,8 @@ struct Run {
 
   std::mutex mutex;
   std::condition_variable changed;
-  uint64_t ready = 0;     // sessions opened
-  uint64_t running = 0;   // clients whose last operation hasn't ended
+  uint64_t ready = 0;              // sessions opened
+  uint64_t running = 0;            // clients whose last operation hasn't ended
   std::unique_ptr<Error> failure;  // of opening a session
 };
 
@@ -66,15 +66,15 @@ class Client {
   virtual ~Client() = default;
 
   void open() {
-    lane_.cell.open_session_async(
-        {.ttl = kSessionTtl, .reason = "bench"},
-        [this](std::optional<Session> session, const Error* error) {
-          const std::scoped_lock guard(run_.mutex);
-          session_ = std::move(session);
-          if (!session_ && !run_.failure) run_.failure = std::make_unique<Error>(*error);
-          ++run_.ready;
-          run_.changed.notify_one();
-        });
+    lane_.cell.open_session_async({.ttl = kSessionTtl, .reason = "bench"},
+                                  [this](std::optional<Session> session, const Error* error) {
+                                    const std::scoped_lock guard(run_.mutex);
+                                    session_ = std::move(session);
+                                    if (!session_ && !run_.failure)
+                                      run_.failure = std::make_unique<Error>(*error);
+                                    ++run_.ready;
+                                    run_.changed.notify_one();
+                                  });
   }
   // Starts one operation, from the main thread first and from callbacks then.
   void next() {
@@ -178,7 +178,8 @@ uint64_t sum(const std::vector<std::unique_ptr<Lane>>& lanes,
 
 class Load {
  public:
-  Load(const CellOptions& cell, const LoadOptions& options) : run_{.options = options} {
+  Load(const CellOptions& cell, const LoadOptions& options)
+      : run_{.options = options}, request_timeout_(cell.request_timeout) {
     for (uint64_t i = 0; i < options.connections; ++i) {
       lanes_.push_back(std::make_unique<Lane>(Cell::connect(cell)));
     }
@@ -188,54 +189,66 @@ class Load {
   }
 
   ~Load() {
+    run_.phase = Phase::stopping;
     // Ends the threads, and with them all callbacks, before the clients go.
     for (auto& lane : lanes_) lane->cell.close();
   }
 
-  BenchResult run(const Progress& progress) {
-    open();
-    {
-      const std::scoped_lock guard(run_.mutex);
-      run_.running = clients_.size();
-    }
-    const int64_t started = monotonic_ns();
+  std::optional<BenchResult> run(const Progress& progress) {
+    started_ = monotonic_ns();
+    if (!open(progress)) return std::nullopt;
     for (auto& client : clients_) client->next();
-    spend(run_.options.warm_up, started, progress);
+    if (!spend(run_.options.warm_up, progress)) return std::nullopt;
 
     const uint64_t before = sum(lanes_, &Lane::operations);
     const int64_t from = monotonic_ns();
     run_.phase = Phase::measuring;
-    spend(run_.options.duration, started, progress);
+    if (!spend(run_.options.duration, progress)) return std::nullopt;
     run_.phase = Phase::stopping;
     const double seconds = static_cast<double>(monotonic_ns() - from) / 1e9;
     const uint64_t operations = sum(lanes_, &Lane::operations) - before;
-
-    std::unique_lock guard(run_.mutex);
-    run_.changed.wait(guard, [this] { return run_.running == 0; });
-    return result(operations, seconds);
+    const uint64_t unfinished = end();
+    return result(operations, unfinished, seconds);
   }
 
  private:
-  void open() {
-    for (auto& client : clients_) client->open();
-    std::unique_lock guard(run_.mutex);
-    run_.changed.wait(guard, [this] { return run_.ready == clients_.size(); });
-    if (run_.failure) throw Error(*run_.failure);
+  bool goes_on(const Progress& progress) {
+    return progress(sum(lanes_, &Lane::operations),
+                    std::chrono::milliseconds((monotonic_ns() - started_) / 1'000'000));
   }
 
-  void spend(std::chrono::milliseconds time, int64_t started, const Progress& progress) {
+  bool open(const Progress& progress) {
+    for (auto& client : clients_) client->open();
+    std::unique_lock guard(run_.mutex);
+    const auto ready = [this] { return run_.ready == clients_.size(); };
+    while (!run_.changed.wait_for(guard, kProgressStep, ready)) {
+      guard.unlock();
+      if (!goes_on(progress)) return false;
+      guard.lock();
+    }
+    if (run_.failure) throw Error(*run_.failure);
+    run_.running = clients_.size();
+    return true;
+  }
+
+  bool spend(std::chrono::milliseconds time, const Progress& progress) {
     const int64_t end = monotonic_ns() + std::chrono::nanoseconds(time).count();
     for (int64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {
       const int64_t left_ms = (end - now) / 1'000'000 + 1;
-      poll(nullptr, 0, static_cast<int>(std::min<int64_t>(left_ms, kProgressMs)));
-      if (progress) {
-        progress(sum(lanes_, &Lane::operations),
-                 std::chrono::milliseconds((monotonic_ns() - started) / 1'000'000));
-      }
+      poll(nullptr, 0, static_cast<int>(std::min<int64_t>(left_ms, kProgressStep.count())));
+      if (!goes_on(progress)) return false;
     }
+    return true;
   }
 
-  BenchResult result(uint64_t operations, double seconds) {
+  // Waits for the last operations; returns how many the cell left unanswered.
+  uint64_t end() {
+    std::unique_lock guard(run_.mutex);
+    run_.changed.wait_for(guard, request_timeout_, [this] { return run_.running == 0; });
+    return run_.running;
+  }
+
+  BenchResult result(uint64_t operations, uint64_t unfinished, double seconds) {
     Histogram latency;
     for (const auto& lane : lanes_) latency.add(lane->latency);
     const auto us = [&](double share) {
@@ -252,18 +265,20 @@ class Load {
             .p99_us = us(0.99),
             .p999_us = us(0.999),
             .max_us = static_cast<double>(latency.max_ns()) / 1000,
-            .errors = sum(lanes_, &Lane::errors)};
+            .errors = sum(lanes_, &Lane::errors) + unfinished};
   }
 
   Run run_;
+  const std::chrono::milliseconds request_timeout_;
+  int64_t started_ = 0;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Client>> clients_;
 };
 
 }  // namespace
 
-BenchResult run_load(const CellOptions& cell, const LoadOptions& options,
-                     const Progress& progress) {
+std::optional<BenchResult> run_load(const CellOptions& cell, const LoadOptions& options,
+                                    const Progress& progress) {
   return std::make_unique<Load>(cell, options)->run(progress);
 }
 

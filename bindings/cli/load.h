@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "bindings/cli/bench_result.h"
@@ -14,17 +15,19 @@ namespace holdfast::cli {
 struct LoadOptions {
   std::string workload;  // pairs, handoff, renew
   uint64_t clients = 64;
-  uint64_t connections = 1;  // Cells: each has one connection and one thread
-  uint64_t locks = 0;        // pairs: choose among so many; 0: one for each client
+  uint64_t connections = 1;                 // Cells: each has one connection and one thread
+  uint64_t locks = 0;                       // pairs: choose among so many; 0: one for each client
   std::chrono::milliseconds warm_up{1000};  // not counted
   std::chrono::milliseconds duration{5000};
   std::string prefix;  // of the locks' names
 };
 
-// What is shown while it runs: operations so far, of the warm-up too, and the time since the start.
-using Progress = std::function<void(uint64_t operations, std::chrono::milliseconds elapsed)>;
+// Called several times a second: operations so far, of the warm-up too, and the time since the
+// start. False: stop now.
+using Progress = std::function<bool(uint64_t operations, std::chrono::milliseconds elapsed)>;
 
-// Throws what the first client to open its session threw.
-BenchResult run_load(const CellOptions& cell, const LoadOptions& options, const Progress& progress);
+// nullopt: stopped. Throws what the first client to open its session threw.
+std::optional<BenchResult> run_load(const CellOptions& cell, const LoadOptions& options,
+                                    const Progress& progress);
 
 }  // namespace holdfast::cli

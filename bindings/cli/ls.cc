@@ -37,7 +37,7 @@ void add_ls(Verbs& verbs) {
                 "object a line.\n"
                 "\nExample:\n"
                 "  lockctl ls billing/");
-  add_text(app, "PREFIX", *prefix, "Only those whose names begin with it")->type_name("");
+  add_prefix(app, *prefix, "Only those whose names begin with it");
   verbs.on(app, [prefix](Context& context) {
     const std::vector<LockInfo> locks = context.connect().locks(*prefix);
     if (context.globals.json) {

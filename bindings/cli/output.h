@@ -50,7 +50,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // [0] is the header
 };
 
-// Unless told otherwise by -q: one line on stderr.
+// One line on stderr; say() begins it with "lockctl: ".
 void say(const std::string& message);
+void write_line(const std::string& line);
 
 }  // namespace holdfast::cli

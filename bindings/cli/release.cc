@@ -18,7 +18,7 @@ struct Options {
 int release(Context& context, const Options& options) {
   Cell cell = context.connect();
   cell.release(options.lease, options.lock, options.token);
-  context.verbose("released " + printable(options.lock));
+  context.verbose("released " + options.lock);
   if (options.close) cell.close_lease(options.lease);
   return kExitDone;
 }
@@ -32,7 +32,7 @@ void add_release(Verbs& verbs) {
                 "Exit 76 if that token does not hold the lock (any more).\n"
                 "\nExample:\n"
                 "  lockctl release billing/ledger --lease $lease --token $token --close");
-  add_text(app, "LOCK", options->lock, "Its name")->type_name("")->required();
+  add_lock(app, options->lock, "Its name");
   add_text(app, "--lease", options->lease, "As `acquire` printed it")->type_name("ID")->required();
   add_count(app, "--token", options->token, 1, UINT64_MAX, "As `acquire` printed it")->required();
   app->add_flag("--close", options->close, "Close the lease too, and all that is held under it");

@@ -26,8 +26,8 @@ struct Options {
   uint64_t not_acquired = kExitNo;
 };
 
-// The library renews at a third of the TTL. TERM must come after that, with time for a second attempt
-// while the cell changes its leader; so the grace is at most half of the TTL.
+// The library renews at a third of the TTL. TERM must come after that, with time for a second
+// attempt while the cell changes its leader; so the grace is at most half of the TTL.
 Graces graces(const Options& options) {
   const milliseconds ttl = options.acquire.lease_ttl();
   const milliseconds grace = options.kill_grace.value_or(std::min(kDefaultGrace, ttl / 4));
@@ -45,16 +45,24 @@ std::vector<std::pair<std::string, std::string>> environment(const Options& opti
           {"HOLDFAST_DEADLINE", std::to_string(acquisition.deadline().unix_ms())}};
 }
 
-// CMD is done. What remains is to give the lock back, and to say if it wasn't ours all the time.
+// CMD is done, and its group was gone before the local deadline, or the supervisor would have said
+// so. What remains is to give the lock back, and to say if somebody took it away meanwhile. A
+// deadline that passes while the cell can't be reached is no such loss.
 int release(Context& context, Acquisition& acquisition, int status) {
   try {
     acquisition.release();
   } catch (const Error& error) {
-    if (exit_code_of(error.code()) == kExitLost) {
-      say(std::string(error.what()) + "; the command had ended with " + std::to_string(status));
+    if (exit_code_of(error) == kExitLost && Deadline::now() < acquisition.deadline()) {
+      context.complain(
+          std::string(code_name(error.code())),
+          std::string(error.what()) + "; the command had ended with " + std::to_string(status));
       return kExitLost;
     }
-    context.notice(std::string("the lock stays taken until its lease ends: ") + error.what());
+    if (!context.globals.quiet) {
+      context.complain(std::string(code_name(error.code())),
+                       "the lock stays taken until its lease ends, as the cell can't be told: " +
+                           std::string(error.what()));
+    }
   }
   return status;
 }
@@ -67,15 +75,16 @@ int run(Context& context, const Options& options) {
   auto guard = std::make_unique<Guard>(context.inherited, times.grace_ns);
 
   CellOptions cell_options = context.cell_options();
-  cell_options.program = "lockctl run " + context.command[0].substr(0, 200);
+  // Of any bytes, the fit ones: an owner's program is short UTF-8.
+  cell_options.program = "lockctl run " + printable(context.command[0].substr(0, 200));
   Cell cell = Cell::connect(cell_options);
   Acquisition acquisition(cell, options.acquire);
   wait_for_lock(context, signals, cell, acquisition);
   if (!acquisition.acquired()) {
-    context.notice("not acquired: " + printable(options.acquire.lock));
+    context.say_not_acquired(options.acquire);
     return static_cast<int>(options.not_acquired);
   }
-  context.verbose("acquired " + printable(options.acquire.lock) + ", token " +
+  context.verbose("acquired " + options.acquire.lock + ", token " +
                   std::to_string(acquisition.token()) + ", lease " + acquisition.lease());
 
   acquisition.rethrow();
@@ -86,16 +95,17 @@ int run(Context& context, const Options& options) {
 }
 
 constexpr char kDetails[] =
-    "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N: ended\n"
-    "by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to what CMD\n"
-    "writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All behind the\n"
-    "first -- reaches CMD untouched; signals to lockctl do, too.\n"
+    "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N:\n"
+    "ended by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to\n"
+    "what CMD writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All\n"
+    "behind the first -- reaches CMD untouched; signals to lockctl do, too.\n"
     "\n"
     "CMD has a process group of its own, and no process of it outlives the lock: those that CMD\n"
-    "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the lock\n"
-    "given back. If the lease is lost or can't be renewed in time, the whole group gets the same\n"
-    "before the lock can pass to another, and lockctl exits 76; also if lockctl itself is stopped or\n"
-    "killed. Processes that leave the group (setsid, a shell's own jobs) are out of reach.\n"
+    "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the\n"
+    "lock given back. If the lease is lost or can't be renewed in time, the whole group gets the\n"
+    "same before the lock can pass to another, and lockctl exits 76; also if lockctl itself is\n"
+    "stopped or killed. Processes that leave the group (setsid, a shell's own jobs) are out of\n"
+    "reach.\n"
     "\n"
     "Exit: CMD's status; 1 not acquired (-E); 69 cell unreachable; 76 lock lost; 126 CMD can't be\n"
     "run; 127 CMD not found.\n"

@@ -38,7 +38,7 @@ void add_show(Verbs& verbs) {
   auto name = std::make_shared<std::string>();
   CLI::App* app = verbs.add("show", "Show a lock's holders and queue, with owners and ages",
                             "Example:\n  lockctl show billing/ledger");
-  add_text(app, "LOCK", *name, "Its name")->type_name("")->required();
+  add_lock(app, *name, "Its name");
   verbs.on(app, [name](Context& context) {
     const LockInfo lock = context.connect().describe(*name);
     if (context.globals.json) {

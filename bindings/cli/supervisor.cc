@@ -20,6 +20,7 @@ namespace {
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int kLookMs = 10;  // between looks whether the group is gone
 constexpr int kMaxGuardsLost = 3;
+constexpr char kLost[] = "leaseNotFound";  // as all tools call a lease that is over
 
 // Looks through /proc, for when signals can't tell: is there a member that is more than a zombie?
 bool has_running_member(pid_t group) {
@@ -92,7 +93,7 @@ bool Supervisor::start(const std::vector<std::string>& command,
   guard_.reset();
   waitpid(leader_, nullptr, 0);
   terminal_.take_back(leader_);
-  say("cannot run " + printable(command[0]) + ": " + strerror(error));
+  context_.complain("invalidArgument", "cannot run " + command[0] + ": " + strerror(error));
   status_ = error == ENOENT ? kExitNotFound : kExitCannotRun;
   return false;
 }
@@ -114,8 +115,8 @@ void Supervisor::wait() {
 
 void Supervisor::step() {
   acquisition_.clear_fd();
-  watch_guard();
-  take_signals();
+  take_signals();  // in which we may be stopped for a while
+  watch_guard();   // says so before it ends anybody: after a death, its word is there
   const int64_t now = boottime_ns();
   watch_lease(now);
   if (leader_ended_ && !terminated_ && group_.alive()) {
@@ -189,7 +190,9 @@ void Supervisor::watch_guard() {
       terminated_ = true;
       kill_at_ = times_.kill_at;
       ended_early_ = kExitLost;
-      say("the lease was not renewed in time, since lockctl was stopped; the command was ended");
+      context_.complain(
+          kLost,
+          "the lease was not renewed in time, since lockctl was stopped; the command was ended");
       return;
   }
 }
@@ -206,8 +209,8 @@ void Supervisor::replace_guard() {
     context_.verbose("the guard process was killed; there is a new one");
   } catch (const Failure& error) {
     guard_.reset();
-    end_early(kExitLimit, std::string("the guard process is gone (") + error.what() + ")",
-              boottime_ns());
+    end_early(kExitLimit, "resourceExhausted",
+              std::string("the guard process is gone (") + error.what() + ")", boottime_ns());
   }
 }
 
@@ -226,16 +229,16 @@ void Supervisor::watch_lease(int64_t now) {
   }
   if (ended_early_) return;
   if (const auto why = acquisition_.lost()) {
-    end_early(kExitLost, why->what(), now);
+    end_early(kExitLost, kLost, why->what(), now);
   } else if (now >= times_.term_at) {
-    end_early(kExitLost, "the lease could not be renewed and is about to end", now);
+    end_early(kExitLost, kLost, "the lease could not be renewed and is about to end", now);
   }
 }
 
-void Supervisor::end_early(int exit, const std::string& why, int64_t now) {
+void Supervisor::end_early(int exit, const std::string& code, const std::string& why, int64_t now) {
   if (leader_ended_ && !group_.alive()) return;  // too late to matter
   ended_early_ = exit;
-  say(printable(why) + "; ending the command");
+  context_.complain(code, why + "; ending the command");
   if (terminated_) {
     kill_at_ = std::min(kill_at_, times_.kill_at);
   } else {

@@ -60,7 +60,7 @@ class Supervisor {
   void replace_guard();
   EndTimes guard_times() const;
   void watch_lease(int64_t now);
-  void end_early(int exit, const std::string& why, int64_t now);
+  void end_early(int exit, const std::string& code, const std::string& why, int64_t now);
   void begin_ending(int64_t now);
 
   Context& context_;
@@ -77,7 +77,7 @@ class Supervisor {
   bool leader_ended_ = false;  // and reaped
   int status_ = 0;             // as the exit code that passes it on
 
-  EndTimes times_;         // by the lease; move with every renewal
+  EndTimes times_;           // by the lease; move with every renewal
   bool terminated_ = false;  // the group had its TERM, by us or by the guard: never twice
   int64_t kill_at_ = 0;      // then it gets KILL; at most times_.kill_at
   std::optional<int> ended_early_;

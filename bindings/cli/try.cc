@@ -30,7 +30,7 @@ void add_try(Verbs& verbs) {
                             "Takes nothing: a moment later it may be different.\n"
                             "\nExample:\n"
                             "  lockctl try billing/ledger && echo free");
-  add_text(app, "LOCK", options->lock, "Its name")->type_name("")->required();
+  add_lock(app, options->lock, "Its name");
   app->add_flag("-s,--shared", options->shared, "Shared with other shared holders");
   verbs.on(app, [options](Context& context) {
     const bool free = is_free(context.connect().describe(options->lock), options->shared);

@@ -1,11 +1,15 @@
 #include "bindings/cli/verb.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "bindings/cli/exit_codes.h"
+#include "bindings/cli/json.h"
 #include "bindings/cli/text.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/command.h"
+#include "lockcore/locks/validate.h"
 
 namespace holdfast::cli {
 namespace {
@@ -16,41 +20,52 @@ constexpr char kShield = '\x01';
 CLI::Option* add_value(CLI::App* app, const char* name, const char* type, const char* help,
                        std::function<void(const std::string&)> take) {
   auto* option = app->add_option_function<std::string>(
-      name,
-      [take = std::move(take)](const std::string& value) {
-        take(!value.empty() && value[0] == kShield ? value.substr(1) : value);
-      },
-      help);
+      name, [take = std::move(take)](const std::string& value) { take(unshielded(value)); }, help);
   // Where two values are given, the later one counts, as with most Unix tools.
   return option->type_name(type)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
-std::vector<std::string> split_commas(const std::string& text) {
-  std::vector<std::string> out;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (end > begin) out.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return out;
+// "--wait" of "-w,--wait": what a message calls it.
+std::string long_name(const std::string& name) {
+  return name.substr(name.find(',') + 1);
+}
+
+[[noreturn]] void reject(const char* name, const std::string& value, const std::string& why) {
+  throw CLI::ValidationError(long_name(name), "'" + printable(value) + "' is not " + why);
+}
+
+void check(const char* name, const std::optional<base::Error>& error) {
+  if (error) throw CLI::ValidationError(name, error->message);
 }
 
 }  // namespace
 
 CellOptions Context::cell_options() const {
   CellOptions options;
-  options.endpoints = split_commas(globals.endpoints);
+  options.endpoints = globals.endpoints;
   options.request_timeout = globals.timeout;
   options.program = "lockctl";
   return options;
 }
 
 void Context::verbose(const std::string& message) const {
-  if (globals.verbose && !globals.quiet) say(message);
+  if (globals.verbose && !globals.quiet) say(printable(message));
 }
 
-void Context::notice(const std::string& message) const {
-  if (!globals.quiet) say(message);
+void Context::complain(const std::string& code, const std::string& message) const {
+  globals.json ? write_line(error_to_json(code, message, {})) : say(printable(message));
+}
+
+void Context::complain(const Error& error) const {
+  const std::string code(code_name(error.code()));
+  globals.json ? write_line(error_to_json(code, error.what(), error.detail()))
+               : say(printable(error.what()));
+}
+
+void Context::say_not_acquired(const AcquireOptions& options) const {
+  if (globals.quiet) return;
+  const bool waited = options.timeout().value_or(std::chrono::milliseconds(0)).count() > 0;
+  complain(waited ? "timeout" : "wouldBlock", "not acquired: " + options.lock);
 }
 
 CLI::App* Verbs::add_under(CLI::App* parent, const char* name, const char* description,
@@ -76,14 +91,16 @@ CLI::Option* add_text(CLI::App* app, const char* name, std::string& target, cons
   return add_value(app, name, "TEXT", help, [&target](const std::string& text) { target = text; });
 }
 
+CLI::Option* add_text(CLI::App* app, const char* name, std::optional<std::string>& target,
+                      const char* help) {
+  return add_value(app, name, "TEXT", help, [&target](const std::string& text) { target = text; });
+}
+
 CLI::Option* add_duration(CLI::App* app, const char* name,
                           std::optional<std::chrono::milliseconds>& target, const char* help) {
   return add_value(app, name, "DUR", help, [&target, name](const std::string& text) {
     target = parse_duration(text);
-    if (!target) {
-      throw CLI::ValidationError(name, "'" + printable(text) +
-                                           "' is not a duration; write 500ms, 10s, 2m or 1h");
-    }
+    if (!target) reject(name, text, "a duration; write 500ms, 10s, 2m or 1h");
   });
 }
 
@@ -93,11 +110,53 @@ CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-      throw CLI::ValidationError(name, "'" + printable(text) + "' is not a whole number from " +
-                                           std::to_string(least) + " to " + std::to_string(most));
+      reject(name, text,
+             "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     }
     target = value;
   });
+}
+
+CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
+                        const std::vector<std::string>& choices, const char* help) {
+  const auto list = [&choices](const char* between) {
+    std::string out;
+    for (const std::string& choice : choices) out += (out.empty() ? "" : between) + choice;
+    return out;
+  };
+  auto take = [&target, name, choices, all = list(", ")](const std::string& text) {
+    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      reject(name, text, "one of " + all);
+    }
+    target = text;
+  };
+  return add_value(app, name, "", help, std::move(take))->option_text(list("|"));
+}
+
+CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help) {
+  auto* option = add_value(app, "LOCK", "", help, [&target](const std::string& name) {
+    check("LOCK", locks::validate_name(name));
+    target = name;
+  });
+  return option->required();
+}
+
+CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help) {
+  return add_value(app, "PREFIX", "", help, [&target](const std::string& prefix) {
+    check("PREFIX", locks::validate_text("prefix", prefix, base::kMaxNameBytes));
+    target = prefix;
+  });
+}
+
+CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help) {
+  return add_value(app, "--reason", "TEXT", help, [&target](const std::string& text) {
+    check("--reason", locks::validate_text("reason", text, base::kMaxReasonBytes));
+    target = text;
+  });
+}
+
+std::string unshielded(const std::string& argument) {
+  return !argument.empty() && argument[0] == kShield ? argument.substr(1) : argument;
 }
 
 void shield_brackets(std::vector<std::string>& arguments) {
@@ -116,21 +175,21 @@ std::optional<std::chrono::milliseconds> AcquireOptions::timeout() const {
   return no_wait ? std::chrono::milliseconds(0) : wait;
 }
 
-std::chrono::milliseconds AcquireOptions::lease_ttl() const { return checked_ttl(ttl); }
+std::chrono::milliseconds AcquireOptions::lease_ttl() const {
+  return checked_ttl(ttl);
+}
 
 LockOptions AcquireOptions::lock_options() const {
   return {.mode = shared ? Mode::shared : Mode::exclusive, .reason = reason};
 }
 
 void add_acquire_options(CLI::App* app, AcquireOptions& options) {
-  add_text(app, "LOCK", options.lock, "Name of the lock, such as billing/ledger")
-      ->type_name("")
-      ->required();
+  add_lock(app, options.lock, "Name of the lock, such as billing/ledger");
   app->add_flag("-s,--shared", options.shared, "Share it with other shared holders");
   auto* no_wait = app->add_flag("-n,--no-wait", options.no_wait, "Fail at once if it is taken");
   add_duration(app, "-w,--wait", options.wait, "Wait at most that long")->excludes(no_wait);
   add_ttl_option(app, options.ttl);
-  add_text(app, "--reason", options.reason, "Shown to whoever asks who holds the lock");
+  add_reason(app, options.reason, "Shown to whoever asks who holds the lock");
 }
 
 void add_ttl_option(CLI::App* app, std::optional<std::chrono::milliseconds>& ttl) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/cli/globals.h"
 #include "bindings/cli/output.h"
 #include "holdfast/holdfast.h"
 
@@ -25,28 +26,24 @@ struct Inherited {
   size_t arguments_size = 0;
 };
 
-struct Globals {
-  std::string endpoints;  // separated by commas; empty: the library's default
-  std::chrono::milliseconds timeout{5000};
-  bool json = false;
-  bool quiet = false;
-  bool verbose = false;
-  bool no_pager = false;
-  ColorWhen color = ColorWhen::automatic;
-};
+struct AcquireOptions;
 
 struct Context {
   const Globals& globals;
   const Inherited& inherited;
-  const CLI::App& app;  // the root, for `completion`
+  const CLI::App& app;               // the root, for `completion`
   std::vector<std::string> command;  // what stood behind the first "--" of `run`
   Output& out;
 
   CellOptions cell_options() const;
   Cell connect() const { return Cell::connect(cell_options()); }
-  // On stderr: only with -v; unless -q.
+  // On stderr: only with -v.
   void verbose(const std::string& message) const;
-  void notice(const std::string& message) const;
+  // On stderr, as text or JSON.
+  void complain(const std::string& code, const std::string& message) const;
+  void complain(const Error& error) const;
+  // That the lock is somebody else's, unless -q.
+  void say_not_acquired(const AcquireOptions& options) const;
 };
 
 // Returns the exit code; throws Failure or holdfast::Error.
@@ -70,16 +67,28 @@ class Verbs {
 };
 
 // Options of the types that lockctl has. CLI11 splits values like "[a,b]"; these don't
-// (see shield_brackets).
+// (see shield_brackets). What doesn't fit the type is a usage error, whether or not a cell is
+// there.
 CLI::Option* add_text(CLI::App* app, const char* name, std::string& target, const char* help);
+CLI::Option* add_text(CLI::App* app, const char* name, std::optional<std::string>& target,
+                      const char* help);
 CLI::Option* add_duration(CLI::App* app, const char* name,
                           std::optional<std::chrono::milliseconds>& target, const char* help);
 CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64_t least,
                        uint64_t most, const char* help);
+// Its option text, as help shows it, is "one|other|third".
+CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
+                        const std::vector<std::string>& choices, const char* help);
+// The positional LOCK.
+CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help);
+// The positional PREFIX of such names.
+CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help);
+CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help);
 
 // CLI11 takes a value that begins with '[' for a list and pulls it apart. A mark in front, which
 // the functions above take off again, keeps it whole.
 void shield_brackets(std::vector<std::string>& arguments);
+std::string unshielded(const std::string& argument);
 
 // The options that run and acquire have in common.
 struct AcquireOptions {

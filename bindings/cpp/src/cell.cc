@@ -97,9 +97,11 @@ client::Options core_options(const CellOptions& options) {
   to.endpoints = options.endpoints.empty() ? client::default_endpoints() : options.endpoints;
   for (const std::string& endpoint : to.endpoints) {
     std::string why;
-    if (!rpc::parse_address(endpoint, why)) {
-      throw Error(Code::invalid_argument, "endpoint '" + endpoint + "': " + why);
+    const auto address = rpc::parse_address(endpoint, why);
+    if (address && address->kind == rpc::Address::Kind::kTcp && address->port == 0) {
+      why = "nobody can be reached at port 0";
     }
+    if (!why.empty()) throw Error(Code::invalid_argument, "endpoint '" + endpoint + "': " + why);
   }
   if (options.request_timeout.count() <= 0) {
     throw Error(Code::invalid_argument, "the request timeout must be above 0");
@@ -123,7 +125,7 @@ void Cell::close() {
   state_->engine->stop();
 }
 
-// -- sessions --------------------------------------------------------------------------------------
+// -- sessions -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -175,7 +177,7 @@ Session Cell::open_session(SessionOptions options) {
   return future.get();
 }
 
-// -- what is there ---------------------------------------------------------------------------------
+// -- what is there --------------------------------------------------------------------------------
 
 LockInfo Cell::describe(std::string_view name) {
   return state_->wait_for<LockInfo>(
@@ -215,7 +217,7 @@ CellStatus Cell::status() {
       [](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); });
 }
 
-// -- leases that their owners keep alive -----------------------------------------------------------
+// -- leases that their owners keep alive ----------------------------------------------------------
 
 OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
   auto opened = state_->wait_for<client::Opened>(opening(*state_, ttl, reason, false));

@@ -62,7 +62,8 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
   }
   auto& body = body_of<locks::Acquire>(make_command(op));
   body.lease = session != nullptr ? session->lease : call.under.lease;
-  body.holder = {++last_holder_};
+  // Under a bare lease other processes acquire too, and none knows what the others have counted.
+  body.holder = {session != nullptr ? ++last_holder_ : std::max<uint64_t>(random_.next(), 1)};
   body.agent = call.agent;
   body.locks.resize(1);
   body.locks[0].name = std::move(call.lock);

@@ -56,7 +56,8 @@ std::string Router::complaint() const {
   std::string text;
   for (const Node& node : nodes_) {
     if (!text.empty()) text += "; ";
-    text += node.address + ": ";
+    // What the system said may begin with the address.
+    if (!node.last_error.starts_with(node.address)) text += node.address + ": ";
     if (node.state == Node::State::kUp) {
       text += node.asked ? "no answer" : "knows no active leader";
     } else {

@@ -136,4 +136,20 @@ TEST_CASE("client: each acquire is a holder of its own") {
   CHECK(s.body<locks::Acquire>(s.find<locks::Acquire>()).holder != first);
 }
 
+TEST_CASE("client: processes that share a bare lease are different holders") {
+  // Why: each counted its own acquires from 1, so the second reader under a script's lease was
+  // refused as the first one's double.
+  std::vector<base::HolderId> holders;
+  for (uint64_t seed : {1, 2}) {
+    Script s({"a:1"}, 5000, seed);
+    AcquireCall call;
+    call.under.lease = {500};
+    call.lock = "l";
+    s.with([&](Effects& fx) { s.core.acquire(1, call, s.now, fx); });
+    s.settle_on("a:1");
+    holders.push_back(s.body<locks::Acquire>(s.find<locks::Acquire>()).holder);
+  }
+  CHECK(holders[0] != holders[1]);
+}
+
 }  // namespace holdfast::client
