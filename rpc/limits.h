@@ -52,6 +52,9 @@ constexpr int kPeerUserTimeoutMs = 4'000;
 // Links to peers: what may be in flight to one peer; beyond it messages are dropped and counted.
 constexpr size_t kMaxDeliveriesInFlight = 64;
 constexpr size_t kMaxDeliveryBytesInFlight = 8 * 1024 * 1024;
+// The receiver answers deliveries by the group: each answer would wake a process for nothing.
+constexpr size_t kDeliveriesPerAnswer = 16;
+constexpr size_t kDeliveryBytesPerAnswer = 1024 * 1024;
 constexpr unsigned kMaxMessagesPerDelivery = 4096;
 constexpr int64_t kDialTimeoutMs = 2'000;
 constexpr int64_t kHelloTimeoutMs = 5'000;
@@ -61,6 +64,9 @@ constexpr int64_t kMaxRedialMs = 1'000;
 static_assert(kMaxStrangerFrameBytes < kMaxPeerFrameBytes);
 static_assert(kMaxPeerFrameBytes <= kMaxQueuedBytes, "one message must fit the queue");
 static_assert(kMaxPeerFrameBytes <= kMaxDeliveryBytesInFlight);
+// What is left unanswered never fills the sender's window.
+static_assert(kDeliveriesPerAnswer <= kMaxDeliveriesInFlight / 2);
+static_assert(kDeliveryBytesPerAnswer + kMaxPeerFrameBytes <= kMaxDeliveryBytesInFlight);
 static_assert(kWriteWatermarkBytes < kMaxQueuedBytes);
 
 }  // namespace holdfast::rpc

@@ -9,7 +9,7 @@ $Cxx.namespace("holdfast::wire::peer");
 interface Link {
   deliver @0 (messages :List(Message)) -> ();
   # One way, in order: the empty result only says that they were taken in, which bounds what is in
-  # flight.
+  # flight. The receiver may hold it back and answer a few deliveries at once.
 }
 
 struct Refusal {

@@ -36,18 +36,42 @@ class PeerServer::Link final : public wire::peer::Link::Server {
     auto messages = context.getParams().getMessages();
     KJ_REQUIRE(messages.size() <= kMaxMessagesPerDelivery, "too many messages in a delivery");
     std::string why;
+    size_t bytes = 0;
     for (auto wire : messages) {
       if (!state_->serving) break;
       if (auto message = read_message(wire, why)) {
+        bytes += wire_bytes(*message);
         state_->events.on_message(peer_, std::move(*message));
       } else if (!why.empty()) {
         tell_damage(why);
       }
     }
-    return kj::READY_NOW;
+    context.releaseParams();
+    // Held back, it must not keep this object when the connection has ended.
+    context.allowCancellation();
+    return answered(bytes);
   }
 
  private:
+  // When the delivery is to be answered: with its group's last one. Nothing waits for an answer but
+  // the sender's window, which is much wider than a group.
+  kj::Promise<void> answered(size_t bytes) {
+    if (held_back_ == 0) {
+      auto paf = kj::newPromiseAndFulfiller<void>();
+      group_answered_ = paf.promise.fork();
+      answer_group_ = kj::mv(paf.fulfiller);
+    }
+    ++held_back_;
+    held_back_bytes_ += bytes;
+    if (held_back_ < kDeliveriesPerAnswer && held_back_bytes_ < kDeliveryBytesPerAnswer) {
+      return group_answered_.addBranch();
+    }
+    held_back_ = 0;
+    held_back_bytes_ = 0;
+    answer_group_->fulfill();
+    return kj::READY_NOW;
+  }
+
   void tell_damage(const std::string& why) {
     if (told_) return;
     told_ = true;
@@ -59,6 +83,11 @@ class PeerServer::Link final : public wire::peer::Link::Server {
   std::shared_ptr<State> state_;
   const base::NodeId peer_;
   bool told_ = false;  // of a damaged message, once a link
+  // Deliveries whose answers are held back, since the last group's end.
+  size_t held_back_ = 0;
+  size_t held_back_bytes_ = 0;
+  kj::ForkedPromise<void> group_answered_ = nullptr;
+  kj::Own<kj::PromiseFulfiller<void>> answer_group_;
 };
 
 PeerServer::PeerServer(PeerServerEvents events) : state_(std::make_shared<State>()) {

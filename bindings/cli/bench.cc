@@ -76,6 +76,7 @@ int bench(Context& context, const Options& options) {
   load.duration = options.duration.value_or(load.duration);
   load.warm_up = options.warm_up.value_or(load.warm_up);
   if (load.duration.count() == 0) throw UsageError("--duration must be above 0");
+  if (load.batch && load.workload != "renew") throw UsageError("--batch goes with renew");
   if (load.connections > load.clients) load.connections = load.clients;
   load.prefix = "bench/" + std::to_string(getpid()) + "/";
 
@@ -112,7 +113,7 @@ void add_bench(Verbs& verbs) {
       "Workloads:\n"
       "  pairs    one acquire plus one release of a free lock (contended, if --locks is few)\n"
       "  handoff  all clients queue for one lock; from one's release to the next one's grant\n"
-      "  renew    one lease renewed\n"
+      "  renew    one lease renewed, with a call for each or --batch\n"
       "Each client has a lease of its own and one operation under way at a time.\n"
       "\nExample:\n"
       "  lockctl bench --workload pairs --clients 64 --duration 5s");
@@ -122,6 +123,8 @@ void add_bench(Verbs& verbs) {
   add_count(app, "--connections", options->load.connections, 1, 256, "They share so many (1)");
   add_count(app, "--locks", options->load.locks, 1, 1'000'000,
             "pairs: choose among so many (one for each client)");
+  app->add_flag("--batch", options->load.batch,
+                "renew: one call for all leases of a connection, as the library does by itself");
   add_duration(app, "--duration", options->duration, "Of the measurement (5s)");
   add_duration(app, "--warm-up", options->warm_up, "Before it, not counted (1s)");
   verbs.on(app, [options](Context& context) { return bench(context, *options); });

@@ -10,10 +10,10 @@ namespace holdfast::cli {
 
 class Histogram {
  public:
-  void record(int64_t ns) {
+  void record(int64_t ns, uint64_t times = 1) {
     const uint64_t value = ns > 0 ? static_cast<uint64_t>(ns) : 0;
-    ++counts_[index_of(value)];
-    ++total_;
+    counts_[index_of(value)] += times;
+    total_ += times;
     if (value > max_) max_ = value;
   }
   void add(const Histogram& other) {

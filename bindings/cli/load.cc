@@ -45,6 +45,7 @@ struct Run {
 struct Lane {
   explicit Lane(Cell connection) : cell(std::move(connection)) {}
   Cell cell;
+  uint64_t clients = 0;
   Histogram latency;
   std::atomic<uint64_t> operations{0};
   std::atomic<uint64_t> errors{0};
@@ -86,11 +87,11 @@ class Client {
  protected:
   virtual void begin() = 0;
 
-  void succeeded(int64_t since) {
+  void succeeded(int64_t since, uint64_t operations = 1) {
     if (run_.phase.load(std::memory_order_relaxed) == Phase::measuring) {
-      lane_.latency.record(monotonic_ns() - since);
+      lane_.latency.record(monotonic_ns() - since, operations);
     }
-    lane_.operations.fetch_add(1, std::memory_order_relaxed);
+    lane_.operations.fetch_add(operations, std::memory_order_relaxed);
   }
   void failed() {
     lane_.errors.fetch_add(1, std::memory_order_relaxed);
@@ -163,9 +164,34 @@ class RenewClient : public Client {
   }
 };
 
+// As above, but with all others of its connection by one call, which the first of them makes.
+class BatchRenewClient : public Client {
+ public:
+  BatchRenewClient(Run& run, Lane& lane, uint64_t number)
+      : Client(run, lane, number), calls_(lane.clients == 1) {}
+
+ private:
+  void begin() override {
+    if (!calls_) return end();
+    lane_.cell.renew_async([this](const Error* error) {
+      if (error != nullptr) return failed();
+      succeeded(started_, std::min(lane_.clients, kMostPerCall));
+      next();
+    });
+  }
+
+  static constexpr uint64_t kMostPerCall = 10'000;  // Cell::renew_async
+  const bool calls_;
+};
+
 std::unique_ptr<Client> make_client(Run& run, Lane& lane, uint64_t number) {
-  if (run.options.workload == "handoff") return std::make_unique<HandoffClient>(run, lane, number);
-  if (run.options.workload == "renew") return std::make_unique<RenewClient>(run, lane, number);
+  ++lane.clients;
+  const LoadOptions& options = run.options;
+  if (options.workload == "handoff") return std::make_unique<HandoffClient>(run, lane, number);
+  if (options.workload == "renew" && options.batch) {
+    return std::make_unique<BatchRenewClient>(run, lane, number);
+  }
+  if (options.workload == "renew") return std::make_unique<RenewClient>(run, lane, number);
   return std::make_unique<PairsClient>(run, lane, number);
 }
 

@@ -177,6 +177,12 @@ Session Cell::open_session(SessionOptions options) {
   return future.get();
 }
 
+void Cell::renew_async(std::function<void(const Error*)> done) {
+  state_->start(
+      [](Core& core, Ref ref, Instant now, Effects& fx) { core.renew_sessions(ref, now, fx); },
+      detail::tell_success(std::move(done)));
+}
+
 // -- what is there --------------------------------------------------------------------------------
 
 LockInfo Cell::describe(std::string_view name) {

@@ -29,6 +29,8 @@ using client::Outcome;
 using client::Ref;
 
 Error to_error(const Failure& failure);
+// Tells `done`, unless it is empty, whether the outcome is a Failure.
+Engine::Done tell_success(std::function<void(const Error*)> done);
 
 struct CellState : std::enable_shared_from_this<CellState> {
   CellState(client::Options options, std::string program, milliseconds request_timeout);

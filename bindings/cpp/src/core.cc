@@ -139,6 +139,21 @@ void Core::renew(Ref ref, const LeaseName& lease, Instant now, Effects& fx) {
   settle(now, fx);
 }
 
+void Core::renew_sessions(Ref ref, Instant now, Effects& fx) {
+  begin_event();
+  if (sessions_.alive() == 0) {
+    fx.completions.push_back({ref, Done{}});
+    return settle(now, fx);
+  }
+  Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
+  if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
+  auto& leases = std::get<RenewRequest>(op.request).leases;
+  leases.clear();
+  sessions_.take_turn(now, op.sessions, leases);
+  submit(op);
+  settle(now, fx);
+}
+
 void Core::read(Ref ref, ReadRequest request, Instant now, Effects& fx) {
   begin_event();
   Op& op = make(OpKind::kRead, ref, now + options_.request_timeout);

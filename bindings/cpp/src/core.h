@@ -86,6 +86,8 @@ class Core {
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
                base::Instant now, Effects& fx);                                   // Done
   void renew(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);    // Renewed
+  // All sessions with one call, or the next that fit in it. Renewed, or Done if there are none.
+  void renew_sessions(Ref ref, base::Instant now, Effects& fx);
   void close(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);    // Done
   // Stops renewing; the lease lives on by itself. The session is gone.
   void detach(SessionId session, base::Instant now, Effects& fx);

@@ -9,6 +9,16 @@ namespace detail {
 
 using base::Instant;
 
+Engine::Done tell_success(std::function<void(const Error*)> done) {
+  return [done = std::move(done)](Outcome&& outcome) {
+    if (!done) return;
+    auto* failure = std::get_if<Failure>(&outcome);
+    if (failure == nullptr) return done(nullptr);
+    Error error = to_error(*failure);
+    done(&error);
+  };
+}
+
 SessionState::SessionState(std::shared_ptr<CellState> own_cell, SessionOptions own_options,
                            const client::Opened& opened)
     : cell(std::move(own_cell)),
@@ -83,13 +93,7 @@ void Session::renew_async(std::function<void(const Error*)> done) {
       [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
         core.renew(ref, name, now, fx);
       },
-      [done = std::move(done)](client::Outcome&& outcome) {
-        if (!done) return;
-        auto* failure = std::get_if<client::Failure>(&outcome);
-        if (failure == nullptr) return done(nullptr);
-        Error error = detail::to_error(*failure);
-        done(&error);
-      });
+      detail::tell_success(std::move(done)));
 }
 
 void Session::renew() {

@@ -76,6 +76,19 @@ Duration Sessions::take_due(Instant now, std::vector<SessionId>& sessions,
   return least;
 }
 
+void Sessions::take_turn(Instant now, std::vector<SessionId>& sessions,
+                         std::vector<base::LeaseId>& leases) {
+  const uint32_t slots = pool_.slots();
+  for (uint32_t seen = 0; seen < slots && leases.size() < base::kMaxRenewalsPerCall; ++seen) {
+    turn_ = turn_ + 1 < slots ? turn_ + 1 : 0;
+    Session* session = pool_.find(turn_);
+    if (session == nullptr || !session->alive) continue;
+    sessions.push_back(session->id);
+    leases.push_back(session->lease);
+    due_.set(session->slot, now + session->ttl / kRetryParts);
+  }
+}
+
 bool Sessions::on_renewed(Session& session, Instant sent) {
   if (!session.alive || sent <= session.good_sent) return false;
   session.good_sent = sent;

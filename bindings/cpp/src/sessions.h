@@ -55,6 +55,9 @@ class Sessions {
   // again when an answer is overdue.
   base::Duration take_due(base::Instant now, std::vector<SessionId>& sessions,
                           std::vector<base::LeaseId>& leases);
+  // Those whose turn it is whether due or not: all, or the next that fit in one call.
+  void take_turn(base::Instant now, std::vector<SessionId>& sessions,
+                 std::vector<base::LeaseId>& leases);
   // Answered yes. Returns whether the deadline moved.
   bool on_renewed(Session& session, base::Instant sent);
   // Not answered, or by one who couldn't tell: due at `again`.
@@ -74,6 +77,7 @@ class Sessions {
   TimerHeap watch_;  // by slot: jeopardy, or the deadline
   size_t alive_ = 0;
   uint64_t last_id_ = 0;
+  uint32_t turn_ = 0;  // the slot at which take_turn() goes on
 };
 
 }  // namespace holdfast::client

@@ -68,6 +68,20 @@ TEST_CASE("client: one call renews all leases that are due or soon will be") {
   CHECK(s.count<RenewRequest>() == 0);
 }
 
+TEST_CASE("client: all sessions can be renewed by one call before they are due") {
+  // Why: whoever is about to be busy, or measures, needn't make a call for each.
+  Script s;
+  for (Ref ref = 1; ref <= 3; ++ref) s.open_session(10'000, 500 + ref, ref);
+  s.advance(1000);
+  s.with([&](Effects& fx) { s.core.renew_sessions(9, s.now, fx); });
+  auto renewal = s.find<RenewRequest>();
+  CHECK(std::get<RenewRequest>(renewal.body).leases.size() == 3);
+  s.respond(renewal.request, {RenewResponse{{true, false, true}}});
+  CHECK(std::holds_alternative<Renewed>(s.outcome(9)));
+  CHECK(s.events_of<DeadlineMoved>() == 2);
+  CHECK(s.events_of<Lost>() == 1);
+}
+
 TEST_CASE("client: with no network a session is in jeopardy, then lost at its local deadline") {
   // Why: past the deadline the cell may have given the lock to another (DESIGN 2.4).
   Script s;
