@@ -57,6 +57,8 @@ constexpr int64_t kDialTimeoutMs = 2'000;
 constexpr int64_t kHelloTimeoutMs = 5'000;
 constexpr int64_t kMinRedialMs = 20;
 constexpr int64_t kMaxRedialMs = 1'000;
+// Each text of a hello or a refusal: far above what the longest list of a cell takes.
+constexpr size_t kMaxHelloTextBytes = 16 * 1024;
 
 static_assert(kMaxStrangerFrameBytes < kMaxPeerFrameBytes);
 static_assert(kMaxPeerFrameBytes <= kMaxQueuedBytes, "one message must fit the queue");
