@@ -24,6 +24,9 @@ constexpr int kNestingLimit = 32;
 // nothing more is read from that connection, renewals included: it must be far above what a client
 // with many waiting acquires needs (about 250 bytes each).
 constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
+// Calls of one connection whose Finish has not come, whether they wait or were answered. Whoever
+// has more is hung up on.
+constexpr size_t kMaxOpenCalls = 65'536;
 
 // Bytes read ahead of what was asked for, and read at once.
 constexpr size_t kReadAheadBytes = 64 * 1024;
