@@ -123,7 +123,11 @@ void BufferedStream::on_poll(int status, int events) {
     if (!input_ended()) fail(KJ_EXCEPTION(DISCONNECTED, "the connection was reset"));
     return;
   }
-  if ((events & UV_READABLE) != 0) read_some();
+  if ((events & UV_READABLE) != 0) {
+    read_some();
+  } else if ((events & UV_DISCONNECT) != 0 && !reads_on()) {
+    return fail(KJ_EXCEPTION(DISCONNECTED, "the other side hung up"));
+  }
   if ((events & UV_WRITABLE) != 0 && !failed()) {
     kernel_full_ = false;
     flush();
@@ -269,10 +273,15 @@ void BufferedStream::fail(kj::Exception error) {
   input_changed();
 }
 
+bool BufferedStream::reads_on() const {
+  return !end_of_input_ && inbox_.size() < std::max(kReadAheadBytes, wanted_);
+}
+
 void BufferedStream::update_mask() {
   int mask = 0;
   if (!failed()) {
-    if (!end_of_input_ && inbox_.size() < std::max(kReadAheadBytes, wanted_)) mask |= UV_READABLE;
+    if (reads_on()) mask |= UV_READABLE;
+    if (ends_with_other_side_ && !end_of_input_) mask |= UV_DISCONNECT;
     if (kernel_full_) mask |= UV_WRITABLE;
   }
   watcher_.watch(mask);

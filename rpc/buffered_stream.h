@@ -67,6 +67,9 @@ class BufferedStream final : public kj::AsyncIoStream, private TurnObserver {
   void queue(const void* bytes, size_t size);
   size_t queued_bytes() const { return outbox_.size(); }
   void set_max_queued_bytes(size_t bytes) { max_queued_ = bytes; }
+  // Fails as DISCONNECTED when the other side hangs up at a time when nobody reads on. Without this
+  // its end lies behind input that may never be taken.
+  void set_ends_with_other_side() { ends_with_other_side_ = true; }
   // More than kWriteWatermarkBytes were queued, and half of that has not been reached again.
   bool congested() const { return congested_; }
 
@@ -88,6 +91,8 @@ class BufferedStream final : public kj::AsyncIoStream, private TurnObserver {
   size_t write_now(const kj::byte* bytes, size_t size);
   void flush();
   void after_flush();
+  // There is room for input, and more may come.
+  bool reads_on() const;
   void update_mask();
 
   kj::AutoCloseFd fd_;
@@ -97,6 +102,7 @@ class BufferedStream final : public kj::AsyncIoStream, private TurnObserver {
   bool shutdown_wanted_ = false;  // shutdownWrite() came; no write may follow
   bool shutdown_done_ = false;
   bool congested_ = false;
+  bool ends_with_other_side_ = false;
   size_t wanted_ = 0;             // see want_input()
   size_t max_queued_ = ~size_t{0};
   ByteQueue inbox_;

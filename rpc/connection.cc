@@ -77,6 +77,8 @@ Server::Accepted::Accepted(Server& server, kj::Own<BufferedStream> stream,
   closer_ = kj::mv(paf.fulfiller);
   close_wanted_ = kj::mv(paf.promise);
   network_.set_pause_when_congested();
+  network_.set_max_open_calls(server_.limits_.max_open_calls);
+  stream_->set_ends_with_other_side();
   stream_->set_max_queued_bytes(server_.limits_.max_queued_bytes);
   set_client_patience(*stream_);
   system_.setFlowLimit(server_.limits_.max_unanswered_call_bytes / sizeof(capnp::word));
@@ -91,7 +93,9 @@ Server::Accepted::~Accepted() noexcept(false) {
 }
 
 kj::Promise<void> Server::Accepted::run() {
+  // The RPC system hears of a failed stream only when it reads or writes next, which may be never.
   return network_.on_disconnect()
+      .exclusiveJoin(stream_->whenWriteDisconnected())
       .then([this]() {
         if (!stream_->failed()) return;
         if (stream_->error().getType() != kj::Exception::Type::OVERLOADED) return;

@@ -40,6 +40,7 @@ struct ServerLimits {
   size_t max_connections = kMaxConnections;
   size_t max_queued_bytes = kMaxQueuedBytes;
   size_t max_unanswered_call_bytes = kMaxUnansweredCallBytes;
+  size_t max_open_calls = kMaxOpenCalls;
   int64_t first_message_timeout_ms = kFirstMessageTimeoutMs;
 };
 

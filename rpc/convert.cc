@@ -33,6 +33,10 @@ base::Error too_many(std::string_view what, size_t count, std::string_view limit
                      {{"limit", std::string(limit)}, {"value", std::to_string(most)}}};
 }
 
+bool known(wire::Mode mode) {
+  return static_cast<uint16_t>(mode) <= static_cast<uint16_t>(base::Mode::kExclusive);
+}
+
 // Reads what may be damaged: a bad pointer, a list outside of the message, text without an end.
 template <class T, class ReadIt>
 Read<T> guarded(std::string_view what, ReadIt&& read_it) {
@@ -54,9 +58,7 @@ void fill_ids(const std::vector<base::Id<Tag>>& ids, capnp::List<uint64_t>::Buil
 }  // namespace
 
 base::Mode read_mode(wire::Mode mode) {
-  const auto number = static_cast<uint16_t>(mode);
-  if (number > static_cast<uint16_t>(base::Mode::kExclusive)) return base::Mode::kNull;
-  return static_cast<base::Mode>(number);
+  return known(mode) ? static_cast<base::Mode>(mode) : base::Mode::kNull;
 }
 
 wire::Mode wire_mode(base::Mode mode) { return static_cast<wire::Mode>(mode); }
@@ -91,6 +93,11 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
     acquire.reason = text(from.getReason());
     acquire.locks.reserve(locks.size());
     for (auto lock : locks) {
+      // Not read_mode()'s kNull, which would be granted beside every other holder.
+      if (!known(lock.getMode())) {
+        return base::Error{base::ErrorCode::kUnsupported,
+                           "a mode is asked for that this version doesn't know", {}};
+      }
       acquire.locks.push_back({text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(),
                                lock.getCapacity()});
     }

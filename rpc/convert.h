@@ -51,7 +51,7 @@ locks::LeaseInfo read_lease(wire::LeaseInfo::Reader from);
 size_t wire_bytes(const locks::LockInfo& lock);
 size_t wire_bytes(const locks::LeaseInfo& lease);
 
-base::Mode read_mode(wire::Mode mode);  // an unknown one reads as kNull
+base::Mode read_mode(wire::Mode mode);  // of an answer; an unknown one reads as kNull
 wire::Mode wire_mode(base::Mode mode);
 
 }  // namespace holdfast::rpc

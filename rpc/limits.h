@@ -24,6 +24,9 @@ constexpr int kNestingLimit = 32;
 // nothing more is read from that connection, renewals included: it must be far above what a client
 // with many waiting acquires needs (about 250 bytes each).
 constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
+// Calls of one connection whose Finish has not come, whether they wait or were answered. Whoever
+// has more is hung up on.
+constexpr size_t kMaxOpenCalls = 65'536;
 
 // Bytes read ahead of what was asked for, and read at once.
 constexpr size_t kReadAheadBytes = 64 * 1024;
@@ -60,6 +63,8 @@ constexpr int64_t kDialTimeoutMs = 2'000;
 constexpr int64_t kHelloTimeoutMs = 5'000;
 constexpr int64_t kMinRedialMs = 20;
 constexpr int64_t kMaxRedialMs = 1'000;
+// Each text of a hello or a refusal: far above what the longest list of a cell takes.
+constexpr size_t kMaxHelloTextBytes = 16 * 1024;
 
 static_assert(kMaxStrangerFrameBytes < kMaxPeerFrameBytes);
 static_assert(kMaxPeerFrameBytes <= kMaxQueuedBytes, "one message must fit the queue");

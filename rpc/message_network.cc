@@ -1,6 +1,7 @@
 #include "rpc/message_network.h"
 
 #include <capnp/message.h>
+#include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
 #include <kj/debug.h>
 
@@ -216,8 +217,26 @@ bool MessageNetwork::take_message(MaybeMessage& message) {
   std::memcpy(copy.begin(), words.begin(), expected * sizeof(word));
   stream_.consume(expected * sizeof(word));
   ++messages_received_;
-  message = kj::Own<capnp::IncomingRpcMessage>(kj::heap<Incoming>(kj::mv(copy)));
+  auto incoming = kj::heap<Incoming>(kj::mv(copy));
+  count_call(*incoming);
+  message = kj::Own<capnp::IncomingRpcMessage>(kj::mv(incoming));
   return true;
+}
+
+void MessageNetwork::count_call(capnp::IncomingRpcMessage& message) {
+  switch (message.getBody().getAs<capnp::rpc::Message>().which()) {
+    case capnp::rpc::Message::BOOTSTRAP:
+    case capnp::rpc::Message::CALL:
+      ++open_calls_;
+      KJ_REQUIRE(open_calls_ <= max_open_calls_,
+                 "too many calls of this connection are not finished", max_open_calls_);
+      break;
+    case capnp::rpc::Message::FINISH:
+      // One for no call ends the connection in the RPC system.
+      if (open_calls_ > 0) --open_calls_;
+      break;
+    default: break;
+  }
 }
 
 // The RPC system is done with the connection: it broke, or the other side ended it. Nobody waits

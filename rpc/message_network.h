@@ -27,6 +27,9 @@ class MessageNetwork final : public capnp::TwoPartyVatNetworkBase,
   // Reads no further message while the stream is congested: who doesn't read answers, asks no
   // more. Only one end of a connection may do so, or both could wait for each other.
   void set_pause_when_congested() { pause_when_congested_ = true; }
+  // Calls and bootstraps received whose Finish has not come. The RPC system keeps something for
+  // each, also when it was answered long ago; one more than `calls` ends the connection.
+  void set_max_open_calls(size_t calls) { max_open_calls_ = calls; }
   uint64_t messages_received() const { return messages_received_; }
 
   // capnp::VatNetwork
@@ -69,11 +72,14 @@ class MessageNetwork final : public capnp::TwoPartyVatNetworkBase,
   // Takes the next message, or the end of the stream, into `message`. False: it is not there yet.
   // Throws on garbage, and on an error of the stream.
   bool take_message(MaybeMessage& message);
+  void count_call(capnp::IncomingRpcMessage& message);
   kj::Own<capnp::TwoPartyVatNetworkBase::Connection> as_connection();
 
   BufferedStream& stream_;
   const capnp::rpc::twoparty::Side side_;
   size_t max_frame_bytes_;
+  size_t max_open_calls_ = ~size_t{0};
+  size_t open_calls_ = 0;
   bool pause_when_congested_ = false;
   bool accepted_ = false;
   bool shut_down_ = false;

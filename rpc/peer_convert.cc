@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "rpc/limits.h"
+
 namespace holdfast::rpc {
 
 namespace {
@@ -296,6 +298,9 @@ std::optional<paxos::Hello> read_hello(wire::peer::Hello::Reader from) {
   std::optional<paxos::Hello> result;
   auto damaged = kj::runCatchingExceptions([&]() {
     if (from.getFounding() > static_cast<uint8_t>(base::FoundingState::kFounded)) return;
+    // Whoever says it may be a stranger, and its words are kept, compared and logged.
+    if (from.getAddress().size() > kMaxHelloTextBytes) return;
+    if (from.getCluster().size() > kMaxHelloTextBytes) return;
     paxos::Hello hello;
     hello.node = {from.getNode()};
     hello.cell = {from.getCell()};
@@ -323,7 +328,7 @@ void fill_refusal(const paxos::Refusal& refusal, wire::peer::Refusal::Builder to
 paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   paxos::Refusal refusal;
   auto damaged = kj::runCatchingExceptions([&]() {
-    refusal = {text(from.getReason()), from.getDiskLost()};
+    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes), from.getDiskLost()};
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};
   return refusal;
