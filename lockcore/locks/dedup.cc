@@ -109,9 +109,16 @@ void ClientTable::drop_idle(uint64_t cell_time_ms) {
   }
 }
 
-void ClientTable::count_lease(base::ClientId client, int change) {
+void ClientTable::lease_opened(base::ClientId client) {
   Client* opener = find(client);
-  if (opener != nullptr) opener->lease_count += static_cast<uint64_t>(change);
+  if (opener != nullptr) ++opener->lease_count;
+}
+
+void ClientTable::lease_ended(base::ClientId client, uint64_t cell_time_ms) {
+  Client* opener = find(client);
+  if (opener == nullptr) return;
+  --opener->lease_count;
+  touch(*opener, cell_time_ms);
 }
 
 // -- operations -----------------------------------------------------------------------------------
@@ -192,12 +199,14 @@ void ClientTable::record_waiting(Client& client, uint64_t number, Claim& waiter)
   ++client.wait_count;
 }
 
-const Answer& ClientTable::settle_wait(base::ClientId client, uint64_t number, Answer answer) {
+const Answer& ClientTable::settle_wait(base::ClientId client, uint64_t number, Answer answer,
+                                       uint64_t cell_time_ms) {
   Client* waiting = find(client);
   HF_ASSERT(waiting != nullptr);
   const auto op = waiting->ops.find(number);
   HF_ASSERT(op != waiting->ops.end() && op->second.waiting != nullptr);
   --waiting->wait_count;
+  touch(*waiting, cell_time_ms);
   op->second.waiting = nullptr;
   op->second.answer = std::move(answer);
   dirty_ops_.add(op->second);

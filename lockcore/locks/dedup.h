@@ -73,14 +73,17 @@ class ClientTable {
   // Returns the answer where it is kept.
   const Answer& record(Client& client, uint64_t number, Answer answer);
   void record_waiting(Client& client, uint64_t number, Claim& waiter);
-  // The waiter of this pending operation has come to its end. Records its
-  // answer, and returns it where it is kept.
-  const Answer& settle_wait(base::ClientId client, uint64_t number, Answer answer);
+  // The waiter of this pending operation has come to its end. Records its answer, and returns it
+  // where it is kept. The client counts as heard of: it must have time to fetch it.
+  const Answer& settle_wait(base::ClientId client, uint64_t number, Answer answer,
+                            uint64_t cell_time_ms);
   // The same, without an answer for anybody.
   void forget_wait(Client& client, uint64_t number);
 
-  // A lease of this client, which may be gone, was opened or has ended.
-  void count_lease(base::ClientId client, int change);
+  // A lease of this client, which may be gone, was opened.
+  void lease_opened(base::ClientId client);
+  // It has ended. It counted as use until now, and answers outlive it.
+  void lease_ended(base::ClientId client, uint64_t cell_time_ms);
 
   template <class Visit>
   void visit_clients(Visit visit) const {

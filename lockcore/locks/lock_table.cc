@@ -69,7 +69,9 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   auto refused = clients.acknowledge(*client, op, scale * base::kMaxAckRangesPerClient, given_up_);
   // The client says that it has the answer of an acquire that still waits. It contradicts itself;
   // left alone, the wait would end in a grant that nobody knows of.
-  for (Claim* waiter : given_up_) end_wait(*waiter, "abandoned", nullptr, out);
+  for (Claim* waiter : given_up_) {
+    give_up(*waiter, "abandoned", "its client says that it has the answer", out);
+  }
   given_up_.clear();
   serve_touched(out);
 
@@ -142,11 +144,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const ForgetClie
   for (const auto& [number, record] : client.ops) {
     if (record.waiting != nullptr) waiting.push_back(record.waiting);
   }
-  for (Claim* waiter : waiting) {
-    // Somebody may still listen for it.
-    reply({op.client, waiter->number, 0, {}}, wait_cancelled("its client said goodbye"), out);
-    end_wait(*waiter, "forgotten", nullptr, out);
-  }
+  for (Claim* waiter : waiting) give_up(*waiter, "forgotten", "its client said goodbye", out);
   // Its leases live on: who has a lease's id may use it (`lockctl lease open` does so).
   clients.remove(client);
   return Done{meta.revision};
@@ -190,7 +188,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kDefaultLeaseTtlMs : body.ttl_ms;
   const Lease& lease = leases.add(
       {id, op.client, ttl_ms, body.lock_delay_ms, body.secret, nullptr, meta.wall_ms}, body.owner);
-  clients.count_lease(op.client, +1);
+  clients.lease_opened(op.client);
   log_event(EventType::kLeaseOpen, revision, "", {}, lease, "opened");
   out.opened.push_back(id);
   return LeaseOpened{id, ttl_ms, body.secret};
@@ -236,7 +234,7 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
       end_hold(*lease->holds.front(), expired ? EventType::kExpire : EventType::kRelease, cause);
     }
     out.ended.push_back(lease->row.id);
-    clients.count_lease(lease->row.client, -1);
+    clients.lease_ended(lease->row.client, meta.cell_time_ms);
     leases.remove(*lease);
   }
 }
@@ -356,7 +354,8 @@ void LockTable::State::grant_waiter(Claim& waiter, Applied& out) {
   claims.change(waiter.lock, token);
   log_event(EventType::kGrant, token, waiter.lock->first, token, *waiter.lease, "waited");
   ++grants_total;
-  const Answer& answer = clients.settle_wait(client, waiter.number, Granted{{token}});
+  const Answer& answer =
+      clients.settle_wait(client, waiter.number, Granted{{token}}, meta.cell_time_ms);
   out.replies.push_back({client, waiter.number, answer});
 }
 
@@ -372,13 +371,19 @@ void LockTable::State::end_wait(Claim& waiter, const char* cause, const Answer* 
   const base::Revision revision = advance();
   log_event(EventType::kCancel, revision, waiter.lock->first, {}, *waiter.lease, cause);
   if (answer != nullptr) {
-    clients.settle_wait(waiter.client, waiter.number, *answer);
+    clients.settle_wait(waiter.client, waiter.number, *answer, meta.cell_time_ms);
     out.replies.push_back({waiter.client, waiter.number, *answer});
   } else {
     clients.forget_wait(*clients.find(waiter.client), waiter.number);
   }
   touch(waiter.lock, revision);
   claims.remove(waiter);
+}
+
+void LockTable::State::give_up(Claim& waiter, const char* cause, const char* why, Applied& out) {
+  // Somebody may still listen for it.
+  out.replies.push_back({waiter.client, waiter.number, wait_cancelled(why)});
+  end_wait(waiter, cause, nullptr, out);
 }
 
 void LockTable::State::touch(LockRef lock, base::Revision revision) {

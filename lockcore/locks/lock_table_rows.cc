@@ -141,7 +141,7 @@ class Loader {
     const std::string what = "lease " + std::to_string(row.id.value);
     if (!check_id({row.id.value}, last_lease_, what)) return;
     base::Owner owner = row.owner == nullptr ? base::Owner() : *row.owner;
-    clients_.count_lease(row.client, +1);
+    clients_.lease_opened(row.client);
     leases_.add(std::move(row), std::move(owner));
   }
 
