@@ -174,6 +174,7 @@ OpRecord& ClientTable::add_op(Client& client, uint64_t number) {
   const size_t before = client.ops.size();
   OpRecord& record = client.ops.try_emplace(client.ops.end(), number)->second;
   HF_ASSERT(client.ops.size() == before + 1);
+  ++op_count_;
   record.key = {client.row.id, number};
   return record;
 }
@@ -184,6 +185,7 @@ void ClientTable::erase_op(Client& client, std::map<uint64_t, OpRecord>::iterato
   dirty_ops_.forget(record);
   if (record.mark.recorded) erased_ops_.push_back(record.key);
   client.ops.erase(op);
+  --op_count_;
 }
 
 const Answer& ClientTable::record(Client& client, uint64_t number, Answer answer) {
@@ -217,6 +219,7 @@ void ClientTable::forget_wait(Client& client, uint64_t number) {
   const auto op = client.ops.find(number);
   HF_ASSERT(op != client.ops.end() && op->second.waiting != nullptr);
   client.ops.erase(op);
+  --op_count_;
   --client.wait_count;
 }
 

@@ -49,6 +49,7 @@ class ClientTable {
   Client* find(base::ClientId id);
   const Client* find(base::ClientId id) const;
   size_t size() const { return clients_.size(); }
+  size_t op_count() const { return op_count_; }  // of all clients, pending ones included
 
   Client& add(base::ClientRow row);
   // Nothing of it waits any more.
@@ -104,6 +105,7 @@ class ClientTable {
   void erase_op(Client& client, std::map<uint64_t, OpRecord>::iterator op);
 
   std::unordered_map<base::ClientId, Client> clients_;
+  size_t op_count_ = 0;
   // By when they may go. A function of the rows alone, so that a node that was restarted drops the
   // same clients as the others.
   std::set<IdleKey> by_idle_end_;

@@ -24,7 +24,9 @@ void Applied::clear() {
   new_leader.reset();
 }
 
-LockTable::LockTable() : state_(std::make_unique<State>()) {}
+LockTable::LockTable(const TableLimits& limits) : state_(std::make_unique<State>()) {
+  state_->limits = limits;
+}
 LockTable::~LockTable() = default;
 LockTable::LockTable(LockTable&&) noexcept = default;
 LockTable& LockTable::operator=(LockTable&&) noexcept = default;
@@ -88,6 +90,10 @@ void LockTable::State::apply(const Command& command, Applied& out) {
                         "client " + std::to_string(op.client.value) +
                             " has too many operations whose answers it hasn't confirmed");
   }
+  if (!refused && clients.op_count() >= scale * limits.answers) {
+    refused = exhausted("answers", limits.answers,
+                        "the cell keeps too many answers that clients haven't confirmed");
+  }
   // Not recorded: the same number may be sent again.
   if (refused) return reply(op, std::move(*refused), out);
   apply_new(*client, command, out);
@@ -129,8 +135,8 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
 
 Answer LockTable::State::register_client(const RegisterClient& body) {
   clients.drop_idle(meta.cell_time_ms);
-  if (clients.size() >= base::kMaxClients) {
-    return exhausted("clients", base::kMaxClients, "the cell has no room for more clients");
+  if (clients.size() >= limits.clients) {
+    return exhausted("clients", limits.clients, "the cell has no room for more clients");
   }
   const base::ClientId id{advance().value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kClientTtlMs : body.ttl_ms;
@@ -180,8 +186,8 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const CancelWait
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease& body,
                                                 Applied& out) {
-  if (leases.size() >= base::kMaxLeases) {
-    return exhausted("leases", base::kMaxLeases, "the cell has no room for more leases");
+  if (leases.size() >= limits.leases) {
+    return exhausted("leases", limits.leases, "the cell has no room for more leases");
   }
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
@@ -286,17 +292,20 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
     const Claim* other = claims.find(lock, lease, body.holder);
     if (other != nullptr) return already_claimed(*other);
   }
-  if (lease->hold_count + lease->wait_count >= base::kMaxHoldsPerLease) {
-    return exhausted("holdsPerLease", base::kMaxHoldsPerLease,
+  if (lease->hold_count + lease->wait_count >= limits.holds_per_lease) {
+    return exhausted("holdsPerLease", limits.holds_per_lease,
                      "lease " + std::to_string(body.lease.value) + " has too many holds");
+  }
+  if (claims.size() >= limits.holds) {
+    return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
   }
   if (!exists || grantable(lock->second, request.mode)) {
     if (!exists) lock = claims.find_or_add(request.name);
     return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
   }
   if (!body.wait) return would_block(body);
-  if (lock->second.waiter_count() >= base::kMaxWaitersPerLock) {
-    return exhausted("waitersPerLock", base::kMaxWaitersPerLock,
+  if (lock->second.waiter_count() >= limits.waiters_per_lock) {
+    return exhausted("waitersPerLock", limits.waiters_per_lock,
                      "too many wait for lock \"" + request.name + "\"");
   }
   Claim claim = make_claim(lock, *lease, op, body);

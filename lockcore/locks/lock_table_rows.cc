@@ -39,6 +39,7 @@ uint64_t LockTable::digest() const {
 
 std::optional<std::string> LockTable::restore(base::StateRows rows) {
   auto restored = std::make_unique<State>();
+  restored->limits = state_->limits;
   if (auto problem = restored->load(std::move(rows))) return problem;
   if (auto problem = restored->contradiction()) return problem;
   state_ = std::move(restored);

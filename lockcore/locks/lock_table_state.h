@@ -12,6 +12,7 @@
 namespace holdfast::locks {
 
 struct LockTable::State {
+  TableLimits limits;
   base::MetaRow meta;
   LeaseTable leases;
   ClaimTable claims;
