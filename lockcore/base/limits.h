@@ -24,6 +24,7 @@ constexpr uint64_t kDefaultLeaseTtlMs = 10'000;
 constexpr uint64_t kMaxLockDelayMs = 60'000;
 constexpr size_t kMaxLeases = 4'000'000;
 constexpr size_t kMaxHoldsPerLease = 1'000'000;
+constexpr size_t kMaxHolds = 4'000'000;  // of all leases together, waits included
 constexpr size_t kMaxRenewalsPerCall = 10'000;
 constexpr size_t kMaxExpirationsPerCommand = 5'000;
 // ε: by how much the rate of any clock may be off (DESIGN 2.3), in parts per thousand.
@@ -34,6 +35,7 @@ constexpr size_t kMaxAnswersPerClient = 1024;
 constexpr size_t kMaxAckRangesPerClient = 1024;
 constexpr uint64_t kClientTtlMs = 3600ull * 1000;
 constexpr size_t kMaxClients = 2'000'000;
+constexpr size_t kMaxAnswers = 8'000'000;  // of all clients together, pending ones included
 
 // The log and its batches.
 constexpr size_t kMaxBatchBytes = 512 * 1024;
@@ -59,6 +61,8 @@ constexpr int64_t kDefaultElectionMs = 500;
 static_assert(kMaxBatchBytes < kMaxPeerMessageBytes);
 static_assert(kMaxMessageBytes < kMaxPeerMessageBytes);
 static_assert(kMaxSlotsInFlight <= kMaxUnappliedSlots);
+static_assert(kMaxHoldsPerLease <= kMaxHolds);
+static_assert(kMaxHolds <= kMaxAnswers);  // every wait has a pending answer
 static_assert(kDefaultHeartbeatMs * 4 <= kDefaultElectionMs);
 // A client's deadline (1 - 2ε, by a clock up to 1 + ε slow) ends before the cell's (1 - ε fast):
 // (1 - 2ε)(1 + ε) < 1 - ε, in exact integer arithmetic.

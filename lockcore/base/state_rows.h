@@ -26,6 +26,10 @@ struct Owner {
   bool operator==(const Owner&) const = default;
 };
 
+// For tables of owners. Takes every field in: owners are what clients say of themselves, and one
+// that finds a field which isn't would make every look-up walk through all that it sent.
+uint64_t hash_of(const Owner& owner);
+
 enum class Mode : uint8_t {  // wire values; the six classic modes keep room
   kNull = 0,
   kConcurrentRead = 1,

@@ -30,6 +30,7 @@ class ClaimTable {
   // What `holder` of `lease` holds of this lock or waits for; null: nothing.
   Claim* find(LockRef lock, const Lease* lease, base::HolderId holder);
 
+  size_t size() const { return claims_.size(); }
   uint64_t hold_count() const { return hold_count_; }
   uint64_t waiter_count() const { return claims_.size() - hold_count_; }
 

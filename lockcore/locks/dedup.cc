@@ -109,9 +109,16 @@ void ClientTable::drop_idle(uint64_t cell_time_ms) {
   }
 }
 
-void ClientTable::count_lease(base::ClientId client, int change) {
+void ClientTable::lease_opened(base::ClientId client) {
   Client* opener = find(client);
-  if (opener != nullptr) opener->lease_count += static_cast<uint64_t>(change);
+  if (opener != nullptr) ++opener->lease_count;
+}
+
+void ClientTable::lease_ended(base::ClientId client, uint64_t cell_time_ms) {
+  Client* opener = find(client);
+  if (opener == nullptr) return;
+  --opener->lease_count;
+  touch(*opener, cell_time_ms);
 }
 
 // -- operations -----------------------------------------------------------------------------------
@@ -167,6 +174,7 @@ OpRecord& ClientTable::add_op(Client& client, uint64_t number) {
   const size_t before = client.ops.size();
   OpRecord& record = client.ops.try_emplace(client.ops.end(), number)->second;
   HF_ASSERT(client.ops.size() == before + 1);
+  ++op_count_;
   record.key = {client.row.id, number};
   return record;
 }
@@ -177,6 +185,7 @@ void ClientTable::erase_op(Client& client, std::map<uint64_t, OpRecord>::iterato
   dirty_ops_.forget(record);
   if (record.mark.recorded) erased_ops_.push_back(record.key);
   client.ops.erase(op);
+  --op_count_;
 }
 
 const Answer& ClientTable::record(Client& client, uint64_t number, Answer answer) {
@@ -192,12 +201,14 @@ void ClientTable::record_waiting(Client& client, uint64_t number, Claim& waiter)
   ++client.wait_count;
 }
 
-const Answer& ClientTable::settle_wait(base::ClientId client, uint64_t number, Answer answer) {
+const Answer& ClientTable::settle_wait(base::ClientId client, uint64_t number, Answer answer,
+                                       uint64_t cell_time_ms) {
   Client* waiting = find(client);
   HF_ASSERT(waiting != nullptr);
   const auto op = waiting->ops.find(number);
   HF_ASSERT(op != waiting->ops.end() && op->second.waiting != nullptr);
   --waiting->wait_count;
+  touch(*waiting, cell_time_ms);
   op->second.waiting = nullptr;
   op->second.answer = std::move(answer);
   dirty_ops_.add(op->second);
@@ -208,6 +219,7 @@ void ClientTable::forget_wait(Client& client, uint64_t number) {
   const auto op = client.ops.find(number);
   HF_ASSERT(op != client.ops.end() && op->second.waiting != nullptr);
   client.ops.erase(op);
+  --op_count_;
   --client.wait_count;
 }
 

@@ -49,6 +49,7 @@ class ClientTable {
   Client* find(base::ClientId id);
   const Client* find(base::ClientId id) const;
   size_t size() const { return clients_.size(); }
+  size_t op_count() const { return op_count_; }  // of all clients, pending ones included
 
   Client& add(base::ClientRow row);
   // Nothing of it waits any more.
@@ -73,14 +74,17 @@ class ClientTable {
   // Returns the answer where it is kept.
   const Answer& record(Client& client, uint64_t number, Answer answer);
   void record_waiting(Client& client, uint64_t number, Claim& waiter);
-  // The waiter of this pending operation has come to its end. Records its
-  // answer, and returns it where it is kept.
-  const Answer& settle_wait(base::ClientId client, uint64_t number, Answer answer);
+  // The waiter of this pending operation has come to its end. Records its answer, and returns it
+  // where it is kept. The client counts as heard of: it must have time to fetch it.
+  const Answer& settle_wait(base::ClientId client, uint64_t number, Answer answer,
+                            uint64_t cell_time_ms);
   // The same, without an answer for anybody.
   void forget_wait(Client& client, uint64_t number);
 
-  // A lease of this client, which may be gone, was opened or has ended.
-  void count_lease(base::ClientId client, int change);
+  // A lease of this client, which may be gone, was opened.
+  void lease_opened(base::ClientId client);
+  // It has ended. It counted as use until now, and answers outlive it.
+  void lease_ended(base::ClientId client, uint64_t cell_time_ms);
 
   template <class Visit>
   void visit_clients(Visit visit) const {
@@ -101,6 +105,7 @@ class ClientTable {
   void erase_op(Client& client, std::map<uint64_t, OpRecord>::iterator op);
 
   std::unordered_map<base::ClientId, Client> clients_;
+  size_t op_count_ = 0;
   // By when they may go. A function of the rows alone, so that a node that was restarted drops the
   // same clients as the others.
   std::set<IdleKey> by_idle_end_;

@@ -95,8 +95,9 @@ void LockTable::State::check_indexes() const {
   });
   HF_ASSERT(leased_holds == holds && leased_waits == waiters);
 
-  uint64_t pending = 0;
+  uint64_t pending = 0, ops = 0;
   clients.visit_clients([&](const Client& client) {
+    ops += client.ops.size();
     uint64_t waits = 0;
     for (const auto& [number, record] : client.ops) {
       HF_ASSERT(number >= client.row.lowest_unanswered && !contains(client.row.acked, number));
@@ -108,7 +109,7 @@ void LockTable::State::check_indexes() const {
     HF_ASSERT(waits == client.wait_count);
     pending += waits;
   });
-  HF_ASSERT(pending == waiters);
+  HF_ASSERT(pending == waiters && ops == clients.op_count());
 }
 
 void LockTable::check_invariants() const {

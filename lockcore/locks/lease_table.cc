@@ -2,17 +2,7 @@
 
 #include <algorithm>
 
-#include "lockcore/base/checksum.h"
-
 namespace holdfast::locks {
-
-size_t OwnerPool::Hash::operator()(const base::Owner* owner) const noexcept {
-  uint64_t sum = owner->pid ^ (owner->started_at_ms << 20);
-  for (const std::string* field : {&owner->host, &owner->program, &owner->user, &owner->reason}) {
-    sum = base::checksum(*field, sum);
-  }
-  return sum;
-}
 
 std::shared_ptr<const base::Owner> OwnerPool::share(base::Owner owner) {
   auto found = entries_.find(&owner);

@@ -39,7 +39,7 @@ class OwnerPool {
     uint64_t leases = 0;
   };
   struct Hash {
-    size_t operator()(const base::Owner* owner) const noexcept;
+    size_t operator()(const base::Owner* owner) const { return base::hash_of(*owner); }
   };
   struct SameAs {
     bool operator()(const base::Owner* a, const base::Owner* b) const { return *a == *b; }

@@ -25,7 +25,9 @@ void Applied::clear() {
   new_leader.reset();
 }
 
-LockTable::LockTable() : state_(std::make_unique<State>()) {}
+LockTable::LockTable(const TableLimits& limits) : state_(std::make_unique<State>()) {
+  state_->limits = limits;
+}
 LockTable::~LockTable() = default;
 LockTable::LockTable(LockTable&&) noexcept = default;
 LockTable& LockTable::operator=(LockTable&&) noexcept = default;
@@ -70,7 +72,9 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   auto refused = clients.acknowledge(*client, op, scale * base::kMaxAckRangesPerClient, given_up_);
   // The client says that it has the answer of an acquire that still waits. It contradicts itself;
   // left alone, the wait would end in a grant that nobody knows of.
-  for (Claim* waiter : given_up_) end_wait(*waiter, "abandoned", nullptr, out);
+  for (Claim* waiter : given_up_) {
+    give_up(*waiter, "abandoned", "its client says that it has the answer", out);
+  }
   given_up_.clear();
   serve_touched(out);
 
@@ -86,6 +90,10 @@ void LockTable::State::apply(const Command& command, Applied& out) {
     refused = exhausted("answersPerClient", most,
                         "client " + std::to_string(op.client.value) +
                             " has too many operations whose answers it hasn't confirmed");
+  }
+  if (!refused && clients.op_count() >= scale * limits.answers) {
+    refused = exhausted("answers", limits.answers,
+                        "the cell keeps too many answers that clients haven't confirmed");
   }
   // Not recorded: the same number may be sent again.
   if (refused) return reply(op, std::move(*refused), out);
@@ -128,8 +136,8 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
 
 Answer LockTable::State::register_client(const RegisterClient& body) {
   clients.drop_idle(meta.cell_time_ms);
-  if (clients.size() >= base::kMaxClients) {
-    return exhausted("clients", base::kMaxClients, "the cell has no room for more clients");
+  if (clients.size() >= limits.clients) {
+    return exhausted("clients", limits.clients, "the cell has no room for more clients");
   }
   const base::ClientId id{advance().value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kClientTtlMs : body.ttl_ms;
@@ -143,11 +151,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const ForgetClie
   for (const auto& [number, record] : client.ops) {
     if (record.waiting != nullptr) waiting.push_back(record.waiting);
   }
-  for (Claim* waiter : waiting) {
-    // Somebody may still listen for it.
-    reply({op.client, waiter->number, 0, {}}, wait_cancelled("its client said goodbye"), out);
-    end_wait(*waiter, "forgotten", nullptr, out);
-  }
+  for (Claim* waiter : waiting) give_up(*waiter, "forgotten", "its client said goodbye", out);
   // Its leases live on: who has a lease's id may use it (`lockctl lease open` does so).
   clients.remove(client);
   return Done{meta.revision};
@@ -183,15 +187,15 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const CancelWait
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease& body,
                                                 Applied& out) {
-  if (leases.size() >= base::kMaxLeases) {
-    return exhausted("leases", base::kMaxLeases, "the cell has no room for more leases");
+  if (leases.size() >= limits.leases) {
+    return exhausted("leases", limits.leases, "the cell has no room for more leases");
   }
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kDefaultLeaseTtlMs : body.ttl_ms;
   const Lease& lease = leases.add(
       {id, op.client, ttl_ms, body.lock_delay_ms, body.secret, nullptr, meta.wall_ms}, body.owner);
-  clients.count_lease(op.client, +1);
+  clients.lease_opened(op.client);
   log_event(EventType::kLeaseOpen, revision, "", {}, lease, "opened");
   out.opened.push_back(id);
   return LeaseOpened{id, ttl_ms, body.secret};
@@ -237,7 +241,7 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
       end_hold(*lease->holds.front(), expired ? EventType::kExpire : EventType::kRelease, cause);
     }
     out.ended.push_back(lease->row.id);
-    clients.count_lease(lease->row.client, -1);
+    clients.lease_ended(lease->row.client, meta.cell_time_ms);
     leases.remove(*lease);
   }
 }
@@ -289,17 +293,20 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
     const Claim* other = claims.find(lock, lease, body.holder);
     if (other != nullptr) return already_claimed(*other);
   }
-  if (lease->hold_count + lease->wait_count >= base::kMaxHoldsPerLease) {
-    return exhausted("holdsPerLease", base::kMaxHoldsPerLease,
+  if (lease->hold_count + lease->wait_count >= limits.holds_per_lease) {
+    return exhausted("holdsPerLease", limits.holds_per_lease,
                      "lease " + base::lease_text(body.lease) + " has too many holds");
+  }
+  if (claims.size() >= limits.holds) {
+    return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
   }
   if (!exists || grantable(lock->second, request.mode)) {
     if (!exists) lock = claims.find_or_add(request.name);
     return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
   }
   if (!body.wait) return would_block(body);
-  if (lock->second.waiter_count() >= base::kMaxWaitersPerLock) {
-    return exhausted("waitersPerLock", base::kMaxWaitersPerLock,
+  if (lock->second.waiter_count() >= limits.waiters_per_lock) {
+    return exhausted("waitersPerLock", limits.waiters_per_lock,
                      "too many wait for lock \"" + request.name + "\"");
   }
   Claim claim = make_claim(lock, *lease, op, body);
@@ -357,7 +364,8 @@ void LockTable::State::grant_waiter(Claim& waiter, Applied& out) {
   claims.change(waiter.lock, token);
   log_event(EventType::kGrant, token, waiter.lock->first, token, *waiter.lease, "waited");
   ++grants_total;
-  const Answer& answer = clients.settle_wait(client, waiter.number, Granted{{token}});
+  const Answer& answer =
+      clients.settle_wait(client, waiter.number, Granted{{token}}, meta.cell_time_ms);
   out.replies.push_back({client, waiter.number, answer});
 }
 
@@ -373,13 +381,19 @@ void LockTable::State::end_wait(Claim& waiter, const char* cause, const Answer* 
   const base::Revision revision = advance();
   log_event(EventType::kCancel, revision, waiter.lock->first, {}, *waiter.lease, cause);
   if (answer != nullptr) {
-    clients.settle_wait(waiter.client, waiter.number, *answer);
+    clients.settle_wait(waiter.client, waiter.number, *answer, meta.cell_time_ms);
     out.replies.push_back({waiter.client, waiter.number, *answer});
   } else {
     clients.forget_wait(*clients.find(waiter.client), waiter.number);
   }
   touch(waiter.lock, revision);
   claims.remove(waiter);
+}
+
+void LockTable::State::give_up(Claim& waiter, const char* cause, const char* why, Applied& out) {
+  // Somebody may still listen for it.
+  out.replies.push_back({waiter.client, waiter.number, wait_cancelled(why)});
+  end_wait(waiter, cause, nullptr, out);
 }
 
 void LockTable::State::touch(LockRef lock, base::Revision revision) {

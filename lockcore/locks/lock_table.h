@@ -13,10 +13,22 @@
 #include <string_view>
 #include <vector>
 
+#include "lockcore/base/limits.h"
 #include "lockcore/base/state_rows.h"
 #include "lockcore/locks/command.h"
 
 namespace holdfast::locks {
+
+// How much the table admits. A refusal is part of the replicated answers, so all nodes of a cell have
+// the same limits; only tests have smaller ones.
+struct TableLimits {
+  size_t leases = base::kMaxLeases;
+  size_t holds = base::kMaxHolds;
+  size_t holds_per_lease = base::kMaxHoldsPerLease;
+  size_t waiters_per_lock = base::kMaxWaitersPerLock;
+  size_t clients = base::kMaxClients;
+  size_t answers = base::kMaxAnswers;
+};
 
 // An answer for whoever waits for this operation on this node. A RegisterClient comes without a
 // client: its reply has client 0 and the number that its command had.
@@ -84,7 +96,7 @@ enum class OpState : uint8_t {
 
 class LockTable {
  public:
-  LockTable();
+  explicit LockTable(const TableLimits& limits = {});
   ~LockTable();
   LockTable(LockTable&&) noexcept;
   LockTable& operator=(LockTable&&) noexcept;

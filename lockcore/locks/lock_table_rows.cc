@@ -39,6 +39,7 @@ uint64_t LockTable::digest() const {
 
 std::optional<std::string> LockTable::restore(base::StateRows rows) {
   auto restored = std::make_unique<State>();
+  restored->limits = state_->limits;
   if (auto problem = restored->load(std::move(rows))) return problem;
   if (auto problem = restored->contradiction()) return problem;
   state_ = std::move(restored);
@@ -141,7 +142,7 @@ class Loader {
     const std::string what = "lease " + std::to_string(row.id.value);
     if (!check_id({row.id.value}, last_lease_, what)) return;
     base::Owner owner = row.owner == nullptr ? base::Owner() : *row.owner;
-    clients_.count_lease(row.client, +1);
+    clients_.lease_opened(row.client);
     leases_.add(std::move(row), std::move(owner));
   }
 

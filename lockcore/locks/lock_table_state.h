@@ -12,6 +12,7 @@
 namespace holdfast::locks {
 
 struct LockTable::State {
+  TableLimits limits;
   base::MetaRow meta;
   LeaseTable leases;
   ClaimTable claims;
@@ -63,6 +64,8 @@ struct LockTable::State {
   void end_hold(Claim& hold, base::EventType type, const char* cause);
   // `answer` goes to the pending operation; null: its number needs none any more.
   void end_wait(Claim& waiter, const char* cause, const Answer* answer, Applied& out);
+  // Ends a wait whose client wants no answer to be kept.
+  void give_up(Claim& waiter, const char* cause, const char* why, Applied& out);
   void end_leases(const std::vector<Lease*>& ending, base::EventType type, Applied& out);
 
   // A lock lost a holder or a waiter: serve_touched() will see who is next.

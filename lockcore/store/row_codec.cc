@@ -1,7 +1,5 @@
 #include "lockcore/store/row_codec.h"
 
-#include "lockcore/base/checksum.h"
-
 namespace holdfast::store {
 
 std::string format_ranges(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
@@ -35,13 +33,6 @@ std::shared_ptr<const base::Owner> OwnerPool::intern(const base::Owner& owner) {
   const auto found = owners_.find(key);
   if (found != owners_.end()) return *found;
   return *owners_.insert(std::make_shared<const base::Owner>(owner)).first;
-}
-
-size_t OwnerPool::Hash::operator()(const std::shared_ptr<const base::Owner>& owner) const {
-  uint64_t sum = base::checksum(owner->host, owner->pid);
-  sum = base::checksum(owner->program, sum);
-  sum = base::checksum(owner->reason, sum);
-  return base::checksum(owner->user, sum ^ owner->started_at_ms);
 }
 
 }  // namespace holdfast::store

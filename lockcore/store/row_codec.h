@@ -31,7 +31,9 @@ class OwnerPool {
 
  private:
   struct Hash {
-    size_t operator()(const std::shared_ptr<const base::Owner>& owner) const;
+    size_t operator()(const std::shared_ptr<const base::Owner>& owner) const {
+      return base::hash_of(*owner);
+    }
   };
   struct Equal {
     bool operator()(const std::shared_ptr<const base::Owner>& a,

@@ -138,6 +138,8 @@ TEST_CASE_FIXTURE(OnceTest, "once: a wait that its client calls answered is give
   send({a.id, 10, 10, {}}, acquire(lease_a, "x"));
   send({a.id, 11, 11, {}}, acquire(lease_a, "y"));
   CHECK(table.describe("x").waiters.empty());
+  // Whoever still listens for it is not left waiting for ever.
+  CHECK(code_of(answer_to(a.id, 10)) == ErrorCode::kCancelled);
   b.release(lease_b, "x", token);
   CHECK_FALSE(table.is_held("x"));
 }
@@ -196,6 +198,31 @@ TEST_CASE_FIXTURE(OnceTest, "once: a client that was idle longer than its TTL is
   for (int i = 0; i < 10; ++i) register_client();
   CHECK(table.op_state(a.id, 99) == OpState::kNew);
   CHECK(table.op_state(second, 1) == OpState::kUnknownClient);
+}
+
+TEST_CASE_FIXTURE(OnceTest, "once: a client isn't dropped as soon as its long wait is over") {
+  // Else nobody could ask for the grant any more, and nobody would know of it. The lease may be
+  // another client's.
+  b.acquired(lease_b, "x");
+  const ClientId waits = register_client(60'000);
+  send({waits, 1, 1, {}}, acquire(lease_b, "x", 2));
+  cell_time_ms += 10 * holdfast::base::kClientTtlMs;
+  b.release(lease_b, "x", table.describe("x").holders.at(0).token);
+  for (int i = 0; i < 10; ++i) register_client();
+  CHECK(table.op_state(waits, 1) == OpState::kAnswered);
+  cell_time_ms += 60'001;
+  for (int i = 0; i < 10; ++i) register_client();
+  CHECK(table.op_state(waits, 1) == OpState::kUnknownClient);
+}
+
+TEST_CASE_FIXTURE(OnceTest, "once: answers outlive the lease, however long it lived") {
+  const OpId op{a.id, 10, 10, {}};
+  const auto granted = send(op, acquire(lease_a, "x"));
+  lead(1);
+  cell_time_ms += 10 * holdfast::base::kClientTtlMs;
+  expire({lease_a});
+  for (int i = 0; i < 10; ++i) register_client();
+  CHECK(table.recorded_answer(a.id, 10) == granted);
 }
 
 TEST_CASE_FIXTURE(OnceTest, "once: use extends a client's life") {

@@ -22,7 +22,7 @@ class SimpleModel {
     if (!op.client) return apply_unnumbered(command);
     auto client = clients_.find(op.client.value);
     if (client == clients_.end()) return reply(op, "error unavailable");
-    if (now_ - client->second.last_use > client->second.ttl / 64) client->second.last_use = now_;
+    use(op.client.value);
     acknowledge(op);
     auto& ops = client->second.ops;
     if (is_settled(client->second, op.number)) return reply(op, "error cancelled");
@@ -80,6 +80,13 @@ class SimpleModel {
     replies.push_back(reply_text(op.client, op.number, text));
   }
 
+  // A client that is heard of, or whose lease or wait ends; noted in steps.
+  void use(uint64_t id) {
+    const auto client = clients_.find(id);
+    if (client == clients_.end()) return;
+    if (now_ - client->second.last_use > client->second.ttl / 64) client->second.last_use = now_;
+  }
+
   void acknowledge(const OpId& op) {
     ClientState& client = clients_.at(op.client.value);
     client.lowest = std::max(client.lowest, op.lowest_unanswered);
@@ -89,7 +96,10 @@ class SimpleModel {
       if (is_settled(client, number)) gone.push_back(number);
     }
     for (uint64_t number : gone) {
-      drop_wait(op.client.value, number);
+      if (client.ops.at(number) == "pending") {
+        replies.push_back(reply_text(op.client, number, "error cancelled"));
+        drop_wait(op.client.value, number);
+      }
       client.ops.erase(number);
     }
     serve();
@@ -219,12 +229,14 @@ class SimpleModel {
       for (const Claim& c : claims_) {
         if (c.lease != lease || c.token != 0) continue;
         clients_.at(c.client).ops[c.number] = "error leaseNotFound";
+        use(c.client);
         replies.push_back(reply_text(base::ClientId{c.client}, c.number, "error leaseNotFound"));
       }
       drop_claims([&](const Claim& c) { return c.lease == lease && c.token == 0; });
     }
     for (uint64_t lease : ending) {
       drop_claims([&](const Claim& c) { return c.lease == lease; });
+      use(leases_.at(lease));
       leases_.erase(lease);
     }
   }
@@ -253,6 +265,7 @@ class SimpleModel {
     waiter.token = ++revision_;
     const std::string outcome = number("token", waiter.token);
     clients_.at(waiter.client).ops[waiter.number] = outcome;
+    use(waiter.client);
     replies.push_back(reply_text(base::ClientId{waiter.client}, waiter.number, outcome));
   }
 
