@@ -82,15 +82,19 @@ void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
   for (RenewCall& call : std::exchange(held_renewals, {})) answer_renewal(std::move(call), fx);
 }
 
-// Hands what changed to state.db: many slots in one transaction, behind the log. A slot is recorded
-// only after this node's own log holds it durably (DESIGN 8): else a crash could leave a record of
-// slots that the log has never heard of.
-void Node::State::record(Instant now, Effects& fx) {
+// A slot is recorded only after this node's own log holds it durably (DESIGN 8): else a crash could
+// leave a record of slots that the log has never heard of.
+bool Node::State::can_record() const {
   const base::Slot applied = table.meta().applied;
-  if (recording || recorded == applied || replica.durable_upto() < applied) return;
+  return !recording && recorded < applied && replica.durable_upto() >= applied;
+}
+
+// Hands what changed to state.db: many slots in one transaction, behind the log.
+void Node::State::record(Instant now, Effects& fx) {
+  if (!can_record()) return;
   const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4;
   if (!urgent && now - last_record < options.record_interval) return;
-  recording = applied;
+  recording = table.meta().applied;
   fx.record = table.take_changes();
 }
 

@@ -107,8 +107,12 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx) {
 Instant Node::next_tick() const {
   const State& state = *state_;
   Instant next = state.replica.next_tick();
-  if (state.is_active()) next = std::min(next, state.clock.next_due());
-  if (!state.recording && state.recorded < state.table.meta().applied) {
+  // What only a message or the disk can bring on is not waited for by calling again and again: its
+  // event brings a turn.
+  const bool expiry_waits =
+      state.expiry_round && state.replica.confirmed() < state.expiry_round->needed;
+  if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
+  if (state.can_record()) {
     next = std::min(next, state.last_record + state.options.record_interval);
   }
   return next;

@@ -51,6 +51,7 @@ struct Node::State {
   void apply_chosen(base::Instant now, Effects& fx);
   void apply_entry(const base::Entry& entry, base::Instant now, Effects& fx);
   void finish_endings(const locks::Batch& batch, Effects& fx);
+  bool can_record() const;
   void record(base::Instant now, Effects& fx);
 
   const Options options;
