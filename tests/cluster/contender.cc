@@ -168,6 +168,7 @@ class Contender {
   }
 
   void close(Session& session) {
+    if (!session.alive()) return;  // lost: the cell is told nothing
     Line closing = std::move(line("close").text("lease", session.lease()));
     const int64_t start = true_ns();
     try {

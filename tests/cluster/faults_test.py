@@ -8,7 +8,6 @@ judged: the machine may be busy. That the cell goes on at all within a generous 
 import contextlib
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import time
@@ -157,3 +156,47 @@ def test_faults_at_random(cell):
         load.wait_grants(50)
         load.finish()
     wait_caught_up(cell)
+
+
+@contextlib.contextmanager
+def small_disk(path, size="32m"):
+    """A filesystem of its own, and of that size, at `path`."""
+    path.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path):
+    """Writes to this file until nothing fits any more."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a small tmpfs")
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_a_full_disk_ends_one_node_as_root(tmp_path, role):
+    """P11: a failed write ends the process at once, with the reason: it never says yes first. The
+    others go on, and with room again it comes back and catches up."""
+    with small_disk(tmp_path / "1"), Cell(nodes=3, directory=tmp_path) as cell:
+        while (cell.wait_leader() == 1) != (role == "leader"):
+            leader = cell.leader()
+            cell.stop(leader)
+            cell.start(leader)
+        with Load(cell) as load:
+            load.wait_grants(50)
+            fill(tmp_path / "1" / "filler")
+            assert cell.wait_exit(1, timeout=60) == IO_ERROR
+            assert "full" in str(cell.nodes[1].log()[-1])
+            load.wait_grants(100)
+            cell.start(1)
+            assert cell.wait_exit(1) == IO_ERROR  # no room yet, and it says so again
+            assert "full" in str(cell.nodes[1].log()[-1])
+            (tmp_path / "1" / "filler").unlink()
+            cell.start(1)
+            load.wait_grants(100)
+            load.finish()
+        wait_caught_up(cell)
