@@ -229,3 +229,11 @@ class Cell:
         return wait_for(lambda: self.leader(other_than),
                         lambda: f"nobody leads: {[n.log()[-5:] for n in self.nodes.values()]}",
                         timeout)
+
+    def wait_caught_up(self, timeout=20):
+        """Waits until all nodes answer and have applied the same: for when all is quiet."""
+        def same():
+            nodes = (self.status() or {"nodes": []})["nodes"]
+            applied = [n.get("applied") for n in nodes if n["role"] != "unreachable"]
+            return len(applied) == len(self.nodes) and len(set(applied)) == 1
+        wait_for(same, lambda: f"they differ: {self.status()}", timeout)

@@ -15,12 +15,10 @@ import time
 import pytest
 
 from cell import Cell, wait_for
-from load import Load, true_ns
+from load import PROBE, Load, true_ns
 
 LONG = 10 if os.environ.get("HOLDFAST_LONG") else 1
 IO_ERROR = 74
-# A client that contends for nothing: how long its acquires take says how long the cell was away.
-PROBE = {"clients": 1, "locks": 1, "shared": 0, "hold_ms": 0, "pause_ms": 1, "show": 0}
 
 
 @pytest.fixture
@@ -39,16 +37,6 @@ def next_acquire(probe, since, timeout=30):
         return next((int(o["end"]) for o in probe.done("acquire", since)
                      if int(o["start"]) > since), None)
     return (wait_for(first, "nothing is granted any more", timeout) - since) / 1e9
-
-
-def all_caught_up(cell):
-    """Whether every node has applied the same; only when all is quiet."""
-    nodes = (cell.status() or {"nodes": []})["nodes"]
-    return len({n["applied"] for n in nodes}) == 1 and "unreachable" not in str(nodes)
-
-
-def wait_caught_up(cell):
-    wait_for(lambda: all_caught_up(cell), lambda: f"they differ: {cell.status()}", timeout=20)
 
 
 def test_many_processes_contend(cell):
@@ -72,7 +60,8 @@ def test_the_leader_is_killed_again_and_again(cell, outages):
     """The next leader goes on where the last one fell: no grant is lost, none is given twice."""
     cell.wait_leader()
     with Load(cell) as load:
-        probe = load.add(prefix="probe", **PROBE)
+        probe = load.add(**PROBE)
+        load.add_keepers()
         for _ in range(10 * LONG):
             load.wait_grants(50)
             leader = cell.wait_leader()
@@ -95,7 +84,7 @@ def test_a_follower_is_killed_and_catches_up(cell):
             cell.start(follower)
         load.wait_grants(50)
         load.finish()
-    wait_caught_up(cell)
+    cell.wait_caught_up()
 
 
 def test_all_are_killed_at_once_and_restarted(cell):
@@ -111,7 +100,7 @@ def test_all_are_killed_at_once_and_restarted(cell):
             cell.start()
         load.wait_grants(50)
         load.finish()
-    wait_caught_up(cell)
+    cell.wait_caught_up()
 
 
 def test_a_stopped_leader_continues(cell, outages):
@@ -119,7 +108,8 @@ def test_a_stopped_leader_continues(cell, outages):
     sockets for leases that are another leader's by now, and leases that look expired."""
     cell.wait_leader()
     with Load(cell, ttl_ms=1000) as load:
-        probe = load.add(prefix="probe", **PROBE)
+        probe = load.add(**PROBE)
+        load.add_keepers()
         for round_ in range(4 * LONG):
             load.wait_grants(50)
             leader = cell.wait_leader()
@@ -140,6 +130,7 @@ def test_faults_at_random(cell):
     draw = random.Random(seed)
     cell.wait_leader()
     with Load(cell, ttl_ms=1500) as load:
+        load.add_keepers()
         load.wait_grants(50)
         for _ in range(8 * LONG):
             victim = draw.choice(list(cell.nodes))
@@ -155,7 +146,7 @@ def test_faults_at_random(cell):
                 load.wait_grants(20)
         load.wait_grants(50)
         load.finish()
-    wait_caught_up(cell)
+    cell.wait_caught_up()
 
 
 @contextlib.contextmanager
@@ -199,4 +190,4 @@ def test_a_full_disk_ends_one_node_as_root(tmp_path, role):
             cell.start(1)
             load.wait_grants(100)
             load.finish()
-        wait_caught_up(cell)
+        cell.wait_caught_up()

@@ -21,6 +21,14 @@ def true_ns():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
 
+# A client that contends for nothing: how long its acquires take says how long the cell was away.
+PROBE = {"prefix": "probe", "clients": 1, "locks": 1, "shared": 0, "hold_ms": 0, "pause_ms": 1,
+         "show": 0}
+# Clients that hold a lock for long, through faults: those that might count on it for too long. They
+# fight among themselves.
+KEEPER = {"prefix": "keep", "clients": 1, "locks": 1, "shared": 0, "hold_ms": 10_000}
+
+
 class Contender:
     """One process with several clients, and its history as far as it is written."""
 
@@ -62,10 +70,11 @@ class Contender:
 class Load:
     def __init__(self, cell, processes=3, clients=3, locks=2, ttl_ms=2000, **options):
         self.cell = cell
+        self.defaults = {"locks": locks, "ttl_ms": ttl_ms}
         self.contenders = []
         try:
             for _ in range(processes):
-                self.add(clients=clients, locks=locks, ttl_ms=ttl_ms, **options)
+                self.add(clients=clients, **options)
         except BaseException:
             self.close()
             raise
@@ -73,8 +82,12 @@ class Load:
     def add(self, **options):
         """One more process; it fights for the others' locks unless it is given a prefix."""
         path = self.cell.directory / f"history-{len(self.contenders)}.jsonl"
-        self.contenders.append(Contender(self.cell, path, seed=len(self.contenders), **options))
+        self.contenders.append(Contender(self.cell, path, seed=len(self.contenders),
+                                         **{**self.defaults, **options}))
         return self.contenders[-1]
+
+    def add_keepers(self):
+        return [self.add(**KEEPER), self.add(**KEEPER)]
 
     def grants(self, since):
         return sum(len(each.done("acquire", since)) for each in self.contenders)
