@@ -5,8 +5,9 @@
         cell.kill(leader)
         cell.wait_leader(other_than=leader)
 
-Addresses are 127.x.y.z made from this process's id, so that test runs don't meet. The binaries are
-those of $HOLDFAST_BUILD (set by Meson), else of the newest build/ directory of this tree.
+Addresses are 127.x.y.z made from this process's id, so that test runs don't meet; network.py has
+namespaces instead. The binaries are those of $HOLDFAST_BUILD (set by Meson), else of the newest
+build/ directory of this tree.
 """
 
 import contextlib
@@ -54,12 +55,24 @@ def own_address():
     return f"127.{64 + (pid >> 16) % 128}.{(pid >> 8) & 255}.{pid & 255}"
 
 
+class Loopback:
+    """Where everybody runs on one address, and nothing stands between them."""
+
+    def address(self, _who):
+        return own_address()
+
+    def enter(self, _who):
+        """What precedes a command that is to run there."""
+        return []
+
+
 class Node:
     """One daemon: its process, its directory, its log."""
 
-    def __init__(self, node_id, address, directory):
+    def __init__(self, node_id, address, directory, enter=()):
         self.id = node_id
         self.address = address
+        self.enter = list(enter)
         self.data_dir = directory / str(node_id)
         self.log_path = directory / f"{node_id}.log"
         self.process = None
@@ -91,13 +104,16 @@ class Node:
 
 
 class Cell:
-    def __init__(self, nodes=3, args=(), env=None, directory=None, start=True):
+    def __init__(self, nodes=3, args=(), env=None, directory=None, start=True, network=None):
         self._own_directory = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="holdfast-cell-"))
         self.directory.mkdir(parents=True, exist_ok=True)
-        host, port = own_address(), FIRST_PORT + 10 * next(_cells)
+        self.network = network or Loopback()
+        port = FIRST_PORT + 10 * next(_cells)
         self.nodes = {
-            i: Node(i, f"{host}:{port + i}", self.directory) for i in range(1, nodes + 1)
+            i: Node(i, f"{self.network.address(i)}:{port + i}", self.directory,
+                    self.network.enter(i))
+            for i in range(1, nodes + 1)
         }
         self.args = list(args)
         self.log_format = "json"
@@ -145,7 +161,7 @@ class Cell:
         for node in [self.nodes[i] for i in ids] or self.nodes.values():
             if node.running:
                 continue
-            command = [str(binary("daemon/holdfastd")), "--id", str(node.id),
+            command = [*node.enter, str(binary("daemon/holdfastd")), "--id", str(node.id),
                        "--cluster", self.founders, "--data-dir", str(node.data_dir),
                        "--log-format", self.log_format, *self.args, *args]
             with open(node.log_path, "ab") as log:
@@ -186,8 +202,8 @@ class Cell:
     def lockctl(self, *args, input=None, timeout=30, endpoints=None):
         """Runs lockctl against this cell; returns the finished process, with text output."""
         return subprocess.run(
-            [str(binary("bindings/cli/lockctl")), "--endpoints", endpoints or self.endpoints,
-             *map(str, args)],
+            [*self.network.enter("client"), str(binary("bindings/cli/lockctl")),
+             "--endpoints", endpoints or self.endpoints, *map(str, args)],
             input=input, capture_output=True, text=True, timeout=timeout, check=False)
 
     def status(self, i=None):
@@ -213,3 +229,11 @@ class Cell:
         return wait_for(lambda: self.leader(other_than),
                         lambda: f"nobody leads: {[n.log()[-5:] for n in self.nodes.values()]}",
                         timeout)
+
+    def wait_caught_up(self, timeout=20):
+        """Waits until all nodes answer and have applied the same: for when all is quiet."""
+        def same():
+            nodes = (self.status() or {"nodes": []})["nodes"]
+            applied = [n.get("applied") for n in nodes if n["role"] != "unreachable"]
+            return len(applied) == len(self.nodes) and len(set(applied)) == 1
+        wait_for(same, lambda: f"they differ: {self.status()}", timeout)

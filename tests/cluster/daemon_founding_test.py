@@ -7,11 +7,19 @@ import pytest
 from cell import Cell, wait_for
 
 REFUSED = 78
+NO_LEADER = 69
 NOT_ENOUGH = 1.5  # seconds in which a cell that may not be founded isn't
 
 
 def cell_id(cell, i):
     return cell.wait_logged(i, "member of a founded cell")[-1]["cell"]
+
+
+def serves(cell, timeout="10s"):
+    """Whether a command can be run under a lock."""
+    done = cell.lockctl("--timeout", timeout, "run", "founding/test", "--", "true")
+    assert done.returncode in (0, NO_LEADER), done.stderr
+    return done.returncode == 0
 
 
 def waits_for(cell, i, missing):
@@ -75,6 +83,13 @@ def test_a_wiped_node_is_refused_and_the_others_go_on():
         cell.wait_logged(victim, "member replace")
         assert cell.leader() == leader
         assert not cell.nodes[victim].logged("member of a founded cell")[1:]
+        assert serves(cell)
+        # With one more down there are two, but only one that remembers what it promised.
+        third = next(i for i in (1, 2, 3) if i not in (leader, victim))
+        cell.kill(third)
+        assert not serves(cell, timeout="2s")
+        cell.start(third)
+        assert serves(cell)
 
 
 def test_two_wiped_nodes_do_not_found_a_second_cell():
@@ -123,6 +138,7 @@ def test_an_old_copy_of_a_directory_is_refused():
         assert cell.nodes[victim].logged("member replace")
         cell.start(victim)  # and it remembers that
         assert cell.wait_exit(victim) == REFUSED
+        assert serves(cell)
 
 
 @pytest.mark.parametrize("name", ["log.db", "state.db"])
