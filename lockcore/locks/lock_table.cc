@@ -7,7 +7,9 @@
 #include <algorithm>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/deadlock.h"
 #include "lockcore/locks/digest.h"
 #include "lockcore/locks/lock_table_state.h"
 #include "lockcore/locks/refusal.h"
@@ -254,14 +256,14 @@ base::Error would_block(const Acquire& body) {
 // This holder of this lease has a claim on the lock already.
 base::Error already_claimed(const Claim& claim) {
   return invalid("holder " + std::to_string(claim.holder.value) + " of lease " +
-                 std::to_string(claim.lease->row.id.value) +
+                 base::lease_text(claim.lease->row.id) +
                  (claim.held ? " holds lock \"" : " waits for lock \"") + claim.lock->first +
                  "\" already; a second hold of a lease needs another holder id");
 }
 
 base::Error not_held(const Release& body, const Lock* lock) {
   base::Error error{base::ErrorCode::kNotHeld, "", {{"lock", body.lock}}};
-  const std::string claim = "lease " + std::to_string(body.lease.value) + " doesn't hold lock \"" +
+  const std::string claim = "lease " + base::lease_text(body.lease) + " doesn't hold lock \"" +
                             body.lock + "\" with token " + std::to_string(body.token.value);
   if (lock == nullptr || lock->holders.empty()) {
     error.message = claim + ": nobody holds it";
@@ -269,7 +271,7 @@ base::Error not_held(const Release& body, const Lock* lock) {
   }
   const Claim& holder = *lock->holders.front();
   const std::string token = std::to_string(holder.id.value);
-  const std::string lease = std::to_string(holder.lease->row.id.value);
+  const std::string lease = base::lease_text(holder.lease->row.id);
   error.message = claim + ": it is held with token " + token + " by lease " + lease;
   if (lock->held_modes.total() > 1) error.message += ", and by others";
   error.detail.insert(error.detail.end(), {{"heldToken", token}, {"heldLease", lease}});
@@ -290,13 +292,16 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
   }
   if (lease->hold_count + lease->wait_count >= base::kMaxHoldsPerLease) {
     return exhausted("holdsPerLease", base::kMaxHoldsPerLease,
-                     "lease " + std::to_string(body.lease.value) + " has too many holds");
+                     "lease " + base::lease_text(body.lease) + " has too many holds");
   }
   if (!exists || grantable(lock->second, request.mode)) {
     if (!exists) lock = claims.find_or_add(request.name);
     return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
   }
   if (!body.wait) return would_block(body);
+  if (const Claim* own = own_hold_in_the_way(lock->second, *lease, body.agent, request.mode)) {
+    return would_wait_for_itself(*own);
+  }
   if (lock->second.waiter_count() >= base::kMaxWaitersPerLock) {
     return exhausted("waitersPerLock", base::kMaxWaitersPerLock,
                      "too many wait for lock \"" + request.name + "\"");

@@ -1,5 +1,7 @@
 #include "lockcore/locks/refusal.h"
 
+#include "lockcore/base/lease_text.h"
+
 namespace holdfast::locks {
 
 using base::Error;
@@ -20,7 +22,7 @@ Error exhausted(std::string_view limit, uint64_t value, std::string message) {
 }
 
 Error lease_not_found(base::LeaseId lease) {
-  std::string id = std::to_string(lease.value);
+  std::string id = base::lease_text(lease);
   return {ErrorCode::kLeaseNotFound,
           "lease " + id + " is not there: it expired, was closed, or never was",
           {{"lease", id}}};

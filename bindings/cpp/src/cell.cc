@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "bindings/cpp/src/cell_state.h"
-#include "bindings/cpp/src/lease_id.h"
 #include "bindings/cpp/src/lease_time.h"
+#include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/address.h"
 
@@ -80,7 +80,7 @@ using client::Effects;
 using client::Ref;
 
 base::LeaseId lease_id(std::string_view text) {
-  if (std::optional<base::LeaseId> id = client::parse_lease(text)) return *id;
+  if (std::optional<base::LeaseId> id = base::parse_lease(text)) return *id;
   throw Error(Code::invalid_argument, "'" + std::string(text) + "' is not the id of a lease");
 }
 
@@ -220,7 +220,7 @@ CellStatus Cell::status() {
 OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
   auto opened = state_->wait_for<client::Opened>(opening(*state_, ttl, reason, false));
   state_->remember(opened.lease, {opened.ttl_ms, opened.deadline});
-  return {client::lease_text(opened.lease), client::hex_text(opened.secret),
+  return {base::lease_text(opened.lease), base::hex_text(opened.secret),
           milliseconds(opened.ttl_ms), to_deadline(opened.deadline)};
 }
 

@@ -97,9 +97,11 @@ const base::Owner& this_process() {
   return owner;
 }
 
+// Another process may use the same lease, so two processes must not count from the same number.
 uint64_t new_agent() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
+  static std::atomic<uint64_t> last{seed_from_system()};
+  uint64_t agent = ++last;
+  return agent != 0 ? agent : ++last;
 }
 
 uint64_t this_agent() {

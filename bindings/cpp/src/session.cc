@@ -2,7 +2,7 @@
 #include <holdfast/holdfast.h>
 
 #include "bindings/cpp/src/cell_state.h"
-#include "bindings/cpp/src/lease_id.h"
+#include "lockcore/base/lease_text.h"
 
 namespace holdfast {
 namespace detail {
@@ -72,8 +72,8 @@ Lock Session::shared_lock(std::string_view name, std::string reason) {
   return lock(name, {Mode::shared, std::move(reason)});
 }
 
-std::string Session::lease() const { return client::lease_text(state_->lease); }
-std::string Session::secret() const { return client::hex_text(state_->secret); }
+std::string Session::lease() const { return base::lease_text(state_->lease); }
+std::string Session::secret() const { return base::hex_text(state_->secret); }
 milliseconds Session::ttl() const { return milliseconds(state_->ttl_ms); }
 bool Session::alive() const { return state_->alive(); }
 Deadline Session::deadline() const { return {nanoseconds(state_->deadline_ns.load())}; }

@@ -1,4 +1,4 @@
-// Lease ids as people and scripts write them: lower-case hexadecimal.
+// Lease ids and secrets as people and scripts write them: lower-case hexadecimal.
 #pragma once
 
 #include <charconv>
@@ -8,16 +8,16 @@
 
 #include "lockcore/base/ids.h"
 
-namespace holdfast::client {
+namespace holdfast::base {
 
-inline std::string lease_text(base::LeaseId lease) {
+inline std::string lease_text(LeaseId lease) {
   char buffer[16];
   auto end = std::to_chars(buffer, buffer + sizeof buffer, lease.value, 16).ptr;
   return {buffer, end};
 }
 
-inline std::optional<base::LeaseId> parse_lease(std::string_view text) {
-  base::LeaseId lease;
+inline std::optional<LeaseId> parse_lease(std::string_view text) {
+  LeaseId lease;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), lease.value, 16);
   if (error != std::errc{} || end != text.data() + text.size() || !lease) return std::nullopt;
   return lease;
@@ -33,4 +33,4 @@ inline std::string hex_text(std::string_view bytes) {
   return text;
 }
 
-}  // namespace holdfast::client
+}  // namespace holdfast::base
