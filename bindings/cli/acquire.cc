@@ -67,8 +67,9 @@ std::optional<Acquired> under_lease(Context& context, const Options& options) {
   Cell cell = context.connect();
   const auto grant = acquire_raw(context, cell, options);
   if (!grant) return std::nullopt;
-  // Nobody renewed the lease through this cell, so its deadline has to be asked for. The leader ends
-  // it no earlier than `remaining` after this question was sent; 2 % of that is for clock rates.
+  // Nobody renewed the lease through this cell, so its deadline has to be asked for. The leader
+  // ends it no earlier than `remaining` after this question was sent; 2 % of that is for clock
+  // rates.
   Deadline deadline = Deadline::now();
   const LeaseInfo lease = cell.lease(options.lease);
   deadline.boottime += std::chrono::nanoseconds(lease.remaining) / 100 * 98;
@@ -93,13 +94,15 @@ void add_acquire(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   CLI::App* app = verbs.add(
       "acquire", "Take a lock and leave it to a script that keeps the lease itself",
-      "Prints lease=... token=... deadline=... (unix ms). Without --lease a lease is opened. Nobody\n"
-      "renews it: do so before the deadline, or the lock passes on. `run` does all of that for you.\n"
+      "Prints lease=... token=... deadline=... (unix ms). Without --lease a lease is opened.\n"
+      "Nobody renews it: do so before the deadline, or the lock passes on. `run` does all of that\n"
+      "for you.\n"
       "\nExample:\n"
       "  eval \"$(lockctl acquire --ttl 1m billing/ledger)\"\n"
       "  lockctl release billing/ledger --lease $lease --token $token --close");
   add_acquire_options(app, options->acquire);
-  auto* lease = add_text(app, "--lease", options->lease, "Hold it under this lease")->type_name("ID");
+  auto* lease =
+      add_text(app, "--lease", options->lease, "Hold it under this lease")->type_name("ID");
   app->get_option("--ttl")->excludes(lease);
   verbs.on(app, [options](Context& context) { return acquire(context, *options); });
 }

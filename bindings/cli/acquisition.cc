@@ -63,8 +63,12 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
 
 Acquisition::~Acquisition() = default;
 
-int Acquisition::fd() const { return state_->bell.fd(); }
-void Acquisition::clear_fd() { state_->bell.clear(); }
+int Acquisition::fd() const {
+  return state_->bell.fd();
+}
+void Acquisition::clear_fd() {
+  state_->bell.clear();
+}
 
 bool Acquisition::answered() const {
   const std::scoped_lock guard(state_->mutex);

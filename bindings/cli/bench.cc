@@ -48,8 +48,8 @@ void print_table(Output& out, const BenchResult& result) {
 // A line that rewrites itself, for those who watch.
 Progress progress_line(const Context& context) {
   if (context.globals.quiet || isatty(STDERR_FILENO) == 0) return nullptr;
-  return [last_operations = uint64_t{0}, last = milliseconds(0)](
-             uint64_t operations, milliseconds elapsed) mutable {
+  return [last_operations = uint64_t{0}, last = milliseconds(0)](uint64_t operations,
+                                                                 milliseconds elapsed) mutable {
     const double seconds = static_cast<double>((elapsed - last).count()) / 1000;
     if (seconds <= 0) return;
     fprintf(stderr, "\r\x1b[K%5.1fs  %10.0f ops/s", static_cast<double>(elapsed.count()) / 1000,

@@ -32,7 +32,7 @@ struct Message {
   EndTimes times;
 };
 
-// -- in the guard process --------------------------------------------------------------------------
+// -- in the guard process -------------------------------------------------------------------------
 
 class GuardProcess {
  public:
@@ -147,7 +147,8 @@ void rename_process(const Inherited& inherited) {
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
   setsid();
-  // Whoever reads our stdout must see its end when CMD has ended, and file systems stay unmountable.
+  // Whoever reads our stdout must see its end when CMD has ended, and file systems stay
+  // unmountable.
   [[maybe_unused]] const int moved = chdir("/");
   if (socket > 0) close_range(0, static_cast<unsigned>(socket) - 1, 0);
   close_range(static_cast<unsigned>(socket) + 1, UINT_MAX, 0);
@@ -163,7 +164,7 @@ void post(int socket, const Message& message) {
 
 }  // namespace
 
-// -- in lockctl ------------------------------------------------------------------------------------
+// -- in lockctl -----------------------------------------------------------------------------------
 
 Guard::Guard(const Inherited& inherited, int64_t grace_ns) {
   int ends[2];
@@ -185,11 +186,19 @@ Guard::Guard(const Inherited& inherited, int64_t grace_ns) {
   if (got != 1) throw Failure(kExitLimit, "resourceExhausted", "the guard process did not start");
 }
 
-Guard::~Guard() { post(socket_.get(), {Kind::done, 0, {}}); }
+Guard::~Guard() {
+  post(socket_.get(), {Kind::done, 0, {}});
+}
 
-void Guard::watch(const ProcessGroup& group) { post(socket_.get(), {Kind::watch, group.id(), {}}); }
-void Guard::set_times(const EndTimes& times) { post(socket_.get(), {Kind::times, 0, times}); }
-void Guard::note_ending(const EndTimes& times) { post(socket_.get(), {Kind::ending, 0, times}); }
+void Guard::watch(const ProcessGroup& group) {
+  post(socket_.get(), {Kind::watch, group.id(), {}});
+}
+void Guard::set_times(const EndTimes& times) {
+  post(socket_.get(), {Kind::times, 0, times});
+}
+void Guard::note_ending(const EndTimes& times) {
+  post(socket_.get(), {Kind::ending, 0, times});
+}
 
 Guard::Word Guard::read_word() {
   char word = 0;

@@ -17,7 +17,9 @@ uint32_t number(uint64_t value) {
   return static_cast<uint32_t>(std::min<uint64_t>(value, std::numeric_limits<uint32_t>::max()));
 }
 
-kj::StringPtr text(const std::string& value) { return {value.c_str(), value.size()}; }
+kj::StringPtr text(const std::string& value) {
+  return {value.c_str(), value.size()};
+}
 
 template <class Struct, class Fill>
 std::string encode(Fill fill) {
@@ -81,7 +83,9 @@ void fill_node(json::CellStatus::Node::Builder out, const NodeStatus& node) {
   out.setStateBytes(static_cast<double>(node.state_bytes));
 }
 
-unsigned index(size_t i) { return static_cast<unsigned>(i); }
+unsigned index(size_t i) {
+  return static_cast<unsigned>(i);
+}
 
 }  // namespace
 

@@ -15,7 +15,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// -- open ------------------------------------------------------------------------------------------
+// -- open -----------------------------------------------------------------------------------------
 
 struct OpenOptions {
   std::optional<milliseconds> ttl;
@@ -23,8 +23,7 @@ struct OpenOptions {
 };
 
 int open_lease(Context& context, const OpenOptions& options) {
-  const OpenedLease lease =
-      context.connect().open_lease(checked_ttl(options.ttl), options.reason);
+  const OpenedLease lease = context.connect().open_lease(checked_ttl(options.ttl), options.reason);
   context.out.line(context.globals.json ? to_json(lease)
                                         : "lease=" + lease.id + " secret=" + lease.secret +
                                               " ttl_ms=" + std::to_string(lease.ttl.count()));
@@ -42,7 +41,7 @@ void add_open(Verbs& verbs, CLI::App* group) {
   verbs.on(app, [options](Context& context) { return open_lease(context, *options); });
 }
 
-// -- renew -----------------------------------------------------------------------------------------
+// -- renew ----------------------------------------------------------------------------------------
 
 struct RenewOptions {
   std::string lease;
@@ -85,23 +84,25 @@ int renew(Context& context, const RenewOptions& options) {
     // At that pace, however long the renewal took.
     const auto spent = Deadline::now().boottime - started.boottime;
     const auto left = std::chrono::ceil<milliseconds>(*options.every - spent);
-    if (left.count() > 0) poll(nullptr, 0, static_cast<int>(std::min<int64_t>(left.count(), INT_MAX)));
+    if (left.count() > 0)
+      poll(nullptr, 0, static_cast<int>(std::min<int64_t>(left.count(), INT_MAX)));
   }
 }
 
 void add_renew(Verbs& verbs, CLI::App* group) {
   auto options = std::make_shared<RenewOptions>();
-  CLI::App* app = verbs.add_under(group, "renew", "Renew a lease, once or again and again",
-                                  "With --every it goes on until it is ended by a signal, or exits\n"
-                                  "76 when the lease is gone. A third of the TTL is a good pace.\n"
-                                  "\nExample:\n"
-                                  "  lockctl lease renew $lease --every 3s &");
+  CLI::App* app =
+      verbs.add_under(group, "renew", "Renew a lease, once or again and again",
+                      "With --every it goes on until it is ended by a signal, or exits\n"
+                      "76 when the lease is gone. A third of the TTL is a good pace.\n"
+                      "\nExample:\n"
+                      "  lockctl lease renew $lease --every 3s &");
   add_text(app, "ID", options->lease, "The lease")->type_name("")->required();
   add_duration(app, "--every", options->every, "Keep renewing, at this interval");
   verbs.on(app, [options](Context& context) { return renew(context, *options); });
 }
 
-// -- close, ls, show -------------------------------------------------------------------------------
+// -- close, ls, show ------------------------------------------------------------------------------
 
 void add_close(Verbs& verbs, CLI::App* group) {
   auto id = std::make_shared<std::string>();
@@ -115,7 +116,8 @@ void add_close(Verbs& verbs, CLI::App* group) {
 }
 
 void add_ls(Verbs& verbs, CLI::App* group) {
-  CLI::App* app = verbs.add_under(group, "ls", "List leases", "Example:\n  lockctl lease ls -o json");
+  CLI::App* app =
+      verbs.add_under(group, "ls", "List leases", "Example:\n  lockctl lease ls -o json");
   verbs.on(app, [](Context& context) {
     const std::vector<LeaseInfo> leases = context.connect().leases();
     if (context.globals.json) {
@@ -135,8 +137,9 @@ void add_ls(Verbs& verbs, CLI::App* group) {
 }
 
 void print_text(Output& out, const LeaseInfo& lease) {
-  out.line(out.bold("lease " + lease.lease) + ": " + format_duration(lease.remaining) + " left of " +
-           format_duration(lease.ttl) + ", open for " + format_age(lease.opened_at_ms));
+  out.line(out.bold("lease " + lease.lease) + ": " + format_duration(lease.remaining) +
+           " left of " + format_duration(lease.ttl) + ", open for " +
+           format_age(lease.opened_at_ms));
   out.line("owner: " + printable(where(lease.owner) + " " + who(lease.owner)));
   out.line("holds: " + std::to_string(lease.holds.size()) +
            ", waits: " + std::to_string(lease.waits));

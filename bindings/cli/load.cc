@@ -36,8 +36,8 @@ struct Run {
 
   std::mutex mutex;
   std::condition_variable changed;
-  uint64_t ready = 0;     // sessions opened
-  uint64_t running = 0;   // clients whose last operation hasn't ended
+  uint64_t ready = 0;              // sessions opened
+  uint64_t running = 0;            // clients whose last operation hasn't ended
   std::unique_ptr<Error> failure;  // of opening a session
 };
 
@@ -66,15 +66,15 @@ class Client {
   virtual ~Client() = default;
 
   void open() {
-    lane_.cell.open_session_async(
-        {.ttl = kSessionTtl, .reason = "bench"},
-        [this](std::optional<Session> session, const Error* error) {
-          const std::scoped_lock guard(run_.mutex);
-          session_ = std::move(session);
-          if (!session_ && !run_.failure) run_.failure = std::make_unique<Error>(*error);
-          ++run_.ready;
-          run_.changed.notify_one();
-        });
+    lane_.cell.open_session_async({.ttl = kSessionTtl, .reason = "bench"},
+                                  [this](std::optional<Session> session, const Error* error) {
+                                    const std::scoped_lock guard(run_.mutex);
+                                    session_ = std::move(session);
+                                    if (!session_ && !run_.failure)
+                                      run_.failure = std::make_unique<Error>(*error);
+                                    ++run_.ready;
+                                    run_.changed.notify_one();
+                                  });
   }
   // Starts one operation, from the main thread first and from callbacks then.
   void next() {

@@ -1,5 +1,5 @@
-// lockctl: Holdfast at the command line. Finds out what was typed, runs that verb, and turns whatever
-// went wrong into one message on stderr and one exit code.
+// lockctl: Holdfast at the command line. Finds out what was typed, runs that verb, and turns
+// whatever went wrong into one message on stderr and one exit code.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,7 +25,8 @@ class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string usage = CLI::Formatter::make_usage(app, name);
-    if (app->get_name() == "run") usage.insert(usage.find_last_not_of('\n') + 1, " -- CMD [ARG...]");
+    if (app->get_name() == "run")
+      usage.insert(usage.find_last_not_of('\n') + 1, " -- CMD [ARG...]");
     return usage;
   }
   std::string make_footer(const CLI::App* app) const override {
@@ -64,9 +65,8 @@ void add_globals(CLI::App& app, Globals& globals) {
   app.add_flag("-q,--quiet", globals.quiet, "Don't say that a lock was not acquired");
   app.add_flag("-v,--verbose", globals.verbose, "Say what happens");
   app.add_flag("--no-pager", globals.no_pager, "Don't show long lists in $PAGER");
-  const std::map<std::string, ColorWhen> when = {{"auto", ColorWhen::automatic},
-                                                 {"always", ColorWhen::always},
-                                                 {"never", ColorWhen::never}};
+  const std::map<std::string, ColorWhen> when = {
+      {"auto", ColorWhen::automatic}, {"always", ColorWhen::always}, {"never", ColorWhen::never}};
   app.add_option("--color", globals.color, "auto, always or never")
       ->transform(CLI::CheckedTransformer(when))
       ->type_name("WHEN")
@@ -74,7 +74,8 @@ void add_globals(CLI::App& app, Globals& globals) {
   app.set_version_flag("--version", "lockctl " + std::string(version()), "Print the version");
 }
 
-// Index of the verb in what was typed; the size if there is none. Global options may stand before it.
+// Index of the verb in what was typed; the size if there is none. Global options may stand before
+// it.
 size_t find_verb(const CLI::App& app, const std::vector<std::string>& typed) {
   for (size_t i = 0; i < typed.size(); ++i) {
     if (typed[i] == "--" || typed[i].size() < 2 || typed[i][0] != '-') return i;
@@ -210,16 +211,17 @@ class Program {
   Verbs verbs_;
 };
 
-// A descriptor 0, 1 or 2 that is closed would be taken by the next socket, and results be written to
-// it. What stands in for it fails when used, as the closed one would.
+// A descriptor 0, 1 or 2 that is closed would be taken by the next socket, and results be written
+// to it. What stands in for it fails when used, as the closed one would.
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
-    if (fcntl(fd, F_GETFD) == -1 && errno == EBADF) open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+    if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+      open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
   }
 }
 
 bool ignored(int signal_number) {
-  struct sigaction action{};
+  struct sigaction action {};
   sigaction(signal_number, nullptr, &action);
   return action.sa_handler == SIG_IGN;
 }

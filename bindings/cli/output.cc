@@ -66,14 +66,20 @@ void Output::finish() {
   pager_ = nullptr;
 }
 
-std::string Output::bold(std::string_view text) const { return styled("\x1b[1m", text); }
-std::string Output::dim(std::string_view text) const { return styled("\x1b[2m", text); }
+std::string Output::bold(std::string_view text) const {
+  return styled("\x1b[1m", text);
+}
+std::string Output::dim(std::string_view text) const {
+  return styled("\x1b[2m", text);
+}
 
 std::string Output::styled(const char* style, std::string_view text) const {
   return color_ ? style + std::string(text) + "\x1b[0m" : std::string(text);
 }
 
-Table::Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+Table::Table(std::vector<std::string> header) {
+  rows_.push_back(std::move(header));
+}
 
 void Table::row(std::vector<std::string> cells) {
   for (std::string& cell : cells) cell = cell.empty() ? "-" : printable(cell);

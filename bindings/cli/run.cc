@@ -26,8 +26,8 @@ struct Options {
   uint64_t not_acquired = kExitNo;
 };
 
-// The library renews at a third of the TTL. TERM must come after that, with time for a second attempt
-// while the cell changes its leader; so the grace is at most half of the TTL.
+// The library renews at a third of the TTL. TERM must come after that, with time for a second
+// attempt while the cell changes its leader; so the grace is at most half of the TTL.
 Graces graces(const Options& options) {
   const milliseconds ttl = options.acquire.lease_ttl();
   const milliseconds grace = options.kill_grace.value_or(std::min(kDefaultGrace, ttl / 4));
@@ -86,16 +86,17 @@ int run(Context& context, const Options& options) {
 }
 
 constexpr char kDetails[] =
-    "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N: ended\n"
-    "by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to what CMD\n"
-    "writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All behind the\n"
-    "first -- reaches CMD untouched; signals to lockctl do, too.\n"
+    "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N:\n"
+    "ended by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to\n"
+    "what CMD writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All\n"
+    "behind the first -- reaches CMD untouched; signals to lockctl do, too.\n"
     "\n"
     "CMD has a process group of its own, and no process of it outlives the lock: those that CMD\n"
-    "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the lock\n"
-    "given back. If the lease is lost or can't be renewed in time, the whole group gets the same\n"
-    "before the lock can pass to another, and lockctl exits 76; also if lockctl itself is stopped or\n"
-    "killed. Processes that leave the group (setsid, a shell's own jobs) are out of reach.\n"
+    "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the\n"
+    "lock given back. If the lease is lost or can't be renewed in time, the whole group gets the\n"
+    "same before the lock can pass to another, and lockctl exits 76; also if lockctl itself is\n"
+    "stopped or killed. Processes that leave the group (setsid, a shell's own jobs) are out of\n"
+    "reach.\n"
     "\n"
     "Exit: CMD's status; 1 not acquired (-E); 69 cell unreachable; 76 lock lost; 126 CMD can't be\n"
     "run; 127 CMD not found.\n"

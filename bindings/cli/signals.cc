@@ -6,7 +6,7 @@
 namespace holdfast::cli {
 namespace {
 
-constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM, SIGUSR1,
                               SIGUSR2, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT};
 
 }  // namespace
@@ -16,7 +16,7 @@ Signals::Signals(const Inherited& inherited) : before_(inherited.mask) {
   sigemptyset(&watched);
   sigaddset(&watched, SIGCHLD);
   for (const int number : kForwarded) {
-    struct sigaction action{};
+    struct sigaction action {};
     sigaction(number, nullptr, &action);
     // Blocked, an ignored signal would be queued all the same (signal(7)).
     if (action.sa_handler != SIG_IGN) sigaddset(&watched, number);
@@ -28,7 +28,9 @@ Signals::Signals(const Inherited& inherited) : before_(inherited.mask) {
   if (fd_.get() < 0) throw_system_error("signalfd");
 }
 
-Signals::~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+Signals::~Signals() {
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
 
 std::optional<int> Signals::next() {
   signalfd_siginfo info{};
@@ -55,7 +57,7 @@ bool Signals::stop_self(bool whole_group) {
 }
 
 void die_by(int number) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = SIG_DFL;
   sigaction(number, &action, nullptr);
   sigset_t only;

@@ -77,7 +77,7 @@ class Supervisor {
   bool leader_ended_ = false;  // and reaped
   int status_ = 0;             // as the exit code that passes it on
 
-  EndTimes times_;         // by the lease; move with every renewal
+  EndTimes times_;           // by the lease; move with every renewal
   bool terminated_ = false;  // the group had its TERM, by us or by the guard: never twice
   int64_t kill_at_ = 0;      // then it gets KILL; at most times_.kill_at
   std::optional<int> ended_early_;

@@ -7,7 +7,9 @@ namespace holdfast::cli {
 
 Terminal::Terminal() : fd_(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)) {}
 
-bool Terminal::ours() const { return fd_.get() >= 0 && tcgetpgrp(fd_.get()) == getpgrp(); }
+bool Terminal::ours() const {
+  return fd_.get() >= 0 && tcgetpgrp(fd_.get()) == getpgrp();
+}
 
 bool Terminal::interactive() const {
   return fd_.get() >= 0 && isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;

@@ -52,8 +52,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
-                                            std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   // "-0", "inf" and "nan" are numbers to from_chars.
   if (error != std::errc{} || !std::isfinite(number) || std::signbit(number)) return std::nullopt;
   const std::string_view name = text.substr(static_cast<size_t>(end - text.data()));

@@ -81,8 +81,8 @@ CLI::Option* add_duration(CLI::App* app, const char* name,
   return add_value(app, name, "DUR", help, [&target, name](const std::string& text) {
     target = parse_duration(text);
     if (!target) {
-      throw CLI::ValidationError(name, "'" + printable(text) +
-                                           "' is not a duration; write 500ms, 10s, 2m or 1h");
+      throw CLI::ValidationError(
+          name, "'" + printable(text) + "' is not a duration; write 500ms, 10s, 2m or 1h");
     }
   });
 }
@@ -116,7 +116,9 @@ std::optional<std::chrono::milliseconds> AcquireOptions::timeout() const {
   return no_wait ? std::chrono::milliseconds(0) : wait;
 }
 
-std::chrono::milliseconds AcquireOptions::lease_ttl() const { return checked_ttl(ttl); }
+std::chrono::milliseconds AcquireOptions::lease_ttl() const {
+  return checked_ttl(ttl);
+}
 
 LockOptions AcquireOptions::lock_options() const {
   return {.mode = shared ? Mode::shared : Mode::exclusive, .reason = reason};

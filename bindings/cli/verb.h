@@ -38,7 +38,7 @@ struct Globals {
 struct Context {
   const Globals& globals;
   const Inherited& inherited;
-  const CLI::App& app;  // the root, for `completion`
+  const CLI::App& app;               // the root, for `completion`
   std::vector<std::string> command;  // what stood behind the first "--" of `run`
   Output& out;
 

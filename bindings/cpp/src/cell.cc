@@ -123,7 +123,7 @@ void Cell::close() {
   state_->engine->stop();
 }
 
-// -- sessions --------------------------------------------------------------------------------------
+// -- sessions -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -175,7 +175,7 @@ Session Cell::open_session(SessionOptions options) {
   return future.get();
 }
 
-// -- what is there ---------------------------------------------------------------------------------
+// -- what is there --------------------------------------------------------------------------------
 
 LockInfo Cell::describe(std::string_view name) {
   return state_->wait_for<LockInfo>(
@@ -215,7 +215,7 @@ CellStatus Cell::status() {
       [](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); });
 }
 
-// -- leases that their owners keep alive -----------------------------------------------------------
+// -- leases that their owners keep alive ----------------------------------------------------------
 
 OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
   auto opened = state_->wait_for<client::Opened>(opening(*state_, ttl, reason, false));

@@ -151,7 +151,8 @@ void CellState::start(Begin begin, Engine::Done done) {
   check_fork();
   Engine* own = engine.get();
   if (own->on_thread()) return begin_here(*own, begin, std::move(done));
-  bool running = own->run([own, begin, done]() mutable { begin_here(*own, begin, std::move(done)); });
+  bool running =
+      own->run([own, begin, done]() mutable { begin_here(*own, begin, std::move(done)); });
   if (!running) done(closed_failure());
 }
 

@@ -17,7 +17,7 @@ LockState::LockState(std::shared_ptr<SessionState> own_session, std::string own_
       name(std::move(own_name)),
       options(std::move(own_options)) {}
 
-// -- waiting ---------------------------------------------------------------------------------------
+// -- waiting --------------------------------------------------------------------------------------
 
 void LockState::finish(Wait& wait, std::shared_ptr<GrantState> grant, const Error* error) {
   Lock::Done done = std::move(wait.done);
@@ -124,7 +124,7 @@ void LockState::cancel_all() {
   if (auto wait = at_cell) cancel(wait);
 }
 
-// -- holding ---------------------------------------------------------------------------------------
+// -- holding --------------------------------------------------------------------------------------
 
 GrantState::GrantState(std::shared_ptr<LockState> own_lock, uint64_t own_token)
     : lock(std::move(own_lock)), token(own_token) {}
@@ -173,7 +173,7 @@ void GrantState::release(std::function<void(const Error*)> done) {
 
 }  // namespace detail
 
-// -- the handles -----------------------------------------------------------------------------------
+// -- the handles ----------------------------------------------------------------------------------
 
 PendingAcquire::PendingAcquire(std::shared_ptr<detail::Wait> wait) : wait_(std::move(wait)) {}
 

@@ -17,7 +17,7 @@ std::string text_of(const kj::Exception& error) {
 
 }  // namespace
 
-// -- connections -----------------------------------------------------------------------------------
+// -- connections ----------------------------------------------------------------------------------
 
 void Transport::connect(ConnectionId id, const std::string& address) {
   Link& link = links_[id];
@@ -51,9 +51,11 @@ kj::Promise<void> Transport::serve(ConnectionId id, Link& link,
     if (results.getProtocol() < 1) return KJ_EXCEPTION(FAILED, "speaks no common protocol");
     return kj::NEVER_DONE;
   });
-  return link.client->on_disconnect().exclusiveJoin(kj::mv(refused)).then([]() -> kj::Promise<void> {
-    return KJ_EXCEPTION(DISCONNECTED, "the connection was closed");
-  });
+  return link.client->on_disconnect()
+      .exclusiveJoin(kj::mv(refused))
+      .then([]() -> kj::Promise<void> {
+        return KJ_EXCEPTION(DISCONNECTED, "the connection was closed");
+      });
 }
 
 void Transport::close(ConnectionId id) { links_.erase(id); }
@@ -66,7 +68,7 @@ wire::ClientRecord::Client& Transport::record(Link& link, uint64_t client) {
   return link.records.emplace(client, request.send().getClient()).first->second;
 }
 
-// -- requests --------------------------------------------------------------------------------------
+// -- requests -------------------------------------------------------------------------------------
 
 void Transport::send(ConnectionId connection, RequestId id, const Request& body) {
   size_t slot = id & kSlotMask;
@@ -96,7 +98,8 @@ void Transport::fail(RequestId id, const kj::Exception& error) {
   switch (error.getType()) {
     case kj::Exception::Type::DISCONNECTED: return;  // the link's own end is reported once for all
     case kj::Exception::Type::OVERLOADED:
-      events_.push_back(Arrived{id, base::Error{base::ErrorCode::kUnavailable, text_of(error), {}}});
+      events_.push_back(
+          Arrived{id, base::Error{base::ErrorCode::kUnavailable, text_of(error), {}}});
       return;
     case kj::Exception::Type::UNIMPLEMENTED:
       events_.push_back(Arrived{id, CallFailed{Code::unsupported, text_of(error)}});

@@ -25,7 +25,7 @@ class Script {
                   int64_t request_timeout_ms = 5000)
       : core({std::move(nodes), base::Duration::from_ms(request_timeout_ms)}, 7) {}
 
-  // -- the clock and the effects -------------------------------------------------------------------
+  // -- the clock and the effects ------------------------------------------------------------------
   template <class Event>
   auto with(Event event) {
     Effects fx;
@@ -48,7 +48,7 @@ class Script {
     now = end;
   }
 
-  // -- the nodes -----------------------------------------------------------------------------------
+  // -- the nodes ----------------------------------------------------------------------------------
   // All connections that were asked for come up.
   void accept_all() {
     auto asked = std::move(connecting);
@@ -121,7 +121,7 @@ class Script {
   }
   static const locks::OpId& op(const Sent& one) { return std::get<locks::Command>(one.body).op; }
 
-  // -- shortcuts -----------------------------------------------------------------------------------
+  // -- shortcuts ----------------------------------------------------------------------------------
   // Connected to all, `leader` leads, the client is registered as number 100.
   void settle_on(const std::string& leader) {
     accept_all();

@@ -52,7 +52,8 @@ TEST_CASE("paxos: rows that are no longer in memory are read from log.db") {
   CHECK(cell.value_at(3, 2) == "0" + big);
 }
 
-TEST_CASE("paxos: an answer to a fetch is limited in size, and the next part is asked for at once") {
+TEST_CASE(
+    "paxos: an answer to a fetch is limited in size, and the next part is asked for at once") {
   Cell cell(3);
   cell.elect(1);
   cell.crash(3);

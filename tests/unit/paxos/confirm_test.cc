@@ -146,7 +146,8 @@ TEST_CASE("paxos: a leader without a confirmed round for an election timeout ste
 }
 
 TEST_CASE("paxos: a leader that slept first listens, and answers nothing meanwhile") {
-  // After SIGCONT the answers to its last heartbeats may lie in its sockets, or a new leader's word.
+  // After SIGCONT the answers to its last heartbeats may lie in its sockets, or a new leader's
+  // word.
   Cell cell(3);
   cell.elect(1);
   const Confirm before = cell[1].confirmed();

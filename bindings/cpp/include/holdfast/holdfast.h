@@ -148,9 +148,12 @@ struct CellStatus {
 };
 
 struct CellOptions {
-  std::vector<std::string> endpoints;   // HOST:PORT or unix:PATH; empty: HOLDFAST_ENDPOINTS, then the
-                                        // user's socket, /run/holdfast/holdfast.sock, 127.0.0.1:7420
-  milliseconds request_timeout{5000};   // of every request but a waiting acquire
+  // HOST:PORT or unix:PATH; empty: HOLDFAST_ENDPOINTS, then the user's socket,
+  // /run/holdfast/holdfast.sock, 127.0.0.1:7420.
+  std::vector<std::string> endpoints;
+  milliseconds request_timeout{5000};  // of every request but a waiting acquire
+  std::string program;                 // shown as the owner's program; empty: this process's name
+};   // of every request but a waiting acquire
   std::string program;                  // shown as the owner's program; empty: this process's name
 };
 
@@ -159,8 +162,8 @@ struct SessionOptions {
   std::string reason;       // shown wherever the holder is shown
   // The lease was renewed: what deadline() says from now on. For those who keep watch elsewhere.
   std::function<void(Deadline)> on_renewed;
-  // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but the
-  // next renewal; see Session::deadline().
+  // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but
+  // the next renewal; see Session::deadline().
   std::function<void(nanoseconds left)> on_jeopardy;
   // The lease is lost: everything held under it is. Called once.
   std::function<void(const Error& why)> on_lost;
@@ -191,8 +194,8 @@ struct GrantState;
 struct Wait;
 }  // namespace detail
 
-// A connection to a cell: finds and follows the leader, reconnects, retries what is safe. One thread
-// and one client identity per Cell; make one and share it.
+// A connection to a cell: finds and follows the leader, reconnects, retries what is safe. One
+// thread and one client identity per Cell; make one and share it.
 class HOLDFAST_API Cell {
  public:
   // Doesn't wait for the cell: the first request does. invalid_argument: a malformed endpoint.
@@ -210,17 +213,18 @@ class HOLDFAST_API Cell {
   std::vector<LeaseInfo> leases();
   CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
 
-  // -- for those who keep leases themselves: nobody renews them ------------------------------------
+  // -- for those who keep leases themselves: nobody renews them -----------------------------------
   OpenedLease open_lease(milliseconds ttl, std::string reason = {});
   Deadline renew_lease(std::string_view id);  // lease_not_found
   void close_lease(std::string_view id);      // lease_not_found
-  // Waits at most `timeout` (0: try; nullopt: for ever). nullopt: surely not acquired, now or later.
+  // Waits at most `timeout` (0: try; nullopt: for ever). nullopt: surely not acquired, now or
+  // later.
   struct RawGrant {
     uint64_t token = 0;
     Deadline deadline;  // as known: of the last open or renewal made through this Cell, else zero
   };
-  std::optional<RawGrant> acquire(std::string_view lease, std::string_view lock, LockOptions options,
-                                  std::optional<milliseconds> timeout);
+  std::optional<RawGrant> acquire(std::string_view lease, std::string_view lock,
+                                  LockOptions options, std::optional<milliseconds> timeout);
   void release(std::string_view lease, std::string_view lock, uint64_t token);  // not_held
 
   // Closes every session and ends the thread. Also done when the last handle goes.
@@ -274,8 +278,8 @@ class HOLDFAST_API PendingAcquire {
 class HOLDFAST_API Lock {
  public:
   // Waits until granted, at most `timeout`. nullopt: surely not acquired, now or later.
-  // Errors: lease_lost, cancelled, already_held (this thread holds this object), unavailable (time is
-  // up and no majority answered), invalid_argument, resource_exhausted.
+  // Errors: lease_lost, cancelled, already_held (this thread holds this object), unavailable (time
+  // is up and no majority answered), invalid_argument, resource_exhausted.
   std::optional<Grant> acquire(std::optional<nanoseconds> timeout = std::nullopt);
   std::optional<Grant> try_acquire();
   // Ends the waits of acquire() in other threads with `cancelled`. Not sticky.
@@ -285,7 +289,8 @@ class HOLDFAST_API Lock {
   // that it returns may be dropped: it goes on.
   using Done = std::function<void(std::optional<Grant> grant, const Error* error)>;
   PendingAcquire acquire_async(std::optional<nanoseconds> timeout, Done done);
-  std::future<std::optional<Grant>> acquire_async(std::optional<nanoseconds> timeout = std::nullopt);
+  std::future<std::optional<Grant>> acquire_async(
+      std::optional<nanoseconds> timeout = std::nullopt);
 
   const std::string& name() const;
   Mode mode() const;
@@ -300,20 +305,21 @@ class HOLDFAST_API Lock {
   std::shared_ptr<detail::LockState> state_;
 };
 
-// One hold. Released when it goes out of scope, without waiting for the answer and without throwing.
+// One hold. Released when it goes out of scope, without waiting for the answer and without
+// throwing.
 class HOLDFAST_API Grant {
  public:
   Grant(Grant&&) noexcept;
   Grant& operator=(Grant&&) noexcept;
   ~Grant();
 
-  uint64_t token() const;       // the fencing token: greater than that of any conflicting grant before
+  uint64_t token() const;  // the fencing token: greater than that of any conflicting grant before
   const std::string& lock() const;
   bool held() const;            // certainly held now, by the local deadline
   Deadline deadline() const;
   nanoseconds remaining() const;
-  // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never touches
-  // a newer grant.
+  // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never
+  // touches a newer grant.
   void release();
   void release_async(std::function<void(const Error*)> done);
   // Calls back once if the hold is lost; never after a release.
