@@ -142,3 +142,10 @@ std::vector<std::string> default_endpoints() {
 }
 
 }  // namespace holdfast::client
+
+namespace holdfast {
+
+Agent Agent::this_thread() { return {client::this_agent()}; }
+Agent Agent::create() { return {client::new_agent()}; }
+
+}  // namespace holdfast
