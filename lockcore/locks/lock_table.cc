@@ -9,6 +9,7 @@
 #include "lockcore/base/assert.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/deadlock.h"
 #include "lockcore/locks/digest.h"
 #include "lockcore/locks/lock_table_state.h"
 #include "lockcore/locks/refusal.h"
@@ -305,6 +306,9 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
     return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
   }
   if (!body.wait) return would_block(body);
+  if (const Claim* own = own_hold_in_the_way(lock->second, *lease, body.agent, request.mode)) {
+    return would_wait_for_itself(*own);
+  }
   if (lock->second.waiter_count() >= limits.waiters_per_lock) {
     return exhausted("waitersPerLock", limits.waiters_per_lock,
                      "too many wait for lock \"" + request.name + "\"");

@@ -18,6 +18,7 @@
 namespace holdfast::locks {
 
 using ClaimsOfLock = IntrusiveList<Claim, kLinkInLock>;
+using ClaimsOfLease = IntrusiveList<Claim, kLinkInLease>;
 
 // Exists while somebody waits: most locks never need one.
 struct WaitQueue {

@@ -241,7 +241,7 @@ void Client::work() {
   locks::Acquire acquire;
   acquire.lease = lease_->id;
   acquire.holder = base::HolderId{next_holder_++};
-  acquire.agent = base::AgentId{1};
+  acquire.agent = base::AgentId{acquire.holder.value};  // each of its waits is a thread's
   const Mode mode = world_.random.chance(options_.shared) ? Mode::kShared : Mode::kExclusive;
   acquire.locks.push_back(locks::LockRequest{lock, mode});
   acquire.wait = !world_.random.chance(options_.try_only);

@@ -1,10 +1,10 @@
-// Cell: connecting, reading, and leases that their owners keep alive.
+// Cell: connecting, sessions, and leases that their owners keep alive.
 #include <holdfast/holdfast.h>
 #include <unistd.h>
 
 #include "bindings/cpp/src/cell_state.h"
-#include "bindings/cpp/src/lease_id.h"
 #include "bindings/cpp/src/lease_time.h"
+#include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/address.h"
 
@@ -69,6 +69,11 @@ std::optional<CellState::BareLease> CellState::recall(base::LeaseId lease) {
   return found->second;
 }
 
+base::LeaseId lease_named(std::string_view text) {
+  if (std::optional<base::LeaseId> id = base::parse_lease(text)) return *id;
+  throw Error(Code::invalid_argument, "'" + std::string(text) + "' is not the id of a lease");
+}
+
 }  // namespace detail
 
 namespace {
@@ -79,18 +84,7 @@ using client::Core;
 using client::Effects;
 using client::Ref;
 
-base::LeaseId lease_id(std::string_view text) {
-  if (std::optional<base::LeaseId> id = client::parse_lease(text)) return *id;
-  throw Error(Code::invalid_argument, "'" + std::string(text) + "' is not the id of a lease");
-}
-
 Deadline to_deadline(Instant instant) { return {nanoseconds(instant.ns)}; }
-
-auto reading(client::ReadRequest request) {
-  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
-    core.read(ref, std::move(request), now, fx);
-  };
-}
 
 client::Options core_options(const CellOptions& options) {
   client::Options to;
@@ -129,25 +123,26 @@ void Cell::close() {
 
 namespace {
 
-// Opens a lease; `keep`: as a session.
-auto opening(const detail::CellState& cell, milliseconds ttl, const std::string& reason,
-             bool keep) {
-  client::OpenCall call;
-  // A negative one is as much out of range as zero, which for the cell means its default.
-  call.ttl_ms = ttl.count() > 0 ? static_cast<uint64_t>(ttl.count()) : 1;
-  call.owner = cell.owner(reason);
-  call.keep = keep;
+auto opening(client::OpenCall call) {
   return [call = std::move(call)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
     core.open(ref, std::move(call), now, fx);
   };
 }
 
+// A ttl of zero or below is out of range; for the cell zero means its default.
+uint64_t ttl_ms(milliseconds ttl) {
+  return ttl.count() > 0 ? static_cast<uint64_t>(ttl.count()) : 1;
+}
+
 }  // namespace
 
-void Cell::open_session_async(SessionOptions options,
-                              std::function<void(std::optional<Session>, const Error*)> done) {
-  auto begin = opening(*state_, options.ttl, options.reason, true);
-  state_->start(std::move(begin), [cell = state_, options = std::move(options),
+void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
+  if (options.lock_delay.count() < 0) {
+    throw Error(Code::invalid_argument, "a lock-delay can't be negative");
+  }
+  client::OpenCall call{ttl_ms(options.ttl), state_->owner(options.reason)};
+  call.lock_delay_ms = static_cast<uint64_t>(options.lock_delay.count());
+  state_->start(opening(std::move(call)), [cell = state_, options = std::move(options),
                                    done = std::move(done)](client::Outcome&& outcome) {
     if (auto* failure = std::get_if<client::Failure>(&outcome)) {
       Error error = detail::to_error(*failure);
@@ -164,76 +159,29 @@ void Cell::open_session_async(SessionOptions options,
 }
 
 Session Cell::open_session(SessionOptions options) {
-  state_->check_may_wait();
-  std::promise<Session> promise;
-  std::future<Session> future = promise.get_future();
-  open_session_async(std::move(options), [&](std::optional<Session> session, const Error* error) {
-    if (error != nullptr) {
-      promise.set_exception(std::make_exception_ptr(*error));
-    } else {
-      promise.set_value(std::move(*session));
-    }
+  return detail::wait_for_value<Session>(*state_, [&](Callback<Session> done) {
+    open_session_async(std::move(options), std::move(done));
   });
-  return future.get();
 }
 
-void Cell::renew_async(std::function<void(const Error*)> done) {
+void Cell::renew_async(Finished done) {
   state_->start(
       [](Core& core, Ref ref, Instant now, Effects& fx) { core.renew_sessions(ref, now, fx); },
-      detail::tell_success(std::move(done)));
-}
-
-// -- what is there --------------------------------------------------------------------------------
-
-LockInfo Cell::describe(std::string_view name) {
-  return state_->wait_for<LockInfo>(
-      reading(client::DescribeRequest{std::string(name)}));
-}
-
-std::vector<LockInfo> Cell::locks(std::string_view prefix) {
-  std::vector<LockInfo> all;
-  client::LocksRequest request{std::string(prefix), {}, base::kMaxListedRows};
-  while (true) {
-    auto page = state_->wait_for<client::LocksPage>(reading(request));
-    bool more = page.more && !page.locks.empty();
-    for (LockInfo& lock : page.locks) all.push_back(std::move(lock));
-    if (!more) return all;
-    request.after = all.back().name;
-  }
-}
-
-LeaseInfo Cell::lease(std::string_view id) {
-  return state_->wait_for<LeaseInfo>(reading(client::LeaseRequest{lease_id(id)}));
-}
-
-std::vector<LeaseInfo> Cell::leases() {
-  std::vector<LeaseInfo> all;
-  client::LeasesRequest request{{}, base::kMaxListedRows};
-  while (true) {
-    auto page = state_->wait_for<client::LeasesPage>(reading(request));
-    bool more = page.more && !page.leases.empty();
-    for (LeaseInfo& lease : page.leases) all.push_back(std::move(lease));
-    if (!more) return all;
-    request.after = lease_id(all.back().lease);
-  }
-}
-
-CellStatus Cell::status() {
-  return state_->wait_for<CellStatus>(
-      [](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); });
+      detail::report(std::move(done)));
 }
 
 // -- leases that their owners keep alive ----------------------------------------------------------
 
 OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
-  auto opened = state_->wait_for<client::Opened>(opening(*state_, ttl, reason, false));
+  auto opened = state_->wait_for<client::Opened>(
+      opening({ttl_ms(ttl), state_->owner(reason), /*keep=*/false}));
   state_->remember(opened.lease, {opened.ttl_ms, opened.deadline});
-  return {client::lease_text(opened.lease), client::hex_text(opened.secret),
+  return {base::lease_text(opened.lease), base::hex_text(opened.secret),
           milliseconds(opened.ttl_ms), to_deadline(opened.deadline)};
 }
 
 Deadline Cell::renew_lease(std::string_view id) {
-  client::LeaseName name{0, lease_id(id)};
+  client::LeaseName name{0, detail::lease_named(id)};
   auto known = state_->recall(name.lease);
   uint64_t ttl_ms = known ? known->ttl_ms : static_cast<uint64_t>(lease(id).ttl.count());
   auto renewed = state_->wait_for<client::Renewed>(
@@ -245,7 +193,7 @@ Deadline Cell::renew_lease(std::string_view id) {
 }
 
 void Cell::close_lease(std::string_view id) {
-  client::LeaseName name{0, lease_id(id)};
+  client::LeaseName name{0, detail::lease_named(id)};
   state_->wait_for<client::Done>(
       [name](Core& core, Ref ref, Instant now, Effects& fx) { core.close(ref, name, now, fx); });
   std::lock_guard lock(state_->bare_mutex);
@@ -259,7 +207,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
     throw Error(Code::invalid_argument, "a timeout can't be negative");
   }
   client::AcquireCall call;
-  call.under.lease = lease_id(lease);
+  call.under.lease = detail::lease_named(lease);
   call.agent = {client::this_agent()};
   call.lock = lock;
   call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
@@ -284,7 +232,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
 }
 
 void Cell::release(std::string_view lease, std::string_view lock, uint64_t token) {
-  client::LeaseName name{0, lease_id(lease)};
+  client::LeaseName name{0, detail::lease_named(lease)};
   state_->wait_for<client::Done>(
       [name, lock = std::string(lock), token](Core& core, Ref ref, Instant now, Effects& fx) {
         core.release(ref, name, lock, {token}, now, fx);

@@ -11,9 +11,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <future>
-#include <thread>
 
 #include "bindings/cpp/src/engine.h"
 #include "bindings/cpp/src/process.h"
@@ -29,8 +29,7 @@ using client::Outcome;
 using client::Ref;
 
 Error to_error(const Failure& failure);
-// Tells `done`, unless it is empty, whether the outcome is a Failure.
-Engine::Done tell_success(std::function<void(const Error*)> done);
+base::LeaseId lease_named(std::string_view text);  // throws invalid_argument
 
 struct CellState : std::enable_shared_from_this<CellState> {
   CellState(client::Options options, std::string program, milliseconds request_timeout);
@@ -82,7 +81,8 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
 
   bool alive() const;
   void on_event(const client::SessionEvent& event);  // engine
-  void end(const Failure& why, bool lost);           // engine
+  void end_on_purpose();                             // engine
+  void lose(const Failure& why);                     // engine
   client::LeaseName name() const { return {id, lease}; }
 
   const std::shared_ptr<CellState> cell;
@@ -97,13 +97,18 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
 
   // engine: whoever wants to know of the loss
   std::map<GrantState*, std::function<void(const Error&)>> watchers;
+  // engine: the locks in whose queues somebody waits (LockState::waiting). The cell doesn't know of
+  // these waits, so they must be ended here.
+  std::set<LockState*> queues;
+
+ private:
+  void end_queues(const Error& why);
 };
 
 // Waits of one Lock object: one at a time goes to the cell, the others wait here.
 struct Wait : std::enable_shared_from_this<Wait> {
   std::shared_ptr<LockState> lock;
   Lock::Done done;             // empty: it is over
-  std::thread::id thread;      // of the synchronous caller; none: of a callback form
   base::AgentId agent;
   base::Instant until = base::kNever;
   bool tries = false;
@@ -118,12 +123,13 @@ struct LockState : std::enable_shared_from_this<LockState> {
   void next();                                    // engine: the turn of whoever waits here
   void cancel_all();                              // engine
   void cancel(const std::shared_ptr<Wait>& wait);  // engine
+  void end_queue(const Error& why);               // engine: of those who wait here
 
   const std::shared_ptr<SessionState> session;
   const std::string name;
   const LockOptions options;
   std::atomic<GrantState*> holder{nullptr};  // the live grant of this object; set by the engine
-  std::thread::id holder_thread;             // engine: who acquired it; none: a callback form
+  base::AgentId holder_agent;                // engine: who acquired it
 
   // engine
   std::shared_ptr<Wait> at_cell;              // the one whose acquire is under way
@@ -133,7 +139,8 @@ struct LockState : std::enable_shared_from_this<LockState> {
   void begin(const std::shared_ptr<Wait>& wait);
   void finish(Wait& wait, std::shared_ptr<GrantState> grant, const Error* error);
   void on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome);
-  void on_local_timeout(const std::shared_ptr<Wait>& wait);
+  void join_queue(const std::shared_ptr<Wait>& wait);
+  void leave_queue(const std::shared_ptr<Wait>& wait);
 };
 
 struct GrantState {
@@ -163,6 +170,42 @@ void CellState::begin_here(Engine& engine, Begin& begin, Engine::Done done) {
   if (engine.stopping()) return done(closed_failure());
   Ref ref = engine.expect(std::move(done));
   engine.with_core([&](Core& core, base::Instant now, Effects& fx) { begin(core, ref, now, fx); });
+}
+
+// -- waiting for the callback forms ----------------------------------------------------------------
+
+// Reports an outcome to a caller who needs only to know whether it went well; `done` may be empty.
+Engine::Done report(Finished done);
+// Waits for what start(done) begins; throws what is an error.
+template <class Start>
+void wait_for_finished(const CellState& cell, Start start) {
+  cell.check_fork();
+  cell.check_may_wait();
+  std::promise<void> promise;
+  std::future<void> future = promise.get_future();
+  start([&promise](const Error* error) {
+    if (error != nullptr) {
+      promise.set_exception(std::make_exception_ptr(*error));
+    } else {
+      promise.set_value();
+    }
+  });
+  future.get();
+}
+template <class T, class Start>
+T wait_for_value(const CellState& cell, Start start) {
+  cell.check_fork();
+  cell.check_may_wait();
+  std::promise<T> promise;
+  std::future<T> future = promise.get_future();
+  start([&promise](std::optional<T> value, const Error* error) {
+    if (error != nullptr) {
+      promise.set_exception(std::make_exception_ptr(*error));
+    } else {
+      promise.set_value(std::move(*value));
+    }
+  });
+  return future.get();
 }
 
 template <class T, class Begin>

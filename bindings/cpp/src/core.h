@@ -54,6 +54,7 @@ struct OpenCall {
   uint64_t ttl_ms = 0;
   base::Owner owner;
   bool keep = true;  // becomes a session, renewed until closed; false: a bare lease
+  uint64_t lock_delay_ms = 0;
 };
 // Of a session, or of a bare lease when session is 0.
 struct LeaseName {

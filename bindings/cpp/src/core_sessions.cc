@@ -182,11 +182,13 @@ void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
 void Core::shut_down(Instant now, Effects& fx) {
   if (shutdown_until_ != kNever || over_) return;
   Failure closed{Code::cancelled, "the connection to the cell was closed", {}};
+  Failure session_closed{Code::lease_lost, closed.message, {}};
   begin_event();
   for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
     Op* op = ops_.find(slot);
     if (op == nullptr || op->ref == 0) continue;
-    complete(*op, closed, fx);
+    bool waits = op->session != 0 && op->kind == OpKind::kAcquire;
+    complete(*op, waits ? session_closed : closed, fx);
     if (op->attempts == 0 || !op->is_mutation()) {
       conclude(*op, Done{}, fx);
     } else if (op->kind == OpKind::kAcquire && op->giving_up == GivingUp::kNo &&
@@ -200,7 +202,10 @@ void Core::shut_down(Instant now, Effects& fx) {
   sessions_.for_each([&](Session& session) {
     if (session.alive) open.push_back(session.id);
   });
-  for (SessionId id : open) close(0, {id, {}}, now, fx);
+  for (SessionId id : open) {
+    fx.session_events.push_back({id, Closed{}});
+    close(0, {id, {}}, now, fx);
+  }
   shutdown_until_ = now + kShutdownWait;
   settle(now, fx);
 }

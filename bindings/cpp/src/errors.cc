@@ -69,5 +69,15 @@ Error to_error(const Failure& failure) {
   return Error(failure.code, failure.message, failure.detail);
 }
 
+Engine::Done report(Finished done) {
+  return [done = std::move(done)](Outcome&& outcome) {
+    if (!done) return;
+    auto* failure = std::get_if<Failure>(&outcome);
+    if (failure == nullptr) return done(nullptr);
+    Error error = to_error(*failure);
+    done(&error);
+  };
+}
+
 }  // namespace detail
 }  // namespace holdfast

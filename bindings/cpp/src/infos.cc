@@ -1,7 +1,7 @@
 // Conversions of results. Texts and lists were bounded by the connection's limit on messages.
 #include "bindings/cpp/src/infos.h"
 
-#include "bindings/cpp/src/lease_id.h"
+#include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
 
 namespace holdfast::client {
@@ -33,13 +33,13 @@ LockInfo lock_of(const locks::LockInfo& from) {
   to.capacity = from.capacity;
   to.revision = from.revision.value;
   for (const locks::HolderInfo& holder : from.holders) {
-    to.holders.push_back({lease_text(holder.lease), holder.holder.value,
+    to.holders.push_back({base::lease_text(holder.lease), holder.holder.value,
                           base::mode_name(holder.mode), holder.permits, holder.token.value,
                           static_cast<int64_t>(holder.acquired_wall_ms),
                           owner_of(holder.owner, holder.reason)});
   }
   for (const locks::WaiterInfo& waiter : from.waiters) {
-    to.waiters.push_back({lease_text(waiter.lease), waiter.holder.value,
+    to.waiters.push_back({base::lease_text(waiter.lease), waiter.holder.value,
                           base::mode_name(waiter.mode), waiter.permits, waiter.position,
                           static_cast<int64_t>(waiter.since_wall_ms),
                           owner_of(waiter.owner, waiter.reason)});
@@ -50,7 +50,7 @@ LockInfo lock_of(const locks::LockInfo& from) {
 LeaseInfo lease_of(wire::LeaseInfo::Reader reader) {
   locks::LeaseInfo from = rpc::read_lease(reader);
   LeaseInfo to;
-  to.lease = lease_text(from.lease);
+  to.lease = base::lease_text(from.lease);
   to.ttl = milliseconds(from.ttl_ms);
   to.remaining = milliseconds(reader.getRemainingMs());
   to.opened_at_ms = static_cast<int64_t>(from.opened_wall_ms);

@@ -34,22 +34,37 @@ void LockState::enter(const std::shared_ptr<Wait>& wait) {
     Error error(Code::lease_lost, "the session is over");
     return finish(*wait, nullptr, &error);
   }
-  bool by_thread = wait->thread != std::thread::id();
-  if (holder != nullptr && by_thread && holder_thread == wait->thread) {
+  if (holder != nullptr && holder_agent == wait->agent) {
     Error error(Code::already_held, "this thread holds '" + name + "' through this object already");
     return finish(*wait, nullptr, &error);
   }
   if (holder == nullptr && at_cell == nullptr) return begin(wait);
   if (wait->tries) return finish(*wait, nullptr, nullptr);
-  waiting.push_back(wait);
-  if (wait->until == base::kNever) return;
-  wait->timer = session->cell->engine->at(
-      wait->until, [self = shared_from_this(), wait] { self->on_local_timeout(wait); });
+  join_queue(wait);
 }
 
-void LockState::on_local_timeout(const std::shared_ptr<Wait>& wait) {
+void LockState::join_queue(const std::shared_ptr<Wait>& wait) {
+  waiting.push_back(wait);
+  session->queues.insert(this);
+  if (wait->until == base::kNever) return;
+  wait->timer = session->cell->engine->at(wait->until, [self = shared_from_this(), wait] {
+    self->leave_queue(wait);
+    self->finish(*wait, nullptr, nullptr);
+  });
+}
+
+void LockState::leave_queue(const std::shared_ptr<Wait>& wait) {
   std::erase(waiting, wait);
-  if (wait->done) finish(*wait, nullptr, nullptr);
+  session->cell->engine->drop_timer(wait->timer);
+  if (waiting.empty()) session->queues.erase(this);
+}
+
+void LockState::end_queue(const Error& why) {
+  while (!waiting.empty()) {
+    std::shared_ptr<Wait> wait = waiting.front();
+    leave_queue(wait);
+    finish(*wait, nullptr, &why);
+  }
 }
 
 void LockState::begin(const std::shared_ptr<Wait>& wait) {
@@ -82,7 +97,7 @@ void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome)
   if (auto* granted = std::get_if<client::Granted>(&outcome)) {
     auto grant = std::make_shared<GrantState>(shared_from_this(), granted->token.value);
     holder = grant.get();
-    holder_thread = wait->thread;
+    holder_agent = wait->agent;
     return finish(*wait, std::move(grant), nullptr);
   }
   auto self = shared_from_this();  // the callback may drop the last handle
@@ -98,8 +113,7 @@ void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome)
 void LockState::next() {
   while (!waiting.empty() && holder == nullptr && at_cell == nullptr) {
     std::shared_ptr<Wait> wait = waiting.front();
-    waiting.pop_front();
-    session->cell->engine->drop_timer(wait->timer);
+    leave_queue(wait);
     enter(wait);
   }
 }
@@ -112,8 +126,7 @@ void LockState::cancel(const std::shared_ptr<Wait>& wait) {
     });
     return;
   }
-  std::erase(waiting, wait);
-  session->cell->engine->drop_timer(wait->timer);
+  leave_queue(wait);
   Error error(Code::cancelled, "the wait was cancelled");
   finish(*wait, nullptr, &error);
 }
@@ -149,14 +162,7 @@ void GrantState::release(std::function<void(const Error*)> done) {
       return;
     }
     Ref ref = 0;
-    if (done) {
-      ref = engine.expect([done](Outcome&& outcome) {
-        auto* failure = std::get_if<Failure>(&outcome);
-        if (failure == nullptr) return done(nullptr);
-        Error error = to_error(*failure);
-        done(&error);
-      });
-    }
+    if (done) ref = engine.expect(report(done));
     engine.with_core([&](Core& core, Instant now, Effects& fx) {
       core.release(ref, session.name(), lock->name, {token}, now, fx);
     });
@@ -192,9 +198,11 @@ void check_timeout(const std::optional<nanoseconds>& timeout) {
 }
 
 std::shared_ptr<detail::Wait> make_wait(std::shared_ptr<detail::LockState> lock,
-                                        std::optional<nanoseconds> timeout, Lock::Done done) {
+                                        std::optional<nanoseconds> timeout, Lock::Done done,
+                                        Agent agent) {
   auto wait = std::make_shared<detail::Wait>();
   wait->lock = std::move(lock);
+  wait->agent = {agent.id};
   wait->done = std::move(done);
   wait->tries = timeout && timeout->count() == 0;
   // Counted from the call, not from the turn of whoever waits behind others.
@@ -209,16 +217,15 @@ std::shared_ptr<detail::Wait> make_wait(std::shared_ptr<detail::LockState> lock,
 void enter(const std::shared_ptr<detail::Wait>& wait) {
   bool running = wait->lock->session->cell->run([wait] { wait->lock->enter(wait); });
   if (running) return;
-  Error error(Code::cancelled, "the connection to the cell was closed");
+  Error error(Code::lease_lost, "the connection to the cell was closed");
   wait->done(std::nullopt, &error);
 }
 
 }  // namespace
 
-PendingAcquire Lock::acquire_async(std::optional<nanoseconds> timeout, Done done) {
+PendingAcquire Lock::acquire_async(std::optional<nanoseconds> timeout, Done done, Agent agent) {
   check_timeout(timeout);
-  auto wait = make_wait(state_, timeout, std::move(done));
-  wait->agent = {client::new_agent()};  // no thread waits: it can't be part of a thread's cycle
+  auto wait = make_wait(state_, timeout, std::move(done), agent);
   enter(wait);
   return PendingAcquire(std::move(wait));
 }
@@ -251,10 +258,7 @@ std::optional<Grant> Lock::acquire(std::optional<nanoseconds> timeout) {
   state_->session->cell->check_may_wait();
   auto promise = std::make_shared<std::promise<std::optional<Grant>>>();
   auto future = promise->get_future();
-  auto wait = make_wait(state_, timeout, fulfil(std::move(promise)));
-  wait->thread = std::this_thread::get_id();
-  wait->agent = {client::this_agent()};
-  enter(wait);
+  acquire_async(timeout, fulfil(std::move(promise)), Agent::this_thread());
   return future.get();
 }
 
@@ -269,8 +273,10 @@ Mode Lock::mode() const { return state_->options.mode; }
 bool Lock::held() const { return state_->holder != nullptr && state_->session->alive(); }
 bool Lock::locked() { return !info().holders.empty(); }
 
-LockInfo Lock::info() {
-  return Cell(state_->session->cell).describe(state_->name);
+LockInfo Lock::info() { return Cell(state_->session->cell).describe(state_->name); }
+
+void Lock::info_async(Callback<LockInfo> done) {
+  Cell(state_->session->cell).describe_async(state_->name, std::move(done));
 }
 
 Grant::Grant(std::shared_ptr<detail::GrantState> state) : state_(std::move(state)) {}
@@ -298,22 +304,11 @@ nanoseconds Grant::remaining() const {
 }
 
 void Grant::release() {
-  detail::CellState& cell = *state_->lock->session->cell;
-  cell.check_fork();
-  cell.check_may_wait();
-  std::promise<void> promise;
-  auto future = promise.get_future();
-  state_->release([&promise](const Error* error) {
-    if (error != nullptr) {
-      promise.set_exception(std::make_exception_ptr(*error));
-    } else {
-      promise.set_value();
-    }
-  });
-  future.get();
+  detail::wait_for_finished(*state_->lock->session->cell,
+                            [&](Finished done) { state_->release(std::move(done)); });
 }
 
-void Grant::release_async(std::function<void(const Error*)> done) {
+void Grant::release_async(Finished done) {
   state_->lock->session->cell->check_fork();
   state_->release(done ? std::move(done) : [](const Error*) {});
 }

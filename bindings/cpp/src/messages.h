@@ -129,9 +129,10 @@ struct Jeopardy {
 struct Lost {
   Failure why;
 };
+struct Closed {};  // on purpose, with the connection to the cell
 struct SessionEvent {
   SessionId session = 0;
-  std::variant<DeadlineMoved, Jeopardy, Lost> what;
+  std::variant<DeadlineMoved, Jeopardy, Lost, Closed> what;
 };
 
 // -- effects -------------------------------------------------------------------------------------

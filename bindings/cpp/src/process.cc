@@ -97,9 +97,11 @@ const base::Owner& this_process() {
   return owner;
 }
 
+// Another process may use the same lease, so two processes must not count from the same number.
 uint64_t new_agent() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
+  static std::atomic<uint64_t> last{seed_from_system()};
+  uint64_t agent = ++last;
+  return agent != 0 ? agent : ++last;
 }
 
 uint64_t this_agent() {
@@ -140,3 +142,10 @@ std::vector<std::string> default_endpoints() {
 }
 
 }  // namespace holdfast::client
+
+namespace holdfast {
+
+Agent Agent::this_thread() { return {client::this_agent()}; }
+Agent Agent::create() { return {client::new_agent()}; }
+
+}  // namespace holdfast

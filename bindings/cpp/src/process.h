@@ -16,7 +16,8 @@ uint64_t fork_count();
 // Host, pid, user and so on; read once per process. `reason` is left empty.
 const base::Owner& this_process();
 
-// An agent's number of the calling thread: never 0, never another thread's.
+// An agent's number of the calling thread: never 0, and never another thread's, also not of another
+// process (but for the chance of 64 random bits).
 uint64_t this_agent();
 // A number of its own for a wait that no thread does.
 uint64_t new_agent();

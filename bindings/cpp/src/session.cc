@@ -2,22 +2,12 @@
 #include <holdfast/holdfast.h>
 
 #include "bindings/cpp/src/cell_state.h"
-#include "bindings/cpp/src/lease_id.h"
+#include "lockcore/base/lease_text.h"
 
 namespace holdfast {
 namespace detail {
 
 using base::Instant;
-
-Engine::Done tell_success(std::function<void(const Error*)> done) {
-  return [done = std::move(done)](Outcome&& outcome) {
-    if (!done) return;
-    auto* failure = std::get_if<Failure>(&outcome);
-    if (failure == nullptr) return done(nullptr);
-    Error error = to_error(*failure);
-    done(&error);
-  };
-}
 
 SessionState::SessionState(std::shared_ptr<CellState> own_cell, SessionOptions own_options,
                            const client::Opened& opened)
@@ -43,25 +33,39 @@ bool SessionState::alive() const {
 }
 
 void SessionState::on_event(const client::SessionEvent& event) {
-  if (const auto* moved = std::get_if<client::DeadlineMoved>(&event.what)) {
+  if (std::holds_alternative<client::Closed>(event.what)) {
+    end_on_purpose();
+  } else if (const auto* moved = std::get_if<client::DeadlineMoved>(&event.what)) {
     deadline_ns = moved->deadline.ns;
     if (options.on_renewed) options.on_renewed({nanoseconds(moved->deadline.ns)});
   } else if (const auto* jeopardy = std::get_if<client::Jeopardy>(&event.what)) {
     if (options.on_jeopardy) options.on_jeopardy(nanoseconds(jeopardy->left.ns));
   } else {
-    end(std::get<client::Lost>(event.what).why, true);
+    lose(std::get<client::Lost>(event.what).why);
   }
 }
 
-void SessionState::end(const Failure& why, bool lost) {
-  if (over.exchange(true) && !lost) return;
+void SessionState::end_on_purpose() {
+  over = true;
+  closed = true;
+  cell->engine->unwatch_session(id);
+  watchers.clear();
+  end_queues(Error(Code::lease_lost, "the session was closed"));
+}
+
+void SessionState::lose(const Failure& why) {
+  over = true;
   cell->engine->unwatch_session(id);
   auto told = std::move(watchers);
   watchers.clear();
-  if (!lost) return;
   Error error = to_error(why);
   if (options.on_lost) options.on_lost(error);
   for (auto& [grant, callback] : told) callback(error);
+  end_queues(error);
+}
+
+void SessionState::end_queues(const Error& why) {
+  while (!queues.empty()) (*queues.begin())->shared_from_this()->end_queue(why);
 }
 
 }  // namespace detail
@@ -82,38 +86,41 @@ Lock Session::shared_lock(std::string_view name, std::string reason) {
   return lock(name, {Mode::shared, std::move(reason)});
 }
 
-std::string Session::lease() const { return client::lease_text(state_->lease); }
-std::string Session::secret() const { return client::hex_text(state_->secret); }
+std::string Session::lease() const { return base::lease_text(state_->lease); }
+std::string Session::secret() const { return base::hex_text(state_->secret); }
 milliseconds Session::ttl() const { return milliseconds(state_->ttl_ms); }
 bool Session::alive() const { return state_->alive(); }
 Deadline Session::deadline() const { return {nanoseconds(state_->deadline_ns.load())}; }
 
-void Session::renew_async(std::function<void(const Error*)> done) {
+void Session::renew_async(Finished done) {
   state_->cell->start(
       [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
         core.renew(ref, name, now, fx);
       },
-      detail::tell_success(std::move(done)));
+      detail::report(std::move(done)));
 }
 
 void Session::renew() {
-  state_->cell->wait_for<client::Renewed>(
-      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
-        core.renew(ref, name, now, fx);
-      });
+  detail::wait_for_finished(*state_->cell, [&](Finished done) { renew_async(std::move(done)); });
+}
+
+void Session::close_async(Finished done) {
+  state_->cell->check_fork();
+  if (state_->over.exchange(true)) {
+    if (done) done(nullptr);
+    return;
+  }
+  state_->closed = true;
+  state_->cell->start(
+      [state = state_](Core& core, Ref ref, Instant now, Effects& fx) {
+        state->end_on_purpose();
+        core.close(ref, state->name(), now, fx);
+      },
+      detail::report(std::move(done)));
 }
 
 void Session::close() {
-  state_->cell->check_fork();
-  state_->cell->check_may_wait();
-  if (state_->over.exchange(true)) return;
-  state_->closed = true;
-  auto state = state_;
-  state->cell->wait_for<client::Done>([state](Core& core, Ref ref, Instant now, Effects& fx) {
-    state->cell->engine->unwatch_session(state->id);
-    state->watchers.clear();
-    core.close(ref, state->name(), now, fx);
-  });
+  detail::wait_for_finished(*state_->cell, [&](Finished done) { close_async(std::move(done)); });
 }
 
 OpenedLease Session::detach() {
@@ -122,8 +129,7 @@ OpenedLease Session::detach() {
   state_->closed = true;
   std::promise<void> done;
   auto detaching = [&] {
-    state_->cell->engine->unwatch_session(state_->id);
-    state_->watchers.clear();
+    state_->end_on_purpose();
     state_->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
       core.detach(state_->id, now, fx);
     });

@@ -198,6 +198,17 @@ TEST_CASE("client: at the end its sessions are closed and its record is given up
   CHECK(s.shut_down);
 }
 
+TEST_CASE("client: at the end waits are told as when their session is closed by itself") {
+  // Why: whoever waits in a queue of this process hears of it by the event alone.
+  Script s;
+  SessionId session = s.open_session();
+  s.acquire(2, session, std::nullopt);
+  s.with([&](Effects& fx) { s.core.shut_down(s.now, fx); });
+  CHECK(s.failure(2) == Code::lease_lost);
+  CHECK(s.events_of<Closed>() == 1);
+  CHECK(s.events_of<Lost>() == 0);
+}
+
 TEST_CASE("client: the end comes within about a second even if nobody answers") {
   // Why: a program must be able to exit while the cell is down.
   Script s;

@@ -1,7 +1,9 @@
 // Who gets a lock, in which order, with which token.
+#include "lockcore/base/lease_text.h"
 #include "tests/unit/locks/table_fixture.h"
 
 using namespace holdfast::locks;
+using holdfast::base::AgentId;
 using holdfast::base::ErrorCode;
 using holdfast::base::EventType;
 using holdfast::base::LeaseId;
@@ -9,6 +11,8 @@ using holdfast::base::Mode;
 using holdfast::base::Token;
 
 namespace {
+
+using Detail = std::vector<std::pair<std::string, std::string>>;
 
 struct LockTest : TableFixture {
   TestClient a{*this}, b{*this}, c{*this};
@@ -116,6 +120,36 @@ TEST_CASE_FIXTURE(LockTest, "locks: two holds of one lease conflict like any oth
   const uint64_t waits = a.queue(lease_a, "x", Mode::kExclusive, 2);
   a.release(lease_a, "x", token);
   CHECK(is<Granted>(answer_to(a.id, waits)));
+}
+
+TEST_CASE_FIXTURE(LockTest, "locks: an agent isn't let wait for its own hold") {
+  const AgentId me{1}, other{2};
+  const auto granted = a.acquire(lease_a, "x", Mode::kShared, 1, true, me);
+  const auto refused = a.acquire(lease_a, "x", Mode::kExclusive, 2, true, me);
+  CHECK(code_of(refused) == ErrorCode::kDeadlock);
+  const Detail cycle = {{"lock", "x"},
+                        {"lease", holdfast::base::lease_text(lease_a)},
+                        {"token", std::to_string(token_of(granted).value)}};
+  CHECK(std::get<holdfast::base::Error>(*refused).detail == cycle);
+  CHECK(table.describe("x").waiters.empty());
+  // Not a wait, or not for itself: a try, what is compatible, another thread, another lease.
+  CHECK(code_of(a.acquire(lease_a, "x", Mode::kExclusive, 3, false, me)) ==
+        ErrorCode::kWouldBlock);
+  CHECK(is<Granted>(a.acquire(lease_a, "x", Mode::kShared, 4, true, me)));
+  CHECK_FALSE(a.acquire(lease_a, "x", Mode::kExclusive, 5, true, other).has_value());
+  CHECK_FALSE(b.acquire(lease_b, "x", Mode::kExclusive, 6, true, me).has_value());
+}
+
+TEST_CASE_FIXTURE(LockTest, "locks: an agent finds its own hold among many, on either side") {
+  const AgentId me{1};
+  // Many holders of the lock, one hold of the lease; then the other way round.
+  for (uint64_t i = 0; i < 20; ++i) b.acquired(lease_b, "x", Mode::kShared, 10 + i);
+  a.acquire(lease_a, "x", Mode::kShared, 1, true, me);
+  CHECK(code_of(a.acquire(lease_a, "x", Mode::kExclusive, 2, true, me)) == ErrorCode::kDeadlock);
+  for (uint64_t i = 0; i < 20; ++i) {
+    a.acquire(lease_a, "y" + std::to_string(i), Mode::kExclusive, 1, true, me);
+  }
+  CHECK(code_of(a.acquire(lease_a, "y7", Mode::kShared, 2, true, me)) == ErrorCode::kDeadlock);
 }
 
 TEST_CASE_FIXTURE(LockTest, "locks: one holder can't claim a lock twice, held or waiting") {

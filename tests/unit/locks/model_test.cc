@@ -86,7 +86,7 @@ class Workload {
     if (kind < 60 || tokens_.empty()) {
       const Mode mode = random_.chance(0.5) ? Mode::kShared : Mode::kExclusive;
       return Acquire{random_lease(),      HolderId{random_.between(1, 3)},
-                     AgentId{1},          {{random_lock(), mode, 1, 0}},
+                     AgentId{random_.below(3)}, {{random_lock(), mode, 1, 0}},
                      random_.chance(0.8), ""};
     }
     return random_release();

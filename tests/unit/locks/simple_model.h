@@ -59,7 +59,7 @@ class SimpleModel {
  private:
   struct Claim {
     std::string lock;
-    uint64_t lease, holder;
+    uint64_t lease, holder, agent;
     base::Mode mode;
     uint64_t token;  // 0: waits
     uint64_t client, number;
@@ -154,18 +154,23 @@ class SimpleModel {
   std::string execute(const OpId& op, const Acquire& body) {
     const LockRequest& request = body.locks.at(0);
     if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
-    bool conflict = false;
+    bool conflict = false, own = false;
     for (const Claim& c : claims_) {
       if (c.lock != request.name) continue;
       if (c.lease == body.lease.value && c.holder == body.holder.value) {
         return "error invalidArgument";
       }
-      conflict |= c.mode == base::Mode::kExclusive || request.mode == base::Mode::kExclusive;
+      const bool conflicts =
+          c.mode == base::Mode::kExclusive || request.mode == base::Mode::kExclusive;
+      conflict |= conflicts;
+      own |= conflicts && c.token != 0 && c.lease == body.lease.value && body.agent &&
+             c.agent == body.agent.value;
     }
     if (conflict && !body.wait) return "error wouldBlock";
+    if (own) return "error deadlock";
     ++revision_;
-    claims_.push_back({request.name, body.lease.value, body.holder.value, request.mode,
-                       conflict ? 0 : revision_, op.client.value, op.number});
+    claims_.push_back({request.name, body.lease.value, body.holder.value, body.agent.value,
+                       request.mode, conflict ? 0 : revision_, op.client.value, op.number});
     return conflict ? "pending" : number("token", revision_);
   }
   std::string execute(const OpId&, const Release& body) {

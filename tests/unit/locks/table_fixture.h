@@ -91,9 +91,8 @@ struct TestClient {
   }
   std::optional<Answer> acquire(base::LeaseId lease, const std::string& lock,
                                 base::Mode mode = base::Mode::kExclusive, uint64_t holder = 1,
-                                bool wait = true) {
-    return send(
-        Acquire{lease, base::HolderId{holder}, base::AgentId{1}, {{lock, mode, 1, 0}}, wait, ""});
+                                bool wait = true, base::AgentId agent = {}) {
+    return send(Acquire{lease, base::HolderId{holder}, agent, {{lock, mode, 1, 0}}, wait, ""});
   }
   base::Token acquired(base::LeaseId lease, const std::string& lock,
                        base::Mode mode = base::Mode::kExclusive, uint64_t holder = 1) {

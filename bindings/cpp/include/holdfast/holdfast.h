@@ -153,10 +153,11 @@ struct CellOptions {
   std::vector<std::string> endpoints;
   milliseconds request_timeout{5000};  // of every request but a waiting acquire
   std::string program;                 // shown as the owner's program; empty: this process's name
-};   // of every request but a waiting acquire
+};
 
 struct SessionOptions {
-  milliseconds ttl{10000};  // 500 ms to 24 h
+  milliseconds ttl{10000};     // 500 ms to 24 h
+  milliseconds lock_delay{0};  // how long its locks stay closed when it expires; up to 60 s
   std::string reason;       // shown wherever the holder is shown
   // The lease was renewed: what deadline() says from now on. For those who keep watch elsewhere.
   std::function<void(Deadline)> on_renewed;
@@ -171,6 +172,22 @@ struct LockOptions {
   Mode mode = Mode::exclusive;
   std::string reason;
 };
+
+// Who waits: by default the calling thread, in the callback forms nobody that waits elsewhere. An
+// agent that would wait for a hold of its own, in the same session, is refused with `deadlock`.
+struct Agent {
+  uint64_t id = 0;
+
+  HOLDFAST_API static Agent this_thread();
+  HOLDFAST_API static Agent create();  // one that is no thread, such as a task
+  auto operator<=>(const Agent&) const = default;
+};
+
+// How an _async function reports, on the cell's thread: exactly one of value and error is set. If
+// the cell is closed already, it reports before it returns.
+template <class T>
+using Callback = std::function<void(std::optional<T> value, const Error* error)>;
+using Finished = std::function<void(const Error* error)>;  // null: it went well
 
 struct OpenedLease {
   std::string id;
@@ -201,11 +218,10 @@ class HOLDFAST_API Cell {
 
   // Opens a lease and renews it on the cell's thread until the session is closed or lost.
   Session open_session(SessionOptions options = {});
-  void open_session_async(SessionOptions options,
-                          std::function<void(std::optional<Session>, const Error*)> done);
+  void open_session_async(SessionOptions options, Callback<Session> done);
   // Renews all sessions now, with one call, as is done for those that are due: all, or with more
   // than 10 000 of them the next 10 000 in turn. A session that turns out to be lost says so itself.
-  void renew_async(std::function<void(const Error*)> done);
+  void renew_async(Finished done);
 
   // -- what is there (linearizable) --------------------------------------------------------------
   LockInfo describe(std::string_view name);
@@ -213,6 +229,10 @@ class HOLDFAST_API Cell {
   LeaseInfo lease(std::string_view id);  // lease_not_found
   std::vector<LeaseInfo> leases();
   CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
+  void describe_async(std::string_view name, Callback<LockInfo> done);
+  void locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done);
+  void leases_async(Callback<std::vector<LeaseInfo>> done);
+  void status_async(Callback<CellStatus> done);
 
   // -- for those who keep leases themselves: nobody renews them -----------------------------------
   OpenedLease open_lease(milliseconds ttl, std::string reason = {});
@@ -250,8 +270,9 @@ class HOLDFAST_API Session {
   bool alive() const;          // certainly alive now, by the local deadline
   Deadline deadline() const;
   void renew();                // now; lease_lost
-  void renew_async(std::function<void(const Error*)> done);
+  void renew_async(Finished done);
   void close();                // twice is fine; later use throws lease_lost
+  void close_async(Finished done);
   // Stops renewing and leaves the lease to whoever has its id; it ends by its TTL.
   OpenedLease detach();
 
@@ -279,8 +300,9 @@ class HOLDFAST_API PendingAcquire {
 class HOLDFAST_API Lock {
  public:
   // Waits until granted, at most `timeout`. nullopt: surely not acquired, now or later.
-  // Errors: lease_lost, cancelled, already_held (this thread holds this object), unavailable (time
-  // is up and no majority answered), invalid_argument, resource_exhausted.
+  // Errors: lease_lost, cancelled, already_held (this thread holds this object), deadlock (this
+  // thread holds the lock through another object of the session), unavailable (time is up and no
+  // majority answered), invalid_argument, resource_exhausted.
   std::optional<Grant> acquire(std::optional<nanoseconds> timeout = std::nullopt);
   std::optional<Grant> try_acquire();
   // Ends the waits of acquire() in other threads with `cancelled`. Not sticky.
@@ -289,7 +311,8 @@ class HOLDFAST_API Lock {
   // The callback form: exactly one of grant and error is set, or neither at a timeout. The wait
   // that it returns may be dropped: it goes on.
   using Done = std::function<void(std::optional<Grant> grant, const Error* error)>;
-  PendingAcquire acquire_async(std::optional<nanoseconds> timeout, Done done);
+  PendingAcquire acquire_async(std::optional<nanoseconds> timeout, Done done,
+                               Agent agent = Agent::create());
   std::future<std::optional<Grant>> acquire_async(
       std::optional<nanoseconds> timeout = std::nullopt);
 
@@ -298,6 +321,7 @@ class HOLDFAST_API Lock {
   bool locked();     // held by anyone; linearizable
   bool held() const;  // this object has a grant that is certainly good now
   LockInfo info();
+  void info_async(Callback<LockInfo> done);
 
  private:
   friend class Session;
@@ -322,7 +346,7 @@ class HOLDFAST_API Grant {
   // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never
   // touches a newer grant.
   void release();
-  void release_async(std::function<void(const Error*)> done);
+  void release_async(Finished done);
   // Calls back once if the hold is lost; never after a release.
   void on_lost(std::function<void(const Error& why)> callback);
 

@@ -1,0 +1,112 @@
+// Cell: what is there: locks, leases, nodes. Linearizable reads and the survey of the members.
+#include <holdfast/holdfast.h>
+
+#include "bindings/cpp/src/cell_state.h"
+#include "lockcore/base/limits.h"
+
+namespace holdfast {
+
+namespace {
+
+using base::Instant;
+using client::Core;
+using client::Effects;
+using client::Outcome;
+using client::Ref;
+using detail::CellState;
+
+auto reading(client::ReadRequest request) {
+  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
+    core.read(ref, std::move(request), now, fx);
+  };
+}
+
+template <class T>
+client::Engine::Done report_value(Callback<T> done) {
+  return [done = std::move(done)](Outcome&& outcome) {
+    if (auto* failure = std::get_if<client::Failure>(&outcome)) {
+      Error error = detail::to_error(*failure);
+      return done(std::nullopt, &error);
+    }
+    done(std::get<T>(std::move(outcome)), nullptr);
+  };
+}
+
+// -- lists, page by page --------------------------------------------------------------------------
+
+std::vector<LockInfo>& rows_of(client::LocksPage& page) { return page.locks; }
+std::vector<LeaseInfo>& rows_of(client::LeasesPage& page) { return page.leases; }
+void go_on_after(const LockInfo& last, client::LocksRequest& request) { request.after = last.name; }
+void go_on_after(const LeaseInfo& last, client::LeasesRequest& request) {
+  request.after = detail::lease_named(last.lease);
+}
+
+template <class Page, class Row, class Request>
+void read_pages(const std::shared_ptr<CellState>& cell, Request request, std::vector<Row> before,
+                Callback<std::vector<Row>> done) {
+  auto on_page = [cell, request, rows = std::move(before), done](std::optional<Page> page,
+                                                                const Error* error) mutable {
+    if (error != nullptr) return done(std::nullopt, error);
+    bool more = page->more && !rows_of(*page).empty();
+    for (Row& row : rows_of(*page)) rows.push_back(std::move(row));
+    if (!more) return done(std::move(rows), nullptr);
+    go_on_after(rows.back(), request);
+    read_pages<Page>(cell, std::move(request), std::move(rows), std::move(done));
+  };
+  cell->start(reading(request), report_value<Page>(std::move(on_page)));
+}
+
+}  // namespace
+
+void Cell::describe_async(std::string_view name, Callback<LockInfo> done) {
+  state_->start(reading(client::DescribeRequest{std::string(name)}),
+                report_value(std::move(done)));
+}
+
+LockInfo Cell::describe(std::string_view name) {
+  return detail::wait_for_value<LockInfo>(
+      *state_, [&](Callback<LockInfo> done) { describe_async(name, std::move(done)); });
+}
+
+void Cell::locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done) {
+  client::LocksRequest request{std::string(prefix), {}, base::kMaxListedRows};
+  read_pages<client::LocksPage>(state_, std::move(request), std::vector<LockInfo>{},
+                                std::move(done));
+}
+
+std::vector<LockInfo> Cell::locks(std::string_view prefix) {
+  using Rows = std::vector<LockInfo>;
+  return detail::wait_for_value<Rows>(
+      *state_, [&](Callback<Rows> done) { locks_async(prefix, std::move(done)); });
+}
+
+LeaseInfo Cell::lease(std::string_view id) {
+  client::LeaseRequest request{detail::lease_named(id)};
+  return detail::wait_for_value<LeaseInfo>(*state_, [&](Callback<LeaseInfo> done) {
+    state_->start(reading(request), report_value(std::move(done)));
+  });
+}
+
+void Cell::leases_async(Callback<std::vector<LeaseInfo>> done) {
+  client::LeasesRequest request{{}, base::kMaxListedRows};
+  read_pages<client::LeasesPage>(state_, std::move(request), std::vector<LeaseInfo>{},
+                                 std::move(done));
+}
+
+std::vector<LeaseInfo> Cell::leases() {
+  using Rows = std::vector<LeaseInfo>;
+  return detail::wait_for_value<Rows>(
+      *state_, [&](Callback<Rows> done) { leases_async(std::move(done)); });
+}
+
+void Cell::status_async(Callback<CellStatus> done) {
+  state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
+                report_value(std::move(done)));
+}
+
+CellStatus Cell::status() {
+  return detail::wait_for_value<CellStatus>(
+      *state_, [&](Callback<CellStatus> done) { status_async(std::move(done)); });
+}
+
+}  // namespace holdfast

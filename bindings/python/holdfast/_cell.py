@@ -1,0 +1,125 @@
+"""Cell: the connection to a cell, and what can be seen through it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from holdfast import _holdfast
+from holdfast._durations import milliseconds
+from holdfast._errors import Error, InvalidArgument
+from holdfast._events import Events
+from holdfast._process import ProcessBound
+from holdfast._session import Session
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from holdfast._values import CellStatus, LeaseInfo, LockInfo
+
+_MAX_PROGRAM_BYTES = 256  # of an owner's field
+
+
+def connect(endpoints: str | Iterable[str] | None = None, *, timeout: float = 5.0) -> Cell:
+    """A connection to the cell at these endpoints: "host:7421,host:7422" or a list of such.
+
+    None: $HOLDFAST_ENDPOINTS, then the user's socket, /run/holdfast/holdfast.sock and
+    127.0.0.1:7420. Doesn't wait for the cell: the first request does, for `timeout` seconds at
+    most, like every request but a waiting acquire.
+    """
+    if endpoints is None:
+        return Cell([], timeout)
+    if isinstance(endpoints, str):
+        endpoints = endpoints.split(",")
+    addresses = [address for each in endpoints if (address := each.strip())]
+    if not addresses:
+        raise InvalidArgument("no endpoint was given; for the defaults, give None")
+    return Cell(addresses, timeout)
+
+
+class Cell(ProcessBound):
+    """Finds and follows the leader, reconnects, retries. Make one and share it among threads."""
+
+    def __init__(self, endpoints: list[str], timeout: float) -> None:
+        super().__init__()
+        self._native = _holdfast.Cell(endpoints, milliseconds("a timeout", timeout), _program())
+        self._events = Events()
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        _open_cells.add(self)
+
+    def session(self, ttl: float = 10.0, lock_delay: float = 0.0, reason: str | None = None,
+                on_jeopardy: Callable[[float], object] | None = None,
+                on_lost: Callable[[Error], object] | None = None) -> Session:
+        """Opens a lease that is renewed in the background until the session is closed or lost.
+
+        `on_jeopardy(seconds_left)`: the renewal is overdue. `on_lost(reason)`: the lease is lost,
+        and every lock under it; called once. Both are called on a thread of the cell's.
+        """
+        self._check_process()
+        session = Session(self, milliseconds("a ttl", ttl), milliseconds("a lock-delay", lock_delay),
+                          reason or "", on_jeopardy, on_lost)
+        self._sessions.add(session)
+        return session
+
+    def locks(self, prefix: str = "") -> list[LockInfo]:
+        """The locks whose names begin with `prefix` that are held or waited for."""
+        self._check_process()
+        return self._native.locks(prefix)
+
+    def leases(self) -> list[LeaseInfo]:
+        self._check_process()
+        return self._native.leases()
+
+    def describe(self, name: str) -> LockInfo:
+        """One lock, also a free one."""
+        self._check_process()
+        return self._native.describe(name)
+
+    def status(self) -> CellStatus:
+        """Asks every node; the role of one that doesn't answer is "unreachable"."""
+        self._check_process()
+        return self._native.status()
+
+    def close(self) -> None:
+        """Closes all sessions and the connection. Twice is fine."""
+        self._check_process()
+        self._native.close()
+        for session in list(self._sessions):
+            session._settle_grants()
+        self._events.close()
+
+    def __enter__(self) -> Cell:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if exc is None or not self._foreign:
+            self.close()
+
+    def __del__(self) -> None:
+        # Not there if connecting failed.
+        if hasattr(self, "_events") and not self._foreign:
+            self.close()
+
+
+def _program() -> str:
+    """What listings shall show: the script's name; empty: the process's."""
+    name = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
+    if name.startswith("-") or not name.isprintable():  # python3 -c, or a name that is no UTF-8
+        return ""
+    return name.encode()[:_MAX_PROGRAM_BYTES].decode(errors="ignore")
+
+
+_open_cells: weakref.WeakSet[Cell] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Others can have the locks at once, and no thread of ours outlives the interpreter."""
+    for cell in list(_open_cells):
+        if not cell._foreign:
+            cell.close()

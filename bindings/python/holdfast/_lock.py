@@ -1,0 +1,291 @@
+"""Lock: a name to be acquired. Grant: one hold of it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Literal
+
+from holdfast import _holdfast
+from holdfast._durations import wait_ns
+from holdfast._errors import Error, InvalidArgument, LockLost, LockTimeout, NotHeld
+from holdfast._process import ProcessBound
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from holdfast._session import Session
+    from holdfast._values import LockInfo
+
+Mode = Literal["exclusive", "shared"]
+
+
+class Grant(ProcessBound):
+    """One hold. Always true; ends when it is released, or lost, or nobody refers to it any more."""
+
+    def __init__(self, session: Session, native: _holdfast.Grant, lock: str) -> None:
+        super().__init__()
+        self._session = session
+        self._native = native
+        self._lock = lock
+        self._token = native.token
+        self._agent = _holdfast.this_agent()
+        self._mutex = threading.Lock()
+        self._count = 1  # how often it was acquired; 0: released
+        self._loss: Future[Error] | None = None
+
+    @property
+    def lock(self) -> str:
+        """The lock's name."""
+        self._check_process()
+        return self._lock
+
+    @property
+    def token(self) -> int:
+        """The fencing token: greater than that of any conflicting grant before."""
+        self._check_process()
+        return self._token
+
+    @property
+    def held(self) -> bool:
+        """Certainly held now, by the local deadline."""
+        return self._count > 0 and self._native.held
+
+    @property
+    def deadline(self) -> float:
+        """Until when it is certainly held, unless renewed: a reading of CLOCK_BOOTTIME."""
+        self._check_process()
+        return self._native.deadline
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; 0 if it isn't held."""
+        self._check_process()
+        return self._native.remaining if self._count > 0 else 0.0
+
+    @property
+    def lost(self) -> Future[Error]:
+        """Completes with the reason, an exception object, on loss; is cancelled by a release."""
+        self._check_process()
+        with self._mutex:
+            if self._loss is None:
+                self._loss = self._session._loss_of(self._token)
+                if self._count == 0:
+                    self._loss.cancel()
+            return self._loss
+
+    def release(self) -> None:
+        """Gives the hold back. NotHeld: it was before. LockLost: it was lost meanwhile."""
+        self._check_process()
+        if self._leave():
+            self._give_back()
+
+    def __enter__(self) -> Grant:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        _leave_body(self, exc)
+
+    def __repr__(self) -> str:
+        state = "held" if self.held else "over"
+        return f"<holdfast.Grant of {self._lock!r} with token {self._token}, {state}>"
+
+    def __del__(self) -> None:
+        # The extension's part releases the hold. Not there if making this failed.
+        if getattr(self, "_loss", None) is not None and not self._foreign:
+            self._drop_loss()
+
+    # -- counting ----------------------------------------------------------------------------------
+
+    def _enter_again(self) -> bool:
+        """Counts one acquire more by the thread that holds it; False: it isn't held by this one."""
+        if self._agent != _holdfast.this_agent():
+            return False
+        with self._mutex:
+            if self._count == 0 or not self._native.held:
+                return False
+            self._count += 1
+            return True
+
+    def _leave(self) -> bool:
+        """Counts one acquire less; True: it was the last, and the hold is to be given back."""
+        with self._mutex:
+            if self._count == 0:
+                raise NotHeld(f"{self._lock!r} was released already", lock=self._lock,
+                              token=self._token)
+            self._count -= 1
+            last = self._count == 0
+        if not last and not self._native.held:
+            raise LockLost(f"{self._lock!r} was lost", lock=self._lock, token=self._token)
+        return last
+
+    def _give_back(self) -> None:
+        try:
+            self._native.release()
+        except LockLost as lost:
+            # Others may have ended the hold while the session lived, of which nobody told us.
+            self._session._forget_loss(self._token)
+            with self._mutex:
+                loss = self._loss
+            if loss is not None and not loss.done():
+                loss.set_result(lost)
+            raise
+        finally:
+            self._drop_loss()
+
+    def _drop_loss(self) -> None:
+        with self._mutex:
+            loss = self._loss
+        if loss is not None:
+            self._session._forget_loss(self._token)
+            loss.cancel()
+
+
+class Lock(ProcessBound):
+    """Made by Session.lock(). Shared by threads, it admits them one at a time."""
+
+    def __init__(self, session: Session, native: _holdfast.Lock, name: str, mode: Mode,
+                 timeout: float | None, reentrant: bool) -> None:
+        super().__init__()
+        wait_ns(timeout)
+        self._session = session
+        self._native = native
+        self._name = name
+        self._mode: Mode = mode
+        self._timeout = timeout
+        self._reentrant = reentrant
+        self._mutex = threading.Lock()
+        self._grant: Grant | None = None  # the newest that came through this object
+        # What `with` statements got, and which thread's they are.
+        self._entered: list[tuple[int, Grant]] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def mode(self) -> Mode:
+        return self._mode
+
+    # -- acquiring ---------------------------------------------------------------------------------
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Grant | Literal[False]:
+        """Waits for the lock: for ever, or `timeout` seconds, or as long as the object says.
+
+        False: surely not acquired, now or later. A timeout of 0 tries, as blocking=False does:
+        it never enters the queue.
+        """
+        self._check_process()
+        if blocking:
+            limit = wait_ns(self._timeout if timeout is None else timeout)
+        elif timeout is None:
+            limit = 0
+        else:
+            raise InvalidArgument("a timeout means waiting, which blocking=False excludes")
+        return self._acquire(limit) or False
+
+    def try_acquire(self) -> Grant | Literal[False]:
+        return self.acquire(blocking=False)
+
+    def cancel(self) -> None:
+        """Ends the waits that are under way in other threads: they raise Cancelled."""
+        self._check_process()
+        self._native.cancel()
+
+    def __enter__(self) -> Grant:
+        self._check_process()
+        grant = self._acquire(wait_ns(self._timeout))
+        if grant is None:
+            raise LockTimeout(f"{self._name!r} was not acquired within {self._timeout} s",
+                              lock=self._name)
+        self._entered.append((_holdfast.this_agent(), grant))
+        return grant
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        # Not simply the newest grant: the body may have released its own, and another thread may
+        # hold one by now.
+        _leave_body(self._pop_entered(), exc)
+
+    def _acquire(self, limit_ns: int | None) -> Grant | None:
+        if self._reentrant:
+            held = self._grant
+            if held is not None and held._enter_again():
+                return held
+        native = self._native.acquire(limit_ns)
+        if native is None:
+            return None
+        # A signal's exception from here on drops the grant, and so releases it.
+        grant = Grant(self._session, native, self._name)
+        self._grant = grant
+        return grant
+
+    def _pop_entered(self) -> Grant:
+        agent = _holdfast.this_agent()
+        with self._mutex:
+            mine = [i for i, (entered_by, _) in enumerate(self._entered) if entered_by == agent]
+            # A generator's `with` may be left by another thread than entered it.
+            return self._entered.pop(mine[-1] if mine else -1)[1]
+
+    # -- holding -----------------------------------------------------------------------------------
+
+    def release(self, missing_ok: bool = False) -> None:
+        """Gives back this object's hold. NotHeld: there is none. LockLost: it was lost meanwhile."""
+        self._check_process()
+        try:
+            self._current().release()
+        except NotHeld:
+            if not missing_ok:
+                raise
+
+    @property
+    def held(self) -> bool:
+        """This object has a grant that is certainly good now."""
+        grant = self._grant
+        return grant is not None and grant.held
+
+    @property
+    def token(self) -> int:
+        """Of this object's grant. NotHeld: it has none."""
+        self._check_process()
+        return self._current().token
+
+    @property
+    def deadline(self) -> float:
+        """Of this object's grant: a reading of CLOCK_BOOTTIME. NotHeld: it has none."""
+        self._check_process()
+        return self._current().deadline
+
+    def locked(self) -> bool:
+        """Somebody holds it, by the cell's word."""
+        return bool(self.info().holders)
+
+    def info(self) -> LockInfo:
+        """Holders and waiters, by the cell's word."""
+        self._check_process()
+        return self._native.info()
+
+    def __repr__(self) -> str:
+        state = "held" if self.held else "not held"
+        return f"<holdfast.Lock {self._name!r}, {self._mode}, {state}>"
+
+    def _current(self) -> Grant:
+        grant = self._grant
+        if grant is None or grant._count == 0:
+            raise NotHeld(f"{self._name!r} is not held through this object", lock=self._name)
+        return grant
+
+
+def _leave_body(grant: Grant, raised: BaseException | None) -> None:
+    """Releases a grant at the end of a `with` body that ended with `raised`."""
+    try:
+        grant.release()
+    except LockLost:
+        if raised is None:  # else what the body raised matters more
+            raise
+    except NotHeld:
+        pass  # the body released it, or closed the session
+    except Error:
+        if raised is None:
+            raise

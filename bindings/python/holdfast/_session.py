@@ -1,0 +1,159 @@
+"""Session: a lease that is renewed in the background, and the locks held under it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from holdfast._errors import Error, InvalidArgument, LeaseLost
+from holdfast._lock import Lock, Mode
+from holdfast._process import ProcessBound
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from holdfast._cell import Cell
+
+
+class Session(ProcessBound):
+    """Made by Cell.session(). Closes its lease when it is closed or nobody refers to it any more."""
+
+    def __init__(self, cell: Cell, ttl_ms: int, lock_delay_ms: int, reason: str,
+                 on_jeopardy: Callable[[float], object] | None,
+                 on_lost: Callable[[Error], object] | None) -> None:
+        super().__init__()
+        self._cell = cell  # kept open as long as the session is there
+        self._jeopardy_callback = on_jeopardy
+        self._lost_callback = on_lost
+        self._mutex = threading.Lock()
+        self._lost_reason: Error | None = None
+        self._over = False
+        # By token: what grants' owners wait on to hear of a loss.
+        self._losses: dict[int, Future[Error]] = {}
+        key = cell._events.register(self)
+        self._native = cell._native.open_session(ttl_ms, lock_delay_ms, reason, cell._events.queue,
+                                                 key)
+        if on_jeopardy is not None or on_lost is not None:
+            cell._events.start()
+
+    @property
+    def lease(self) -> str:
+        """The id of the lease, as lockctl takes it."""
+        self._check_process()
+        return self._native.lease
+
+    @property
+    def secret(self) -> str:
+        """What proves, beside the id, that the lease is one's own."""
+        self._check_process()
+        return self._native.secret
+
+    @property
+    def ttl(self) -> float:
+        self._check_process()
+        return self._native.ttl_ms / 1e3
+
+    @property
+    def alive(self) -> bool:
+        """Certainly alive now, by the local deadline."""
+        return self._native.alive
+
+    @property
+    def deadline(self) -> float:
+        """Until when the lease is certainly alive: a reading of CLOCK_BOOTTIME."""
+        self._check_process()
+        return self._native.deadline
+
+    def lock(self, name: str, mode: Mode = "exclusive", timeout: float | None = None,
+             reentrant: bool = False, reason: str | None = None) -> Lock:
+        """A lock object. Two of one name contend, also in one session.
+
+        `timeout`: how long `with` and acquire() wait unless told otherwise. `reentrant`: the thread
+        that holds it may acquire it again, and then releases it as often. `reason`: shown to others
+        instead of the session's.
+        """
+        self._check_process()
+        if mode not in ("exclusive", "shared"):
+            raise InvalidArgument(f"there is no mode {mode!r}: it is 'exclusive' or 'shared'")
+        if not self._native.alive:
+            raise LeaseLost("the session is over")
+        native = self._native.lock(name, mode == "shared", reason or "")
+        return Lock(self, native, name, mode, timeout, reentrant)
+
+    def shared_lock(self, name: str, timeout: float | None = None, reentrant: bool = False,
+                    reason: str | None = None) -> Lock:
+        """Held by any number at once, but not together with an exclusive holder."""
+        return self.lock(name, "shared", timeout, reentrant, reason)
+
+    def renew(self) -> None:
+        """Renews the lease now, as happens by itself at a third of its ttl."""
+        self._check_process()
+        self._native.renew()
+
+    def close(self) -> None:
+        """Ends the lease and with it every hold and wait. Twice is fine."""
+        self._check_process()
+        try:
+            self._native.close()
+        finally:
+            self._settle_grants()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        try:
+            self.close()
+        except Error:
+            if exc is None:  # else what the body raised matters more
+                raise
+
+    # -- losses ------------------------------------------------------------------------------------
+
+    def _on_jeopardy(self, seconds_left: float) -> None:
+        if self._jeopardy_callback is not None:
+            self._jeopardy_callback(seconds_left)
+
+    def _on_lost(self, reason: Error) -> None:
+        with self._mutex:
+            self._lost_reason = reason
+            losses, self._losses = self._losses, {}
+        for loss in losses.values():
+            complete(loss, reason)
+        if self._lost_callback is not None:
+            self._lost_callback(reason)
+
+    def _loss_of(self, token: int) -> Future[Error]:
+        """A future that tells of the loss of the grant with this token."""
+        loss: Future[Error] = Future()
+        with self._mutex:
+            reason, over = self._lost_reason, self._over
+            if reason is None and not over:
+                self._losses[token] = loss
+        if reason is not None:
+            complete(loss, reason)
+        elif over:
+            loss.cancel()
+        self._cell._events.start()
+        return loss
+
+    def _forget_loss(self, token: int) -> None:
+        with self._mutex:
+            self._losses.pop(token, None)
+
+    def _settle_grants(self) -> None:
+        """The session was closed: no grant of it will be lost any more."""
+        with self._mutex:
+            self._over = True
+            losses, self._losses = self._losses, {}
+        for loss in losses.values():
+            loss.cancel()
+
+
+def complete(loss: Future[Error], reason: Error) -> None:
+    """Tells of a loss, unless the future is over."""
+    if loss.set_running_or_notify_cancel():
+        loss.set_result(reason)

@@ -1,0 +1,103 @@
+"""What the cell tells, as values. Wall times are seconds since 1970, as time.time() gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process behind a lease, as it described itself."""
+
+    host: str
+    pid: int
+    boot_id: str
+    program: str
+    user: str
+    reason: str
+    version: str  # of its client library
+    started_at: float
+
+
+@dataclass(frozen=True)
+class Holder:
+    lease: str
+    holder: int  # tells the holds of one lease apart
+    mode: str
+    permits: int
+    token: int
+    acquired_at: float
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class Waiter:
+    lease: str
+    holder: int
+    mode: str
+    permits: int
+    position: int  # from 1
+    waiting_since: float
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class LockInfo:
+    """A lock, also a free one."""
+
+    name: str
+    kind: str
+    mode: str  # of the holders; empty when free
+    capacity: int
+    holders: tuple[Holder, ...]  # in grant order
+    waiters: tuple[Waiter, ...]  # in queue order
+    delay_remaining: float
+    value: bytes | None
+    revision: int
+
+
+@dataclass(frozen=True)
+class Hold:
+    lock: str
+    token: int
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    lease: str
+    ttl: float
+    remaining: float  # by the leader's clock
+    opened_at: float
+    owner: Owner
+    holds: tuple[Hold, ...]
+    waits: int
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    id: int
+    name: str
+    address: str
+    role: str  # leader, follower, candidate, probing, founding, unreachable
+    pid: int
+    version: str
+    ballot: str  # "round.node"
+    chosen: int
+    applied: int
+    recorded: int
+    lag: int
+    waiting_for: str  # while founding: whom for
+    leases: int
+    locks: int
+    holds: int
+    waiters: int
+    log_bytes: int
+    state_bytes: int
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    cell: str
+    leader: int | None  # a node's id
+    revision: int
+    nodes: tuple[NodeStatus, ...]
