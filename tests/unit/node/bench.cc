@@ -163,7 +163,7 @@ locks::Acquire acquire(base::LeaseId lease, std::string lock, uint64_t holder) {
   locks::Acquire acquire;
   acquire.lease = lease;
   acquire.holder = base::HolderId{holder};
-  acquire.agent = base::AgentId{1};
+  acquire.agent = base::AgentId{holder};  // each of its holds is a thread's
   acquire.locks.push_back(locks::LockRequest{std::move(lock)});
   return acquire;
 }
