@@ -14,6 +14,7 @@
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/json.h"
 #include "bindings/cli/output.h"
+#include "bindings/cli/signals.h"
 #include "bindings/cli/text.h"
 #include "bindings/cli/usage.h"
 #include "bindings/cli/verb.h"
@@ -73,6 +74,10 @@ class Program {
     } catch (const Error& error) {
       return report(json, exit_code_of(error), std::string(code_name(error.code())), error.what(),
                     error.detail());
+    } catch (const BrokenPipe&) {
+      // As if SIGPIPE had its usual effect; who ignores it wants to hear of it.
+      if (!inherited_.pipe_ignored) die_by(SIGPIPE);
+      return report(json, kExitIo, "internal", "cannot write to stdout: nobody reads it");
     } catch (const std::exception& error) {
       return report(json, kExitBug, "internal", error.what());
     }

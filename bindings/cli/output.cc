@@ -22,6 +22,7 @@ bool wants_color(ColorWhen when) {
 }
 
 [[noreturn]] void throw_write_error(int error) {
+  if (error == EPIPE) throw BrokenPipe();
   throw Failure(kExitIo, "internal", std::string("cannot write to stdout: ") + strerror(error));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,9 @@
 namespace holdfast::cli {
 
 enum class ColorWhen { automatic, always, never };
+
+// The reader of a pipe has left.
+class BrokenPipe : public std::exception {};
 
 class Output {
  public:
@@ -21,7 +25,7 @@ class Output {
   // A long listing follows: shown by $PAGER if stdout is a terminal and the user allows it.
   void page();
   void line(std::string_view text);
-  // Now, for those who read along. Failure with exit 74: what was written went nowhere.
+  // Now, for those who read along. Failure with exit 74, or BrokenPipe: it went nowhere.
   void flush();
   // Flushes, and waits until the reader has quit the pager.
   void finish();

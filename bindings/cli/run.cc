@@ -111,7 +111,7 @@ constexpr char kDetails[] =
     "run; 127 CMD not found.\n"
     "\n"
     "Examples:\n"
-    "  lockctl run billing/ledger -- ./close-the-month --year 2024\n"
+    "  lockctl run billing/ledger -- ./close-the-month 2024\n"
     "  lockctl run -n -E 0 cron/backup -- ./backup.sh\n"
     "  lockctl run -s -w 30s config -- cat /srv/config";
 

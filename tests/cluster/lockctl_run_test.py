@@ -131,8 +131,8 @@ def test_the_command_starts_as_lockctl_was_started(shell, tmp_path):
 
     def start(command):
         with open(os.devnull, "rb") as extra:
-            return subprocess.run(command, env=shell.env, capture_output=True, text=True, timeout=10,
-                                  check=False, preexec_fn=prepare, cwd=tmp_path,
+            return subprocess.run(command, env=shell.env, capture_output=True, text=True,
+                                  timeout=10, check=False, preexec_fn=prepare, cwd=tmp_path,
                                   pass_fds=[extra.fileno()]).stdout
     assert start(shell.command("run", "start", "--", *direct)) == start(direct)
 

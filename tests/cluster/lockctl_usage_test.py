@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
 from cell import Cell, own_address, wait_for
+from proxy import Proxy
 from shell import Shell, error_of
 
 USAGE, UNREACHABLE, IO_ERROR, UNANSWERED = 2, 69, 74, 75
@@ -297,6 +299,16 @@ def test_a_full_disk_behind_stdout_is_an_error(alone, args):
         assert "No space left" in running.stderr.read()
 
 
+def test_a_reader_who_has_seen_enough_is_no_error(alone):
+    """`lockctl ... | head`: it ends as others do, by SIGPIPE and without a word."""
+    with Shell(alone.endpoints) as shell:
+        read, write = os.pipe()
+        os.close(read)
+        running = shell.start("status", stdout=write, stderr=subprocess.PIPE)
+        os.close(write)
+        assert running.wait(10) == -signal.SIGPIPE and running.stderr.read() == ""
+
+
 def test_results_have_somewhere_to_go_or_fail(alone):
     """A descriptor 1 that is closed must not become the connection's."""
     with Shell(alone.endpoints) as shell:
@@ -364,8 +376,26 @@ def test_a_cell_without_a_majority_is_said_to_have_no_leader():
         assert sorted(node["role"] for node in status["nodes"])[1:] == ["unreachable"] * 2
 
 
-def test_a_leader_that_does_not_answer_is_told_apart():
-    """It was found, and then stopped: nothing else can take over from a node that is alone."""
+@pytest.mark.parametrize("verb", [["ls"], ["lease", "renew"], ["lease", "close"]], ids=" ".join)
+def test_a_leader_that_was_reached_and_does_not_answer_is_told_apart(alone, verb):
+    """The line is cut after so many answers: before the leader is known, then, later, too late."""
+    codes = []
+    with Shell(alone.endpoints) as near:
+        while len(codes) < 10 and 0 not in codes:
+            lease = near.object("lease", "open", "--ttl", "10s")["lease"]
+            with Proxy(alone.endpoints, answers=len(codes)) as proxy, Shell(proxy.address) as far:
+                done = far.run("-o", "json", "--timeout", "300ms", *verb,
+                               *([lease] if verb[0] == "lease" else []))
+            codes.append(done.returncode)
+            if done.returncode == UNANSWERED:
+                error = error_of(done)
+                assert error["leader"] == proxy.address and error["leader"] in error["message"]
+                assert error["code"] == ("unavailable" if verb[-1] == "close" else "timeout")
+    assert codes == sorted(codes[:-1]) + [0] and set(codes) == {UNREACHABLE, UNANSWERED, 0}
+
+
+def test_a_leader_that_stops_is_told_apart_too():
+    """Nothing else can take over from a node that is alone."""
     with Cell(nodes=1) as cell, Shell(cell.endpoints) as shell:
         cell.wait_leader()
         lease = shell.object("lease", "open", "--ttl", "1m")["lease"]

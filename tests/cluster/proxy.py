@@ -12,11 +12,14 @@ _ports = itertools.count(7300)
 
 
 class Proxy:
-    """Listens at `address` and forwards to `target`, both HOST:PORT. A context manager."""
+    """Listens at `address` and forwards to `target`, both HOST:PORT. A context manager.
+    `answers`: cut after so many pieces of what the target sent."""
 
-    def __init__(self, target):
+    def __init__(self, target, answers=None):
         self.address = f"{own_address()}:{next(_ports)}"
         self._target = self._pair(target)
+        self._answers = answers
+        self._far = set()  # the target's ends
         self._cut = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -60,10 +63,18 @@ class Proxy:
         near, _ = self._listener.accept()
         far = socket.create_connection(self._target)
         self._open += [near, far]
+        self._far.add(far)
         self._selector.register(near, selectors.EVENT_READ, far)
         self._selector.register(far, selectors.EVENT_READ, near)
 
     def _forward(self, source, to):
+        if source.fileno() < 0:
+            return  # closed by what came just before
+        if self._answers is not None and source in self._far:
+            if self._answers == 0:
+                self._cut.set()
+                return
+            self._answers -= 1
         try:
             data = source.recv(65536)
             to.sendall(data)

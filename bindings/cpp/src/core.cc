@@ -471,20 +471,18 @@ void Core::ask(const Router::Questions& questions, uint64_t survey, Instant now,
 }
 
 Failure Core::out_of_time(const Op& op) const {
-  bool reached = op.in_flight != 0 && op.connection == router_.leader();
+  const std::string unknown =
+      op.is_mutation() && op.attempts > 0 ? "; the outcome is unknown" : "";
+  // What isn't sent although there is a leader waits for something else that it doesn't answer.
+  bool reached =
+      router_.leader() != 0 && (op.in_flight == 0 || op.connection == router_.leader());
   if (!reached) {
-    std::string why = "no active leader was found in time (" + router_.complaint() + ")";
-    if (op.is_mutation() && op.attempts > 0) why += "; the outcome is unknown";
-    return {Code::unavailable, std::move(why), {}};
+    return {Code::unavailable,
+            "no active leader was found in time (" + router_.complaint() + ")" + unknown, {}};
   }
   const std::string& leader = router_.leader_address();
-  if (op.is_mutation()) {
-    return {Code::unavailable,
-            "the leader (" + leader + ") did not answer in time; the outcome is unknown",
-            {{"leader", leader}}};
-  }
-  return {
-      Code::timeout, "the leader (" + leader + ") did not answer in time", {{"leader", leader}}};
+  return {op.is_mutation() ? Code::unavailable : Code::timeout,
+          "the leader (" + leader + ") did not answer in time" + unknown, {{"leader", leader}}};
 }
 
 }  // namespace holdfast::client

@@ -132,6 +132,19 @@ TEST_CASE("client: with no leader in time a request is unavailable, and says who
   CHECK(std::get<Failure>(s.outcome(1)).message.find("a:1: refused") != std::string::npos);
 }
 
+TEST_CASE("client: what waits behind something that the leader doesn't answer names that leader") {
+  // Why: it waited for a client id, and the message said that the node knows no active leader.
+  Script s({"a:1"}, 300);
+  s.with([&](Effects& fx) { s.core.close(1, {0, {500}}, s.now, fx); });
+  s.accept_all();
+  s.answer_status("a:1");
+  s.advance(400);
+  CHECK(s.failure(1) == Code::unavailable);
+  const auto& failure = std::get<Failure>(s.outcome(1));
+  CHECK(failure.message == "the leader (a:1) did not answer in time");  // and nothing was done
+  CHECK(failure.detail.at(0).second == "a:1");
+}
+
 TEST_CASE("client: a leader that is there but doesn't answer in time is a timeout") {
   // Why: lockctl tells the two apart (exit codes 69 and 75).
   Script s({"a:1"}, 1000);
