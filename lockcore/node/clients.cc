@@ -149,9 +149,9 @@ void Node::State::answer_confirmed(Effects& fx) {
 
 // Yes only if, at this moment, the node leads in the ballot in which the renewal arrived (else
 // step_down would have taken it away) and neither Expire nor Close of the lease is proposed (DESIGN
-// 6). A lease whose end is proposed is decided when that is applied; the others need not be looked
-// at again: until arrival + TTL nobody decides to expire them, and a close that comes later might as
-// well overtake an answer that is under way.
+// 6). A lease whose end is proposed is decided when that is applied. The others need not be looked
+// at again: until arrival + TTL nobody decides to expire them, and a close that comes later might
+// as well overtake an answer that is under way.
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   const auto decide = [this, &call](uint32_t i) {
     if (ending.contains(call.leases[i])) return false;
