@@ -42,6 +42,7 @@ constexpr size_t kMaxBatchBytes = 512 * 1024;
 constexpr size_t kMaxBatchCommands = 4096;
 constexpr size_t kMaxSlotsInFlight = 256;       // proposed, not yet chosen
 constexpr size_t kMaxUnappliedSlots = 8192;  // accepted or chosen above the applied slot, in memory
+constexpr size_t kMaxHeldAnswers = 1024;  // accepts whose answer waits for a follower's own disk
 constexpr size_t kLogCacheBytes = 8 * 1024 * 1024;  // applied entries kept in memory for laggards
 constexpr size_t kMaxPeerMessageBytes = 4 * 1024 * 1024;
 constexpr size_t kMaxFetchBytes = 1024 * 1024;  // one answer to a catch-up request
@@ -63,6 +64,7 @@ static_assert(kMaxMessageBytes < kMaxPeerMessageBytes);
 static_assert(kMaxSlotsInFlight <= kMaxUnappliedSlots);
 static_assert(kMaxHoldsPerLease <= kMaxHolds);
 static_assert(kMaxHolds <= kMaxAnswers);  // every wait has a pending answer
+static_assert(kMaxSlotsInFlight <= kMaxHeldAnswers);
 static_assert(kDefaultHeartbeatMs * 4 <= kDefaultElectionMs);
 // A client's deadline (1 - 2ε, by a clock up to 1 + ε slow) ends before the cell's (1 - ε fast):
 // (1 - 2ε)(1 + ε) < 1 - ε, in exact integer arithmetic.

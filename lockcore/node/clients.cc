@@ -45,9 +45,15 @@ void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant no
   // its lease; it is told only when a confirm round has shown that this node still leads. If the
   // round fails, the node steps down and its deadlines mean nothing any more.
   for (const base::LeaseId lease : leases) state.clock.renew(lease, now);
-  if (!state.wait_for_confirm(RenewCall{ref, std::move(leases)})) {
+  const size_t count = leases.size();
+  if (state.renewing_leases + count > base::kMaxLeases) {
+    fx.renewals.push_back(
+        RenewReply{ref, {}, too_many("leases to renew", "pendingRenewals", base::kMaxLeases)});
+  } else if (!state.wait_for_confirm(RenewCall{ref, std::move(leases), {}, {}})) {
     fx.renewals.push_back(RenewReply{
         ref, {}, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
+  } else {
+    state.renewing_leases += count;
   }
 }
 
@@ -65,7 +71,7 @@ void Node::on_read(ClientRef ref, Instant, Effects& fx) {
 void Node::on_dropped(ClientRef ref) { state_->operations.drop(ref); }
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
-  if (confirms.size() >= base::kMaxPendingReads) return false;
+  if (confirms.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
   // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
   // that this node led before the request came.
   confirms.push_back(ConfirmWait{replica.want_confirm(), std::move(call)});
@@ -143,21 +149,31 @@ void Node::State::answer_confirmed(Effects& fx) {
 
 // Yes only if, at this moment, the node leads in the ballot in which the renewal arrived (else
 // step_down would have taken it away) and neither Expire nor Close of the lease is proposed (DESIGN
-// 6).
+// 6). A lease whose end is proposed is decided when that is applied. The others need not be looked
+// at again: until arrival + TTL nobody decides to expire them, and a close that comes later might
+// as well overtake an answer that is under way.
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
-  if (std::any_of(call.leases.begin(), call.leases.end(),
-                  [this](base::LeaseId lease) { return ending.contains(lease); })) {
+  const auto decide = [this, &call](uint32_t i) {
+    if (ending.contains(call.leases[i])) return false;
+    const bool alive = clock.deadline(call.leases[i]).has_value();
+    call.answers[i] = alive ? Renewal::kAlive : Renewal::kNotFound;
+    renewals_total += alive;
+    return true;
+  };
+  if (call.answers.empty()) {
+    call.answers.resize(call.leases.size());
+    for (uint32_t i = 0; i < call.leases.size(); ++i) {
+      if (!decide(i)) call.undecided.push_back(i);
+    }
+  } else {
+    std::erase_if(call.undecided, decide);
+  }
+  if (!call.undecided.empty()) {
     held_renewals.push_back(std::move(call));
     return;
   }
-  RenewReply reply{call.ref, {}, std::nullopt};
-  reply.leases.reserve(call.leases.size());
-  for (const base::LeaseId lease : call.leases) {
-    const bool alive = clock.deadline(lease).has_value();
-    reply.leases.push_back(alive ? Renewal::kAlive : Renewal::kNotFound);
-    renewals_total += alive;
-  }
-  fx.renewals.push_back(std::move(reply));
+  renewing_leases -= call.leases.size();
+  fx.renewals.push_back(RenewReply{call.ref, std::move(call.answers), std::nullopt});
 }
 
 void Node::State::answer_lookup(LookupCall& call, Effects& fx) {

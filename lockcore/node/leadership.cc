@@ -78,11 +78,12 @@ void Node::State::step_down(Effects& fx) {
   }
   confirms.clear();
   held_renewals.clear();
+  renewing_leases = 0;
   batcher.clear();
   clock.clear();
   expiry_round.reset();
   ending.clear();
-  fx.stepped_down = was_active;
+  fx.stepped_down |= was_active;
 }
 
 // Expiry takes two steps. When leases fall due, a confirm round is begun; only when it is through,
@@ -104,7 +105,6 @@ void Node::State::expire(Instant now) {
   if (due.empty()) return;
   // Buckets hand leases out in an order of their own; by id, the order of opening is kept.
   std::sort(due.begin(), due.end());
-  due.erase(std::unique(due.begin(), due.end()), due.end());
   for (const base::LeaseId lease : due) ++ending[lease];
   // P13: the ballot in which it is decided goes along; applied under another leader it does
   // nothing.

@@ -2,11 +2,16 @@
 
 #include <algorithm>
 
+#include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
+
 namespace holdfast::node {
 
 using base::Duration;
 using base::Instant;
 using base::LeaseId;
+
+static_assert(base::kMaxLeaseTtlMs <= UINT32_MAX);
 
 void LeaseClock::clear() {
   leases_.clear();
@@ -14,15 +19,20 @@ void LeaseClock::clear() {
   filed_ = 0;
 }
 
-void LeaseClock::file(LeaseId lease, Instant deadline) {
+void LeaseClock::file(LeaseId lease, Entry& entry) {
   // Rounded up: a bucket falls due when everything in it may be.
-  buckets_[(deadline.ns + kBucketNs - 1) / kBucketNs].push_back(lease);
+  buckets_[(entry.deadline.ns + kBucketNs - 1) / kBucketNs].push_back(lease);
+  entry.filed = true;
   ++filed_;
 }
 
 void LeaseClock::add(LeaseId lease, Duration ttl, Instant now) {
-  leases_[lease] = Entry{ttl, now + ttl};
-  file(lease, now + ttl);
+  const auto [place, added] = leases_.try_emplace(lease);
+  HF_ASSERT(added);
+  Entry& entry = place->second;
+  entry.ttl_ms = static_cast<uint32_t>(ttl.ms_ceil());
+  entry.deadline = now + entry.ttl();
+  file(lease, entry);
 }
 
 void LeaseClock::remove(LeaseId lease) {
@@ -45,7 +55,7 @@ void LeaseClock::drop_ghosts() {
 bool LeaseClock::renew(LeaseId lease, Instant arrival) {
   const auto it = leases_.find(lease);
   if (it == leases_.end()) return false;
-  it->second.deadline = std::max(it->second.deadline, arrival + it->second.ttl);
+  it->second.deadline = std::max(it->second.deadline, arrival + it->second.ttl());
   return true;
 }
 
@@ -67,8 +77,9 @@ void LeaseClock::take_due(Instant as_of, size_t limit, std::vector<LeaseId>& due
       if (it == leases_.end()) continue;
       if (it->second.deadline > as_of) {
         // Renewed since it was filed. Its bucket is a later one: this loop ends.
-        file(id, it->second.deadline);
+        file(id, it->second);
       } else {
+        it->second.filed = false;
         due.push_back(id);
       }
     }
@@ -78,7 +89,7 @@ void LeaseClock::take_due(Instant as_of, size_t limit, std::vector<LeaseId>& due
 
 void LeaseClock::refile(LeaseId lease) {
   const auto it = leases_.find(lease);
-  if (it != leases_.end()) file(lease, it->second.deadline);
+  if (it != leases_.end() && !it->second.filed) file(lease, it->second);
 }
 
 Instant LeaseClock::next_due() const {

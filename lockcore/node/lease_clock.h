@@ -32,11 +32,10 @@ class LeaseClock {
   std::optional<base::Instant> deadline(base::LeaseId lease) const;
 
   // Removes from the buckets, and appends to `due`, every lease whose deadline is at or before
-  // `as_of`, at most `limit`
-  // (a lease may come twice). A lease that is taken stays known (deadline()) until remove().
+  // `as_of`, at most `limit`. A lease that is taken stays known (deadline()) until remove().
   void take_due(base::Instant as_of, size_t limit, std::vector<base::LeaseId>& due);
-  // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if there is
-  // none.
+  // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if it is gone,
+  // or was not taken.
   void refile(base::LeaseId lease);
   // No lease is due before this moment; kNever without leases.
   base::Instant next_due() const;
@@ -44,13 +43,16 @@ class LeaseClock {
 
  private:
   struct Entry {
-    base::Duration ttl;
     base::Instant deadline;
+    uint32_t ttl_ms = 0;  // at most a day
+    bool filed = false;   // it stands in a bucket, and in one only
+
+    base::Duration ttl() const { return base::Duration::from_ms(ttl_ms); }
   };
   // Wide enough that a million leases make few buckets, narrow enough that nobody notices.
   static constexpr int64_t kBucketNs = 8'000'000;
 
-  void file(base::LeaseId lease, base::Instant deadline);
+  void file(base::LeaseId lease, Entry& entry);
   void drop_ghosts();
 
   std::unordered_map<base::LeaseId, Entry> leases_;

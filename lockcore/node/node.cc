@@ -145,6 +145,7 @@ void Node::check_invariants() const {
     HF_ASSERT(state.batcher.pending() == 0);
     HF_ASSERT(state.confirms.empty());
     HF_ASSERT(state.held_renewals.empty());
+    HF_ASSERT(state.renewing_leases == 0);
     HF_ASSERT(state.ending.empty());
     HF_ASSERT(state.clock.size() == 0);
   } else {

@@ -43,7 +43,6 @@ struct Node::State {
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
   void answer_confirmed(Effects& fx);
   void answer_renewal(RenewCall call, Effects& fx);
-  bool any_ending(const std::vector<base::LeaseId>& leases) const;
   // Queues a call for the next confirm round. False: too many wait already.
   bool wait_for_confirm(decltype(ConfirmWait::call) call);
 
@@ -84,7 +83,8 @@ struct Node::State {
   // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered
   // until that is applied (DESIGN 6).
   std::unordered_map<base::LeaseId, uint32_t> ending;
-  std::vector<RenewCall> held_renewals;                 // confirmed, but a lease in them is ending
+  std::vector<RenewCall> held_renewals;  // confirmed, but the fate of a lease in them is open
+  size_t renewing_leases = 0;            // named by all renewals that wait
 
   uint64_t renewals_total = 0;
   locks::Applied applied_scratch;

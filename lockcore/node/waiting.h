@@ -44,6 +44,8 @@ class OperationWaits {
 struct RenewCall {
   ClientRef ref = 0;
   std::vector<base::LeaseId> leases;
+  std::vector<Renewal> answers;     // empty before the round is through, then one for every lease;
+  std::vector<uint32_t> undecided;  // but not yet for these: their end is proposed
 };
 struct ReadCall {
   ClientRef ref = 0;

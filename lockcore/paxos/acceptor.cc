@@ -130,7 +130,8 @@ void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, E
   }
   // P8: the promise is not above this ballot at this moment, which is after the counter was drawn;
   // that the echo leaves later, with a higher promise perhaps, takes nothing from that.
-  s.gate.hold({from.id, std::move(reply)}, fx);
+  // While a disk stalls, answers must not pile up: beyond the limit they count as lost on the way.
+  if (s.gate.held() < base::kMaxHeldAnswers) s.gate.hold({from.id, std::move(reply)}, fx);
   take_chosen(s, message.ballot, message.chosen_upto);
   catch_up::heard_of(s, from.id, message.chosen_upto);
 }

@@ -10,12 +10,6 @@ namespace holdfast::paxos::confirm {
 
 namespace {
 
-// Our own write has been under way for so long that this disk can't be counted on.
-bool stalled(const ReplicaState& s, base::Instant now) {
-  const std::optional<base::Instant> oldest = s.gate.oldest();
-  return oldest && now - *oldest > s.options.election;
-}
-
 void count(ReplicaState& s, base::Instant now) {
   // We echo our own counters: our promise is our ballot, else we would have stepped down.
   HF_ASSERT(s.promised == s.ballot);
@@ -64,7 +58,7 @@ void on_echo(ReplicaState& s, const Peer& from, base::Confirm echoed, base::Inst
   if (echoed > s.lead.sent) return;  // never sent
   // A leader whose disk stalls doesn't confirm (DESIGN 6): a lease that it kept alive meanwhile
   // could not be released, nor its lock granted.
-  if (stalled(s, now)) return;
+  if (s.disk_stalled(now)) return;
   uint64_t& known = s.lead.echoed[*s.electorate.index_of(from.id)];
   known = std::max(known, echoed.value);
   count(s, now);
@@ -83,7 +77,7 @@ void on_heartbeat_reply(ReplicaState& s, Peer& from, const HeartbeatReply& messa
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader) return;
-  if (stalled(s, now)) {
+  if (s.disk_stalled(now)) {
     election::step_down(s, "its disk has not finished a write for an election timeout", now, fx);
   } else if (s.electorate.voters() > 1 && now >= s.lead.confirm_deadline) {
     election::step_down(s, "no quorum answered for an election timeout", now, fx);
@@ -106,7 +100,7 @@ void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
     // An early round doesn't put off the regular one: it also tells followers what is chosen.
     if (due) s.lead.heartbeat_at = now + s.options.heartbeat;
   }
-  if (!stalled(s, now)) count(s, now);
+  if (!s.disk_stalled(now)) count(s, now);
 }
 
 base::Instant next_tick(const ReplicaState& s) {

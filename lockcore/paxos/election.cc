@@ -128,8 +128,7 @@ bool note_part(Phase1& phase1, base::NodeId from, const Promise& message) {
 
 void ask_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
   // A node whose disk stalls could not keep a promise: it doesn't ask for others'.
-  const std::optional<base::Instant> oldest = s.gate.oldest();
-  if (oldest && now - *oldest > s.options.election) {
+  if (s.disk_stalled(now)) {
     s.election.deadline = now + s.options.heartbeat;
     return;
   }
@@ -142,6 +141,7 @@ void start(ReplicaState& s, bool soon, base::Instant now) {
   HF_ASSERT(s.founding == base::FoundingState::kFounded);
   s.role = Role::kFollower;
   s.election.deadline = now + (soon ? short_wait(s) : s.options.election + s.election_jitter());
+  if (s.electorate.voters() == 1) s.election.deadline = now;  // nobody else can be leading
 }
 
 void heard(ReplicaState& s, base::NodeId from, base::Instant now) {
@@ -185,7 +185,9 @@ void on_probe(ReplicaState& s, Peer& from, const Probe& message, base::Instant n
   // P7. A leader that lost its quorum's word steps down within the election timeout, and a
   // candidate that doesn't succeed gives up within it: until then both count as working.
   const bool busy = s.role == Role::kLeader || s.role == Role::kCandidate;
-  s.send(from.id, ProbeReply{message.ballot, !busy && !hears_leader(s, now), s.promised}, fx);
+  // A promise would wait for the disk as well: whoever counted on it would wait in vain.
+  const bool yes = !busy && !hears_leader(s, now) && !s.disk_stalled(now);
+  s.send(from.id, ProbeReply{message.ballot, yes, s.promised}, fx);
 }
 
 void on_probe_reply(ReplicaState& s, Peer& from, const ProbeReply& message, base::Instant now,
@@ -237,6 +239,9 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
     return;
   }
   std::map<base::Slot, base::Entry> best = std::move(s.phase1.best);
+  // All whose promise is complete know no more chosen than we do by now. What stands further above
+  // than they can have accepted is from a promise that isn't, and of no account.
+  best.erase(best.upper_bound(base::Slot{s.chosen_upto.value + kMaxSlotsAhead}), best.end());
   s.phase1 = {};
   s.election.attempts = 0;
   proposer::start_leading(s, best, now, fx);

@@ -77,17 +77,16 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
   }
   if (s.founding != base::FoundingState::kFounded) return std::nullopt;  // nothing was promised yet
   const Peer* known = s.find_peer(peer.node);
-  if (peer.founding == base::FoundingState::kEmpty) {
-    // Every member had the record durably before anybody was founded. Only a hello that was said
-    // before, by the same process, and was overtaken, is no sign of loss.
-    const bool overtaken = known->mark.start_count == peer.start_count &&
-                           known->mark.process_nonce == peer.process_nonce;
-    if (!overtaken) {
-      return lost(s, peer.node, "was founded with it, and it has no record of that");
-    }
-    return std::nullopt;
+  std::optional<Refusal> refusal = check_life(s, known->mark, peer);
+  if (!refusal && peer.founding == base::FoundingState::kEmpty &&
+      peer.start_count != known->mark.start_count) {
+    // Every member had the record durably before anybody was founded. But its hello may have been
+    // said before that, and overtaken by the founding: no proof of loss. A healthy process soon
+    // says a better one; an old copy ends by itself when it hears our hello.
+    return refuse(node_text(peer.node, peer.address) + " has no record of " +
+                  cell_text(s.config.cell) + ", which was founded with it");
   }
-  return check_life(s, known->mark, peer);
+  return refusal;
 }
 
 std::optional<Refusal> check(ReplicaState& s, const Hello& peer, Effects& fx) {

@@ -143,6 +143,11 @@ base::Duration ReplicaState::election_jitter() {
   return {static_cast<int64_t>(random.below(static_cast<uint64_t>(options.election.ns)))};
 }
 
+bool ReplicaState::disk_stalled(base::Instant as_of) const {
+  const std::optional<base::Instant> oldest = gate.oldest();
+  return oldest && as_of - *oldest > options.election;
+}
+
 bool well_formed(const base::Entry& entry) {
   // P9 is not there yet: a Reconfigure must not be accepted by a node that could not obey it.
   const bool known = entry.kind == base::EntryKind::kNoOp ||

@@ -203,6 +203,8 @@ struct ReplicaState {
   // Marks everything chosen that is known to be, in order, and what follows from it.
   void advance_chosen();
   base::Duration election_jitter();  // in [0, election)
+  // A write has been under way for so long that this disk can't be counted on.
+  bool disk_stalled(base::Instant as_of) const;
 };
 
 // An entry that came from outside is whole and of a kind that this version may accept.

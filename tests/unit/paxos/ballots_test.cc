@@ -157,3 +157,17 @@ TEST_CASE("paxos: durable_upto follows this node's own disk, not the quorum's") 
   cell.flush(1);
   CHECK(cell[1].durable_upto() == slot);
 }
+
+TEST_CASE("paxos: while its disk stalls, a follower keeps a bounded number of answers back") {
+  // DESIGN 2.10. The others go on without it, and the leader sends it all they choose.
+  Cell cell(3);
+  const Ballot ballot{4, NodeId{1}};
+  const Accept accept{ballot, {entry(1, ballot, "x")}, Slot{}, Confirm{1}};
+  for (int i = 0; i < 20'000; ++i) cell.say(1, 2, accept);
+  cell.flush(2);
+  CHECK(cell.count<Accepted>(2, 1) >= 1);
+  CHECK(cell.count<Accepted>(2, 1) <= 5'000);
+  cell.drop_if(everything);
+  cell.say(1, 2, accept);  // a lost answer is asked for again
+  CHECK(cell.count<Accepted>(2, 1) == 1);
+}

@@ -128,14 +128,53 @@ TEST_CASE("paxos: an overtaken hello of a healthy process is no sign of loss") {
   CHECK_FALSE(cell.greet(1, founding));
 }
 
+TEST_CASE("paxos: a hello that the cell's founding overtook is no sign of loss") {
+  // Node 3 never heard of node 2 before: its first hello lies in a lost packet while nodes 1 and 2,
+  // and 1 and 3, found the cell in a few milliseconds.
+  Cell cell(3, Cell::Start::kEmpty);
+  const Hello early = cell[2].hello();
+  REQUIRE(early.founding == FoundingState::kEmpty);
+  cell.crash(3);
+  cell.start(3);
+  cell.link(1, 3);
+  cell.settle();
+  REQUIRE(cell[3].founding() == FoundingState::kFounded);
+  const auto refusal = cell.greet(3, early);
+  if (refusal) CHECK_FALSE(refusal->disk_lost);
+  CHECK_FALSE(cell.greet(3, cell[2].hello()));
+}
+
+TEST_CASE("paxos: a copy of a directory from before the founding is refused") {
+  Cell cell(3, Cell::Start::kEmpty);
+  cell.restart(2);
+  Hello copy = cell[2].hello();
+  REQUIRE(copy.founding == FoundingState::kEmpty);
+  cell.settle();
+  REQUIRE(cell[3].founding() == FoundingState::kFounded);
+  SUBCASE("as lost, if it shows that it is old") {
+    copy.start_count -= 1;
+    CHECK(cell.greet(3, copy)->disk_lost);
+  }
+  SUBCASE("or that it is a copy") {
+    copy.process_nonce += 1;
+    CHECK(cell.greet(3, copy)->disk_lost);
+  }
+  SUBCASE("and else for now") {  // its own process ends when it hears ours
+    copy.start_count += 1;
+    CHECK(cell.greet(3, copy));
+  }
+}
+
 TEST_CASE("paxos: what is known of a peer's life survives our own restart") {
   Cell cell(3);
+  cell.restart(3);
   const Hello good = cell[3].hello();
   cell.settle();
   cell.crash(3);
-  cell.restart(1);
+  cell.restart(1);  // it hears nothing of node 3 now
+  REQUIRE(good.start_count > 1);
   Hello old = good;
-  old.start_count = 0;
+  old.start_count -= 1;
   const auto refusal = cell.greet(1, old);
   REQUIRE(refusal);
   CHECK(refusal->disk_lost);

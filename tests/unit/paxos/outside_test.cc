@@ -93,6 +93,10 @@ TEST_CASE("paxos: a candidate takes no absurd promise") {
   const Ballot ballot = cell[1].ballot(), old{1, NodeId{2}};
   cell.say(2, 1, Promise{ballot, Slot{1}, Slot{}, {entry(uint64_t{1} << 61, old, "x")}, 0, 1});
   cell.say(2, 1, Promise{ballot, Slot{1}, Slot{}, {}, 0, 0xffffffff});
+  // Nor one that is far away only if its sender's word on what is chosen counts, which it doesn't
+  // before it is complete.
+  const Slot far{uint64_t{1} << 61};
+  cell.say(3, 1, Promise{ballot, Slot{1}, far, {entry(far.value + 1, old, "x")}, 0, 2});
   CHECK(cell[1].role() == Role::kCandidate);
   cell.say(2, 1, Promise{ballot, Slot{1}, Slot{}, {}, 0, 1});
   CHECK(cell[1].role() == Role::kLeader);

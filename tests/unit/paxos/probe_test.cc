@@ -177,3 +177,29 @@ TEST_CASE("paxos: a node whose disk stalls doesn't ask to lead") {
   cell.tick(1);
   CHECK(cell[1].role() == Role::kProbing);
 }
+
+TEST_CASE("paxos: a node whose disk stalls would not promise, and says so") {
+  // P7: its promise would not be durable in time. A yes would cost a ballot, and the candidate an
+  // election timeout.
+  Cell cell(3);
+  const Ballot ballot{4, NodeId{2}};
+  cell.say(2, 1, Accept{ballot, {entry(1, ballot, "x")}, Slot{}, Confirm{1}});
+  for (int i = 0; i < 13; ++i) {
+    cell.pass(50);
+    cell.tick(1);
+  }
+  cell.say(3, 1, Probe{Ballot{5, NodeId{3}}});
+  REQUIRE(cell.find<ProbeReply>(1, 3) != nullptr);
+  CHECK_FALSE(cell.find<ProbeReply>(1, 3)->yes);
+  cell.drop_if(everything);
+  cell.flush(1);
+  cell.say(3, 1, Probe{Ballot{5, NodeId{3}}});
+  CHECK(cell.find<ProbeReply>(1, 3)->yes);
+}
+
+TEST_CASE("paxos: a single voter waits for nobody's silence before it leads") {
+  Cell cell(1);
+  cell.tick_due();
+  cell.settle();
+  CHECK(cell[1].role() == Role::kLeader);
+}
