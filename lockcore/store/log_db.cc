@@ -217,6 +217,8 @@ struct LogDb::Impl {
     log.disk_lost = meta_.disk_lost;
     log.config = read_config();
     log.peers = read_peers();
+    // Rows may be missing for good reasons: only the whole tree tells that none was lost to damage.
+    db_.check_table("log");
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
     log.entries = read(applied.next(), log.last_slot, SIZE_MAX);

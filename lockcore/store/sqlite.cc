@@ -21,9 +21,14 @@ constexpr uint64_t kFrameBytes = 24 + 4096;
 Kind kind_of(int code, int system_errno) {
   switch (code & 0xff) {
     case SQLITE_FULL: return Kind::kFull;
-    case SQLITE_CORRUPT:
+    // Of a page that it can't read SQLite says the same as of one that makes no sense.
+    case SQLITE_CORRUPT: return system_errno == EIO ? Kind::kIo : Kind::kDamaged;
     case SQLITE_NOTADB:
-    case SQLITE_FORMAT: return Kind::kDamaged;
+    case SQLITE_FORMAT:
+    // Our statements and rows never change: a table isn't what it was, or has what it can't have.
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH: return Kind::kDamaged;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Kind::kInUse;
     // A full disk may show as late as in the fsync.

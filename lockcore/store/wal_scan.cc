@@ -6,10 +6,17 @@
 // and is overwritten from the start, so frames with the header's salt belong to this life of it.
 //
 // The validity rule. With synchronous=FULL a transaction is synced before the next one begins. So
-// only the last one may be torn. If behind the first bad frame there is a commit frame that another
-// frame of this life demonstrably follows (its checksum starts from the commit frame's), then the
-// commit was durable once, and what is bad is not a torn end.
-// What can't be told apart: damage to the very last transaction from a torn one.
+// only the last one may be torn. If at or behind the first bad frame there is a commit frame that
+// another frame of this life demonstrably follows (its checksum starts from the commit frame's),
+// then the commit was durable once, and what is bad is not a torn end.
+//
+// A bad frame is not always believed to commit. Disks write sectors whole, but frames lie across
+// them: where a boundary cuts a frame's header, a torn frame may have kept its first half, with the
+// size that makes a commit, from a frame that lay there before, while its checksum and the frames
+// behind it are new.
+//
+// What can't be told apart: damage to the very last transaction from a torn one; nor, in the last
+// but one, to a commit frame whose header is cut, or to that size itself.
 #include "lockcore/store/wal_scan.h"
 
 #include <fcntl.h>
@@ -30,6 +37,7 @@ constexpr size_t kHeaderBytes = 32;
 constexpr size_t kFrameHeaderBytes = 24;
 constexpr uint32_t kMagic = 0x377f0682;  // the lowest bit says in which byte order sums are taken
 constexpr size_t kFramesPerRead = 64;
+constexpr uint64_t kSectorBytes = 512;  // the least that a disk writes whole
 
 uint32_t big_endian(const uint8_t* bytes) {
   return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
@@ -118,18 +126,27 @@ std::optional<Header> parse_header(const uint8_t* bytes) {
 // Walks the frames in order and keeps what the rule above needs.
 class FrameWalk {
  public:
-  explicit FrameWalk(const Header& header) : header_(header), expected_(header.sum) {}
+  explicit FrameWalk(const Header& header)
+      : header_(header), stored_(header.sum), computed_(header.sum) {}
 
   // Returns whether the rule is broken: nothing more needs to be read.
   bool next(const uint8_t* frame) {
     ++index_;
     const Sum stored{big_endian(frame + 16), big_endian(frame + 20)};
-    const bool is_of_this_life = std::memcmp(frame + 8, header_.salt, sizeof header_.salt) == 0;
-    const bool follows = is_of_this_life && sum_after(expected_, frame) == stored;
-    if (!follows && first_bad_ == 0) first_bad_ = index_;
-    if (first_bad_ != 0 && follows && after_lost_commit_) return true;
-    after_lost_commit_ = first_bad_ != 0 && is_of_this_life && big_endian(frame + 4) != 0;
-    expected_ = stored;
+    const Sum computed = sum_after(stored_, frame);
+    // Either sum of a bad frame may be what the next one starts from: the flipped bit may lie in
+    // the stored one. A frame of a former life follows neither, whatever its salt.
+    const bool follows =
+        computed == stored || (computed_ != stored_ && sum_after(computed_, frame) == stored);
+    const bool has_salt = std::memcmp(frame + 8, header_.salt, sizeof header_.salt) == 0;
+    const bool is_bad = !follows || !has_salt;
+    if (is_bad && first_bad_ == 0) first_bad_ = index_;
+    if (!is_bad && after_lost_commit_) return true;
+    const bool is_commit = big_endian(frame + 4) != 0;
+    after_lost_commit_ =
+        first_bad_ != 0 && is_commit && (follows || (has_salt && !header_is_cut()));
+    stored_ = stored;
+    computed_ = computed;
     return false;
   }
   uint64_t first_bad() const { return first_bad_; }
@@ -140,8 +157,16 @@ class FrameWalk {
     return add(head, frame + kFrameHeaderBytes, header_.page_bytes, header_.sums_are_big_endian);
   }
 
+  // Whether the header of the frame at hand lies in two sectors.
+  bool header_is_cut() const {
+    const uint64_t at = kHeaderBytes + (index_ - 1) * (kFrameHeaderBytes + header_.page_bytes);
+    return at / kSectorBytes != (at + kFrameHeaderBytes - 1) / kSectorBytes;
+  }
+
   const Header header_;
-  Sum expected_;
+  // Of the frame before: what it says, and what it comes to.
+  Sum stored_;
+  Sum computed_;
   uint64_t index_ = 0;
   uint64_t first_bad_ = 0;          // 0: none yet
   bool after_lost_commit_ = false;  // the frame before is a commit that recovery won't reach
