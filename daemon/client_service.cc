@@ -354,6 +354,10 @@ class HoldfastServer final : public wire::Holdfast::Server {
         connection_(std::move(connection)) {}
 
   kj::Promise<void> enter(EnterContext context) override {
+    if (connection_->for_peers_only()) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "this node has as many connections as it "
+                                                       "may have: ask another one, or later"));
+    }
     auto results = context.getResults();
     results.setCell(cell_);
     results.setProtocol(std::min(wire::PROTOCOL_VERSION, context.getParams().getProtocol()));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -27,12 +28,29 @@ namespace {
 constexpr unsigned kStopWithinS = 20;
 constexpr auto kRepeatNotices = base::Duration::from_ms(10'000);
 
+// Descriptors that are not clients': files, links to peers, the loop's own.
+constexpr size_t kOwnDescriptors = 64;
+
 // One descriptor per connection: the soft limit, often 1024, is for programs that use select().
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("can't raise the limit of open files");
+}
+
+// Clients must not use up the descriptors: without one this node can't dial its peers.
+rpc::ServerLimits server_limits() {
+  rpc::ServerLimits limits;
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return limits;
+  const size_t others = kOwnDescriptors + limits.places_for_peers;
+  const size_t left = std::max<size_t>(descriptors.rlim_cur, others + 1) - others;
+  if (left >= limits.max_connections) return limits;
+  log_info("fewer connections than usual, because of the limit of open files",
+           {{"connections", std::to_string(left)}});
+  limits.max_connections = left;
+  return limits;
 }
 
 std::vector<kj::Own<rpc::Listener>> listen(rpc::EventLoop& loop, const Config& config,
@@ -81,7 +99,7 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
       [&](std::shared_ptr<rpc::ConnectionHandle> connection) {
         return service.bootstrap(std::move(connection));
       },
-      log_notices(throttle));
+      log_notices(throttle), server_limits());
   auto listeners = listen(loop, config, server, throttle);
   notify_service_manager("READY=1");
   stopped.promise.wait(loop.wait_scope());

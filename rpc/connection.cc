@@ -33,7 +33,7 @@ class Server::Accepted {
   size_t queued_bytes() const { return stream_->queued_bytes(); }
 
  private:
-  kj::Promise<void> first_message_timeout();
+  kj::Promise<void> silence();
 
   Server& server_;
   std::shared_ptr<Handle> handle_;
@@ -46,14 +46,17 @@ class Server::Accepted {
 
 class Server::Handle final : public ConnectionHandle {
  public:
-  explicit Handle(std::string peer) : peer_(std::move(peer)) {}
+  Handle(std::string peer, bool for_peers_only)
+      : peer_(std::move(peer)), for_peers_only_(for_peers_only) {}
 
   const std::string& peer() const override { return peer_; }
   bool open() const override { return accepted_ != nullptr; }
   size_t queued_bytes() const override {
     return accepted_ == nullptr ? 0 : accepted_->queued_bytes();
   }
+  bool for_peers_only() const override { return for_peers_only_; }
   void admit_peer() override {
+    for_peers_only_ = false;
     if (accepted_ != nullptr) accepted_->admit_peer();
   }
   void close(const std::string& reason) override {
@@ -63,6 +66,7 @@ class Server::Handle final : public ConnectionHandle {
  private:
   friend class Accepted;
   const std::string peer_;
+  bool for_peers_only_;  // and not admitted
   Accepted* accepted_ = nullptr;  // null: not open yet, or closed
 };
 
@@ -104,12 +108,16 @@ kj::Promise<void> Server::Accepted::run() {
                      handle_->peer() + " does not read its answers: connection closed");
       })
       .exclusiveJoin(kj::mv(close_wanted_))
-      .exclusiveJoin(first_message_timeout());
+      .exclusiveJoin(silence());
 }
 
-kj::Promise<void> Server::Accepted::first_message_timeout() {
-  const auto patience = server_.limits_.first_message_timeout_ms * kj::MILLISECONDS;
-  return server_.port_.timer().afterDelay(patience).then([this]() -> kj::Promise<void> {
+// Ends when the other side should have said something, and hasn't.
+kj::Promise<void> Server::Accepted::silence() {
+  const auto patience = handle_->for_peers_only() ? server_.limits_.peers_only_timeout_ms
+                                                  : server_.limits_.first_message_timeout_ms;
+  auto& timer = server_.port_.timer();
+  return timer.afterDelay(patience * kj::MILLISECONDS).then([this]() -> kj::Promise<void> {
+    if (handle_->for_peers_only()) return kj::READY_NOW;  // people know that there is no room
     if (network_.messages_received() > 0) return kj::NEVER_DONE;
     ++server_.counts_.silent_total;
     server_.tell(Severity::kInfo, handle_->peer() + " never said anything: connection closed");
@@ -139,18 +147,19 @@ Server::Server(UvEventPort& port, Bootstrap bootstrap, NoticeSink notices, Serve
 Server::~Server() noexcept(false) = default;
 
 void Server::serve(kj::Own<BufferedStream> stream, std::string peer) {
-  if (counts_.open >= limits_.max_connections) {
+  const bool full = counts_.open >= limits_.max_connections;
+  if (full) {
     ++counts_.rejected_total;
     if (!told_full_) {
       tell(Severity::kWarning, "limit of " + std::to_string(limits_.max_connections) +
-                                   " connections reached: new ones are refused");
+                                   " connections reached: new clients are refused");
     }
     told_full_ = true;
-    return;
+    if (counts_.open >= limits_.max_connections + limits_.places_for_peers) return;
   }
   ++counts_.accepted_total;
   auto accepted =
-      kj::heap<Accepted>(*this, kj::mv(stream), std::make_shared<Handle>(std::move(peer)));
+      kj::heap<Accepted>(*this, kj::mv(stream), std::make_shared<Handle>(std::move(peer), full));
   auto task = accepted->run();
   connections_.add(task.attach(kj::mv(accepted)));
 }

@@ -30,6 +30,9 @@ class ConnectionHandle {
   // Bytes of answers that its reader has not taken yet. A service that is about to build a large
   // answer may look at it first; at kMaxQueuedBytes the connection is closed.
   virtual size_t queued_bytes() const = 0;
+  // It came when max_connections was reached: there is room for a peer only. It is closed soon, if
+  // admit_peer() isn't called before.
+  virtual bool for_peers_only() const = 0;
   // Admitted as a node of the cell: larger messages, quicker notice of a dead host.
   virtual void admit_peer() = 0;
   // Ends it at the end of this turn, and tells people why.
@@ -38,6 +41,8 @@ class ConnectionHandle {
 
 struct ServerLimits {
   size_t max_connections = kMaxConnections;
+  size_t places_for_peers = kPlacesForPeers;
+  int64_t peers_only_timeout_ms = kPeersOnlyTimeoutMs;
   size_t max_queued_bytes = kMaxQueuedBytes;
   size_t max_unanswered_call_bytes = kMaxUnansweredCallBytes;
   size_t max_open_calls = kMaxOpenCalls;
@@ -60,7 +65,7 @@ class Server : private kj::TaskSet::ErrorHandler {
   struct Counts {
     size_t open = 0;
     uint64_t accepted_total = 0;
-    uint64_t rejected_total = 0;    // above max_connections
+    uint64_t rejected_total = 0;    // above max_connections, those for peers only among them
     uint64_t slow_total = 0;        // closed because it did not read
     uint64_t silent_total = 0;      // closed because it never said anything
   };

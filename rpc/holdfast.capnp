@@ -27,7 +27,8 @@ interface Holdfast {
   # The bootstrap capability: says who one is, and gets what one may do.
 
   enter @0 (protocol :UInt16, library :Text) -> (cell :Cell, protocol :UInt16, version :Text);
-  # For clients. `protocol` of the result is the highest that both sides speak.
+  # For clients. `protocol` of the result is the highest that both sides speak. A node that has no
+  # room for another client answers with an exception of type `overloaded`, and hangs up.
 
   peer @1 (hello :Peer.Hello) -> (hello :Peer.Hello, link :Peer.Link, refusal :Peer.Refusal);
   # For nodes of the same cell. `refusal` set: go away, and why.

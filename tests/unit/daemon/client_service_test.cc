@@ -37,14 +37,17 @@ class Directory {
 // No peer ever comes this way.
 class NoConnection final : public rpc::ConnectionHandle {
  public:
+  explicit NoConnection(bool for_peers_only) : for_peers_only_(for_peers_only) {}
   const std::string& peer() const override { return name_; }
   bool open() const override { return true; }
   size_t queued_bytes() const override { return 0; }
+  bool for_peers_only() const override { return for_peers_only_; }
   void admit_peer() override {}
   void close(const std::string&) override {}
 
  private:
   std::string name_ = "a test";
+  const bool for_peers_only_;
 };
 
 struct Cell {
@@ -68,8 +71,9 @@ struct Cell {
   }
   static OpenedStore open(const std::string& directory) { return open_store(config(directory)); }
 
-  wire::Holdfast::Client holdfast() {
-    return service.bootstrap(std::make_shared<NoConnection>()).castAs<wire::Holdfast>();
+  wire::Holdfast::Client holdfast(bool for_peers_only = false) {
+    return service.bootstrap(std::make_shared<NoConnection>(for_peers_only))
+        .castAs<wire::Holdfast>();
   }
   // Turns the loop until the condition holds.
   template <class Condition>
@@ -263,6 +267,18 @@ TEST_CASE("client service: a connection keeps only so many client capabilities")
   auto attach = cell.cell.attachRequest();
   attach.setClient(1);
   cell.call(attach);  // a dropped one makes room
+}
+
+// The places that are left when all are taken are for peers; whoever else comes must hear why.
+TEST_CASE("client service: a client for whom there is no room is told so") {
+  Directory directory;
+  Cell cell(directory.path());
+  try {
+    cell.call(cell.holdfast(true).enterRequest());
+    FAIL("it got in");
+  } catch (const kj::Exception& error) {
+    CHECK(error.getType() == kj::Exception::Type::OVERLOADED);
+  }
 }
 
 // Pages are what lists are asked for by, so none may be lost or told twice at their edges.

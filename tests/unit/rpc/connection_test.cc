@@ -81,6 +81,7 @@ class TestHoldfast final : public wire::Holdfast::Server {
     seen_.connection = connection_;
   }
   kj::Promise<void> enter(EnterContext context) override {
+    KJ_REQUIRE(!connection_->for_peers_only(), "too many connections");
     context.getResults().setCell(kj::heap<TestCell>(seen_));
     return kj::READY_NOW;
   }
@@ -472,20 +473,47 @@ TEST_CASE("connection: a client that finishes its calls may make as many as it l
   CHECK(world.seen.answered == 100);
 }
 
-TEST_CASE("connection: above their limit new ones are refused, until an old one goes") {
-  // Why: descriptors and memory are for those who are there already (DESIGN 2.10).
+TEST_CASE("connection: above their limit clients are told so, until an old one goes") {
+  // Why: descriptors and memory are for those who are there already, and reaching a limit is a
+  // clear error (DESIGN 2.10).
   World world({.max_connections = 2});
-  auto first = world.stranger();
-  auto second = world.stranger();
-  for (int i = 0; i < 3; ++i) {
-    auto third = world.stranger();
-    CHECK(world.hangs_up(third.get()));
+  auto first = world.client();
+  auto second = world.client();
+  for (auto* client : {&first, &second}) {
+    world.cell(**client).statusRequest().send().wait(world.loop.wait_scope());
   }
-  CHECK(world.server.counts().rejected_total == 3);
-  CHECK(world.notices.size() == 1);  // told once
+  auto third = world.client();
+  try {
+    world.cell(*third).statusRequest().send().wait(world.loop.wait_scope());
+    FAIL("there is no room for a third");
+  } catch (const kj::Exception& error) {
+    CHECK(std::string(error.getDescription().cStr()).find("too many connections") !=
+          std::string::npos);
+  }
+  CHECK(world.server.counts().rejected_total == 1);
+  CHECK(world.notices.size() == 1);
+  third = nullptr;
   first = nullptr;
   REQUIRE(run_until(world.loop, [&] { return world.server.counts().open == 1; }));
   world.check_alive();
+}
+
+TEST_CASE("connection: clients that fill all places don't keep a peer out") {
+  // Why: a cell whose nodes can't reach each other serves nobody, whoever is connected to it.
+  World world({.max_connections = 1, .places_for_peers = 2, .peers_only_timeout_ms = 100});
+  auto client = world.client();
+  world.cell(*client).statusRequest().send().wait(world.loop.wait_scope());
+  auto peer = world.client();
+  auto holdfast = peer->bootstrap().castAs<wire::Holdfast>();
+  holdfast.peerRequest().send().wait(world.loop.wait_scope());
+  auto stranger = world.stranger();
+  auto one_too_many = world.stranger();
+  CHECK(world.hangs_up(one_too_many.get()));
+  const Bytes bytes = bootstrap(0);
+  world.send(stranger.get(), view(bytes));
+  CHECK(world.hangs_up(stranger.get()));  // it is no peer
+  CHECK(world.server.counts().open == 2);
+  holdfast.peerRequest().send().wait(world.loop.wait_scope());
 }
 
 }  // namespace holdfast::rpc
