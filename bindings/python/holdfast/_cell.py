@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 from holdfast import _holdfast
 from holdfast._durations import milliseconds
-from holdfast._errors import Error, InvalidArgument
+from holdfast._errors import Error, InvalidArgument, failures_about
 from holdfast._events import Events
 from holdfast._process import ProcessBound
 from holdfast._session import Session
+from holdfast._values import (
+    CellStatus,
+    LeaseInfo,
+    LockInfo,
+    cell_status,
+    lease_info,
+    lock_info,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from holdfast._values import CellStatus, LeaseInfo, LockInfo
 
 _MAX_PROGRAM_BYTES = 256  # of an owner's field
 
@@ -46,7 +52,9 @@ class Cell(ProcessBound):
 
     def __init__(self, endpoints: list[str], timeout: float) -> None:
         super().__init__()
-        self._native = _holdfast.Cell(endpoints, milliseconds("a timeout", timeout), _program())
+        timeout_ms = milliseconds("a timeout", timeout)
+        with failures_about():
+            self._native = _holdfast.Cell(endpoints, timeout_ms, _program())
         self._events = Events()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         _open_cells.add(self)
@@ -68,26 +76,31 @@ class Cell(ProcessBound):
     def locks(self, prefix: str = "") -> list[LockInfo]:
         """The locks whose names begin with `prefix` that are held or waited for."""
         self._check_process()
-        return self._native.locks(prefix)
+        with failures_about():
+            return [lock_info(row) for row in self._native.locks(prefix)]
 
     def leases(self) -> list[LeaseInfo]:
         self._check_process()
-        return self._native.leases()
+        with failures_about():
+            return [lease_info(row) for row in self._native.leases()]
 
     def describe(self, name: str) -> LockInfo:
         """One lock, also a free one."""
         self._check_process()
-        return self._native.describe(name)
+        with failures_about(name):
+            return lock_info(self._native.describe(name))
 
     def status(self) -> CellStatus:
         """Asks every node; the role of one that doesn't answer is "unreachable"."""
         self._check_process()
-        return self._native.status()
+        with failures_about():
+            return cell_status(self._native.status())
 
     def close(self) -> None:
         """Closes all sessions and the connection. Twice is fine."""
         self._check_process()
-        self._native.close()
+        with failures_about():
+            self._native.close()
         for session in list(self._sessions):
             session._settle_grants()
         self._events.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from holdfast import _holdfast
+
 
 class Error(Exception):
     """Whatever Holdfast raises. `code` is the error's name in RPC, C++ and JSON."""
@@ -145,12 +147,30 @@ def _cycle(detail: Sequence[tuple[str, str]]) -> tuple[CycleStep, ...]:
                  for lock, lease, token in zip(locks, leases, tokens))
 
 
-def from_native(kind: str, code: str, message: str, detail: Sequence[tuple[str, str]],
-                lock: str | None, token: int | None) -> Error:
-    """The exception for an error of the C++ library; the extension module calls this."""
+def from_native(failure: _holdfast.FailureArgs, lock: str | None = None,
+                token: int | None = None) -> Error:
+    """The exception for what the extension module tells of a failure."""
+    kind, code, message, detail = failure
     if lock is None:
-        lock = dict(detail).get("lock")
+        lock = next((value for name, value in detail if name == "lock"), None)
     error: Error = globals()[kind](message, code=code, lock=lock, token=token)
     if isinstance(error, Deadlock):
         error.cycle = _cycle(detail)
     return error
+
+
+class failures_about:
+    """Turns the extension module's failures in its body into exceptions about this lock."""
+
+    __slots__ = ("_lock", "_token")
+
+    def __init__(self, lock: str | None = None, token: int | None = None) -> None:
+        self._lock = lock
+        self._token = token
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, exc_type: object, exc: BaseException | None, traceback: object) -> None:
+        if isinstance(exc, _holdfast.Failure):
+            raise from_native(exc.args, self._lock, self._token) from None

@@ -11,12 +11,19 @@ import logging
 import threading
 import weakref
 from collections.abc import MutableMapping
+from concurrent.futures import Future
 from typing import Protocol
 
 from holdfast import _holdfast
-from holdfast._errors import Error
+from holdfast._errors import Error, from_native
 
 _log = logging.getLogger("holdfast")
+
+
+def complete(loss: Future[Error], reason: Error) -> None:
+    """Tells of a loss, unless the future is over."""
+    if not loss.done() and loss.set_running_or_notify_cancel():
+        loss.set_result(reason)
 
 
 class Listener(Protocol):
@@ -66,7 +73,7 @@ def _tell(queue: _holdfast.Events, listeners: MutableMapping[int, Listener]) -> 
             continue
         try:
             if reason is not None:
-                listener._on_lost(reason)
+                listener._on_lost(from_native(reason))
             elif seconds_left is not None:
                 listener._on_jeopardy(seconds_left)
         except Exception:

@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING, Literal
 
 from holdfast import _holdfast
 from holdfast._durations import wait_ns
-from holdfast._errors import Error, InvalidArgument, LockLost, LockTimeout, NotHeld
+from holdfast._errors import (
+    Error,
+    InvalidArgument,
+    LockLost,
+    LockTimeout,
+    NotHeld,
+    failures_about,
+)
+from holdfast._events import complete
 from holdfast._process import ProcessBound
+from holdfast._values import LockInfo, lock_info
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from holdfast._session import Session
-    from holdfast._values import LockInfo
 
 Mode = Literal["exclusive", "shared"]
 
 
 class Grant(ProcessBound):
-    """One hold. Always true; ends when it is released, or lost, or nobody refers to it any more."""
+    """One hold. Always true. Lasts until it is released or lost, or its session ends."""
 
     def __init__(self, session: Session, native: _holdfast.Grant, lock: str) -> None:
         super().__init__()
@@ -91,11 +99,6 @@ class Grant(ProcessBound):
         state = "held" if self.held else "over"
         return f"<holdfast.Grant of {self._lock!r} with token {self._token}, {state}>"
 
-    def __del__(self) -> None:
-        # The extension's part releases the hold. Not there if making this failed.
-        if getattr(self, "_loss", None) is not None and not self._foreign:
-            self._drop_loss()
-
     # -- counting ----------------------------------------------------------------------------------
 
     def _enter_again(self) -> bool:
@@ -121,25 +124,22 @@ class Grant(ProcessBound):
         return last
 
     def _give_back(self) -> None:
+        lost: Error | None = None
         try:
-            self._native.release()
-        except LockLost as lost:
-            # Others may have ended the hold while the session lived, of which nobody told us.
-            self._session._forget_loss(self._token)
-            with self._mutex:
-                loss = self._loss
-            if loss is not None and not loss.done():
-                loss.set_result(lost)
+            with failures_about(self._lock, self._token):
+                self._native.release()
+        except LockLost as error:
+            # Perhaps the hold alone was, of which nobody has told us; the session may live.
+            lost = error
             raise
         finally:
-            self._drop_loss()
-
-    def _drop_loss(self) -> None:
-        with self._mutex:
-            loss = self._loss
-        if loss is not None:
-            self._session._forget_loss(self._token)
-            loss.cancel()
+            self._session._forget(self._token)
+            with self._mutex:
+                loss = self._loss
+            if loss is not None and lost is not None:
+                complete(loss, lost)
+            elif loss is not None:
+                loss.cancel()
 
 
 class Lock(ProcessBound):
@@ -191,7 +191,8 @@ class Lock(ProcessBound):
     def cancel(self) -> None:
         """Ends the waits that are under way in other threads: they raise Cancelled."""
         self._check_process()
-        self._native.cancel()
+        with failures_about(self._name):
+            self._native.cancel()
 
     def __enter__(self) -> Grant:
         self._check_process()
@@ -213,11 +214,14 @@ class Lock(ProcessBound):
             held = self._grant
             if held is not None and held._enter_again():
                 return held
-        native = self._native.acquire(limit_ns)
+        with failures_about(self._name):
+            native = self._native.acquire(limit_ns)
         if native is None:
             return None
-        # A signal's exception from here on drops the grant, and so releases it.
+        # An exception of a signal's handler drops the grant, and so releases it, until ...
         grant = Grant(self._session, native, self._name)
+        # ... here: signals are looked for at calls, of which there is none in between.
+        self._session._holds[grant._token] = native
         self._grant = grant
         return grant
 
@@ -264,7 +268,8 @@ class Lock(ProcessBound):
     def info(self) -> LockInfo:
         """Holders and waiters, by the cell's word."""
         self._check_process()
-        return self._native.info()
+        with failures_about(self._name):
+            return lock_info(self._native.info())
 
     def __repr__(self) -> str:
         state = "held" if self.held else "not held"

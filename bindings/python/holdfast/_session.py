@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from holdfast._errors import Error, InvalidArgument, LeaseLost
+from holdfast import _holdfast
+from holdfast._errors import Error, InvalidArgument, LeaseLost, failures_about
+from holdfast._events import complete
 from holdfast._lock import Lock, Mode
 from holdfast._process import ProcessBound
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Session(ProcessBound):
-    """Made by Cell.session(). Closes its lease when it is closed or nobody refers to it any more."""
+    """Made by Cell.session(). Ends its lease when it is closed, or nobody refers to it, to a lock or
+    to a grant of it any more.
+    """
 
     def __init__(self, cell: Cell, ttl_ms: int, lock_delay_ms: int, reason: str,
                  on_jeopardy: Callable[[float], object] | None,
@@ -32,9 +36,13 @@ class Session(ProcessBound):
         self._over = False
         # By token: what grants' owners wait on to hear of a loss.
         self._losses: dict[int, Future[Error]] = {}
+        # By token: the holds. They last until they are released or the session ends, also when
+        # nobody refers to their grants any more: to lose a lock without a word is no one's wish.
+        self._holds: dict[int, _holdfast.Grant] = {}
         key = cell._events.register(self)
-        self._native = cell._native.open_session(ttl_ms, lock_delay_ms, reason, cell._events.queue,
-                                                 key)
+        with failures_about():
+            self._native = cell._native.open_session(ttl_ms, lock_delay_ms, reason,
+                                                     cell._events.queue, key)
         if on_jeopardy is not None or on_lost is not None:
             cell._events.start()
 
@@ -79,7 +87,8 @@ class Session(ProcessBound):
             raise InvalidArgument(f"there is no mode {mode!r}: it is 'exclusive' or 'shared'")
         if not self._native.alive:
             raise LeaseLost("the session is over")
-        native = self._native.lock(name, mode == "shared", reason or "")
+        with failures_about(name):
+            native = self._native.lock(name, mode == "shared", reason or "")
         return Lock(self, native, name, mode, timeout, reentrant)
 
     def shared_lock(self, name: str, timeout: float | None = None, reentrant: bool = False,
@@ -90,13 +99,15 @@ class Session(ProcessBound):
     def renew(self) -> None:
         """Renews the lease now, as happens by itself at a third of its ttl."""
         self._check_process()
-        self._native.renew()
+        with failures_about():
+            self._native.renew()
 
     def close(self) -> None:
         """Ends the lease and with it every hold and wait. Twice is fine."""
         self._check_process()
         try:
-            self._native.close()
+            with failures_about():
+                self._native.close()
         finally:
             self._settle_grants()
 
@@ -140,7 +151,9 @@ class Session(ProcessBound):
         self._cell._events.start()
         return loss
 
-    def _forget_loss(self, token: int) -> None:
+    def _forget(self, token: int) -> None:
+        """The grant with this token is over."""
+        self._holds.pop(token, None)
         with self._mutex:
             self._losses.pop(token, None)
 
@@ -151,9 +164,3 @@ class Session(ProcessBound):
             losses, self._losses = self._losses, {}
         for loss in losses.values():
             loss.cancel()
-
-
-def complete(loss: Future[Error], reason: Error) -> None:
-    """Tells of a loss, unless the future is over."""
-    if loss.set_running_or_notify_cancel():
-        loss.set_result(reason)

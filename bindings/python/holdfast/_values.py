@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast import _holdfast
 
 
 @dataclass(frozen=True)
@@ -101,3 +105,36 @@ class CellStatus:
     leader: int | None  # a node's id
     revision: int
     nodes: tuple[NodeStatus, ...]
+
+
+# -- from the extension module's tuples ------------------------------------------------------------
+
+
+def _holder(row: _holdfast.ClaimRow) -> Holder:
+    lease, holder, mode, permits, token, acquired_at, owner = row
+    return Holder(lease, holder, mode, permits, token, acquired_at, Owner(*owner))
+
+
+def _waiter(row: _holdfast.ClaimRow) -> Waiter:
+    lease, holder, mode, permits, position, waiting_since, owner = row
+    return Waiter(lease, holder, mode, permits, position, waiting_since, Owner(*owner))
+
+
+def lock_info(row: _holdfast.LockRow) -> LockInfo:
+    name, kind, mode, capacity, holders, waiters, revision = row
+    return LockInfo(name, kind, mode, capacity, tuple(map(_holder, holders)),
+                    tuple(map(_waiter, waiters)), delay_remaining=0.0, value=None,
+                    revision=revision)
+
+
+def lease_info(row: _holdfast.LeaseRow) -> LeaseInfo:
+    lease, ttl, remaining, opened_at, owner, holds, waits = row
+    return LeaseInfo(lease, ttl, remaining, opened_at, Owner(*owner),
+                     tuple(Hold(lock, token) for lock, token in holds), waits)
+
+
+def cell_status(row: _holdfast.StatusRow) -> CellStatus:
+    cell, revision, rows = row
+    nodes = tuple(NodeStatus(*node) for node in rows)
+    leader = next((node.id for node in nodes if node.role == "leader"), None)
+    return CellStatus(cell, leader, revision, nodes)

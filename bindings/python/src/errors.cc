@@ -38,20 +38,20 @@ const char* class_of(Code code) {
 
 }  // namespace
 
-py::object to_exception(const Error& error, const std::optional<std::string>& lock,
-                        std::optional<uint64_t> token) {
-  py::object make = py::module_::import("holdfast._errors").attr("from_native");
-  return make(class_of(error.code()), std::string(code_name(error.code())), error.what(),
-              error.detail(), lock, token);
+py::tuple to_python(const Error& error) {
+  return py::make_tuple(class_of(error.code()), std::string(code_name(error.code())),
+                        std::string(error.what()), error.detail());
 }
 
-void register_errors() {
+void define_failure(py::module_& module) {
+  static PyObject* failure = nullptr;
+  failure = PyErr_NewException("holdfast._holdfast.Failure", PyExc_Exception, nullptr);
+  module.attr("Failure") = py::handle(failure);
   py::register_local_exception_translator([](std::exception_ptr thrown) {
     try {
       std::rethrow_exception(thrown);
     } catch (const Error& error) {
-      py::object exception = to_exception(error);
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+      PyErr_SetObject(failure, to_python(error).ptr());
     }
   });
 }

@@ -63,12 +63,12 @@ py::list leases(Cell& cell) {
       await_value<Rows>([&](Callback<Rows> done) { cell.leases_async(std::move(done)); }));
 }
 
-py::object describe(Cell& cell, const std::string& name) {
+py::tuple describe(Cell& cell, const std::string& name) {
   return to_python(await_value<LockInfo>(
       [&](Callback<LockInfo> done) { cell.describe_async(name, std::move(done)); }));
 }
 
-py::object status(Cell& cell) {
+py::tuple status(Cell& cell) {
   return to_python(await_value<CellStatus>(
       [&](Callback<CellStatus> done) { cell.status_async(std::move(done)); }));
 }
@@ -133,23 +133,20 @@ std::optional<nanoseconds> timeout_of(std::optional<int64_t> timeout_ns) {
 // Null: not acquired, now or later. A wait that a signal ends is cancelled, and a grant that comes
 // in spite of it is released, when its answer goes.
 std::unique_ptr<Grant> acquire(Lock& lock, std::optional<int64_t> timeout_ns) {
-  return about(lock.name(), std::nullopt, [&]() -> std::unique_ptr<Grant> {
-    auto answer = std::make_shared<Answer<Grant>>();
-    PendingAcquire pending = lock.acquire_async(
-        timeout_of(timeout_ns),
-        [answer](std::optional<Grant> grant, const Error* error) {
-          answer->give(std::move(grant), error);
-        },
-        Agent::this_thread());
-    try {
-      std::optional<Grant> grant = answer->take();
-      if (!grant) return nullptr;
-      return std::make_unique<Grant>(std::move(*grant));
-    } catch (const py::error_already_set&) {
-      pending.cancel();
-      throw;
-    }
-  });
+  auto answer = std::make_shared<Answer<Grant>>();
+  PendingAcquire pending = lock.acquire_async(
+      timeout_of(timeout_ns),
+      [answer](std::optional<Grant> grant, const Error* error) {
+        answer->give(std::move(grant), error);
+      },
+      Agent::this_thread());
+  try {
+    std::optional<Grant> grant = answer->take();
+    return grant ? std::make_unique<Grant>(std::move(*grant)) : nullptr;
+  } catch (const py::error_already_set&) {
+    pending.cancel();
+    throw;
+  }
 }
 
 void define_lock(py::module_& module) {
@@ -157,10 +154,8 @@ void define_lock(py::module_& module) {
       .def("acquire", &acquire, "timeout_ns"_a)
       .def("cancel", &Lock::cancel)
       .def("info", [](Lock& lock) {
-        return about(lock.name(), std::nullopt, [&] {
-          return to_python(await_value<LockInfo>(
-              [&](Callback<LockInfo> done) { lock.info_async(std::move(done)); }));
-        });
+        return to_python(await_value<LockInfo>(
+            [&](Callback<LockInfo> done) { lock.info_async(std::move(done)); }));
       });
 }
 
@@ -168,9 +163,7 @@ void define_grant(py::module_& module) {
   py::class_<Grant>(module, "Grant")
       .def("release",
            [](Grant& grant) {
-             about(grant.lock(), grant.token(), [&] {
-               await_finished([&](Finished done) { grant.release_async(std::move(done)); });
-             });
+             await_finished([&](Finished done) { grant.release_async(std::move(done)); });
            })
       .def_property_readonly("token", &Grant::token)
       .def_property_readonly("held", &Grant::held)
@@ -186,7 +179,7 @@ void define_grant(py::module_& module) {
 py::object next_event(Events& events) {
   const std::optional<Event> event = events.next();
   if (!event) return py::none();
-  if (event->lost) return py::make_tuple(event->session, py::none(), to_exception(*event->lost));
+  if (event->lost) return py::make_tuple(event->session, py::none(), to_python(*event->lost));
   return py::make_tuple(event->session, to_seconds(event->deadline.remaining()), py::none());
 }
 
@@ -204,7 +197,7 @@ void define_events(py::module_& module) {
 PYBIND11_MODULE(_holdfast, module) {
   using namespace holdfast::python;
   module.doc() = "Private: the C++ library, for the package around it.";
-  register_errors();
+  define_failure(module);
   define_events(module);
   define_cell(module);
   define_session(module);

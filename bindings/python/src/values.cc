@@ -1,88 +1,53 @@
 #include "bindings/python/src/values.h"
 
-#include <string>
+#include <pybind11/stl.h>
 
 namespace py = pybind11;
-using namespace pybind11::literals;
 
 namespace holdfast::python {
 
 namespace {
 
-py::object make(const char* name) { return py::module_::import("holdfast._values").attr(name); }
-
 // A wall time in seconds, as time.time() gives it.
 double wall_seconds(int64_t unix_ms) { return static_cast<double>(unix_ms) / 1e3; }
-double seconds_of(milliseconds duration) { return static_cast<double>(duration.count()) / 1e3; }
-
-py::object to_python(const Owner& owner) {
-  return make("Owner")("host"_a = owner.host, "pid"_a = owner.pid, "boot_id"_a = owner.boot_id,
-                       "program"_a = owner.program, "user"_a = owner.user,
-                       "reason"_a = owner.reason, "version"_a = owner.version,
-                       "started_at"_a = wall_seconds(owner.started_at_ms));
-}
-
-py::object to_python(const Holder& holder) {
-  return make("Holder")("lease"_a = holder.lease, "holder"_a = holder.holder,
-                        "mode"_a = holder.mode, "permits"_a = holder.permits,
-                        "token"_a = holder.token,
-                        "acquired_at"_a = wall_seconds(holder.acquired_at_ms),
-                        "owner"_a = to_python(holder.owner));
-}
-
-py::object to_python(const Waiter& waiter) {
-  return make("Waiter")("lease"_a = waiter.lease, "holder"_a = waiter.holder,
-                        "mode"_a = waiter.mode, "permits"_a = waiter.permits,
-                        "position"_a = waiter.position,
-                        "waiting_since"_a = wall_seconds(waiter.waiting_since_ms),
-                        "owner"_a = to_python(waiter.owner));
-}
-
-py::object to_python(const NodeStatus& node) {
-  return make("NodeStatus")(
-      "id"_a = node.id, "name"_a = node.name, "address"_a = node.address, "role"_a = node.role,
-      "pid"_a = node.pid, "version"_a = node.version, "ballot"_a = node.ballot,
-      "chosen"_a = node.chosen, "applied"_a = node.applied, "recorded"_a = node.recorded,
-      "lag"_a = node.lag, "waiting_for"_a = node.waiting_for, "leases"_a = node.leases,
-      "locks"_a = node.locks, "holds"_a = node.holds, "waiters"_a = node.waiters,
-      "log_bytes"_a = node.log_bytes, "state_bytes"_a = node.state_bytes);
-}
-
-template <class Row>
-py::tuple tuple_of(const std::vector<Row>& rows) {
-  py::list list;
-  for (const Row& row : rows) list.append(to_python(row));
-  return py::tuple(list);
-}
 
 }  // namespace
 
-py::object to_python(const LockInfo& lock) {
-  return make("LockInfo")("name"_a = lock.name, "kind"_a = lock.kind, "mode"_a = lock.mode,
-                          "capacity"_a = lock.capacity, "holders"_a = tuple_of(lock.holders),
-                          "waiters"_a = tuple_of(lock.waiters), "delay_remaining"_a = 0.0,
-                          "value"_a = py::none(), "revision"_a = lock.revision);
+py::tuple to_python(const Owner& owner) {
+  return py::make_tuple(owner.host, owner.pid, owner.boot_id, owner.program, owner.user,
+                        owner.reason, owner.version, wall_seconds(owner.started_at_ms));
 }
 
-py::object to_python(const LeaseInfo& lease) {
-  py::list holds;
-  for (const auto& [lock, token] : lease.holds) {
-    holds.append(make("Hold")("lock"_a = lock, "token"_a = token));
-  }
-  return make("LeaseInfo")("lease"_a = lease.lease, "ttl"_a = seconds_of(lease.ttl),
-                           "remaining"_a = seconds_of(lease.remaining),
-                           "opened_at"_a = wall_seconds(lease.opened_at_ms),
-                           "owner"_a = to_python(lease.owner), "holds"_a = py::tuple(holds),
-                           "waits"_a = lease.waits);
+py::tuple to_python(const Holder& holder) {
+  return py::make_tuple(holder.lease, holder.holder, holder.mode, holder.permits, holder.token,
+                        wall_seconds(holder.acquired_at_ms), to_python(holder.owner));
 }
 
-py::object to_python(const CellStatus& status) {
-  py::object leader = py::none();
-  for (const NodeStatus& node : status.nodes) {
-    if (node.role == "leader") leader = py::int_(node.id);
-  }
-  return make("CellStatus")("cell"_a = status.cell, "leader"_a = leader,
-                            "revision"_a = status.revision, "nodes"_a = tuple_of(status.nodes));
+py::tuple to_python(const Waiter& waiter) {
+  return py::make_tuple(waiter.lease, waiter.holder, waiter.mode, waiter.permits, waiter.position,
+                        wall_seconds(waiter.waiting_since_ms), to_python(waiter.owner));
+}
+
+py::tuple to_python(const NodeStatus& node) {
+  return py::make_tuple(node.id, node.name, node.address, node.role, node.pid, node.version,
+                        node.ballot, node.chosen, node.applied, node.recorded, node.lag,
+                        node.waiting_for, node.leases, node.locks, node.holds, node.waiters,
+                        node.log_bytes, node.state_bytes);
+}
+
+py::tuple to_python(const LockInfo& lock) {
+  return py::make_tuple(lock.name, lock.kind, lock.mode, lock.capacity, to_python(lock.holders),
+                        to_python(lock.waiters), lock.revision);
+}
+
+py::tuple to_python(const LeaseInfo& lease) {
+  return py::make_tuple(lease.lease, to_seconds(lease.ttl), to_seconds(lease.remaining),
+                        wall_seconds(lease.opened_at_ms), to_python(lease.owner), lease.holds,
+                        lease.waits);
+}
+
+py::tuple to_python(const CellStatus& status) {
+  return py::make_tuple(status.cell, status.revision, to_python(status.nodes));
 }
 
 double to_seconds(Deadline deadline) { return to_seconds(deadline.boottime); }

@@ -1,4 +1,5 @@
-// What the cell tells, as the frozen dataclasses of holdfast._values.
+// What the cell tells, as plain tuples: holdfast._values makes the dataclasses of them. The order of
+// their fields is the order here.
 #pragma once
 
 #include <holdfast/holdfast.h>
@@ -6,9 +7,13 @@
 
 namespace holdfast::python {
 
-pybind11::object to_python(const LockInfo& lock);
-pybind11::object to_python(const LeaseInfo& lease);
-pybind11::object to_python(const CellStatus& status);
+pybind11::tuple to_python(const Owner& owner);
+pybind11::tuple to_python(const Holder& holder);
+pybind11::tuple to_python(const Waiter& waiter);
+pybind11::tuple to_python(const LockInfo& lock);
+pybind11::tuple to_python(const LeaseInfo& lease);
+pybind11::tuple to_python(const NodeStatus& node);
+pybind11::tuple to_python(const CellStatus& status);
 
 template <class Row>
 pybind11::list to_python(const std::vector<Row>& rows) {

@@ -1,8 +1,11 @@
 // Waiting for the cell's thread from a Python one: with the GIL released, until an answer comes or a
 // signal's handler raises.
 //
-// The cell's thread never takes the GIL, so a Python program that keeps it for long, or that ends,
-// holds up no renewal. What it has to say waits in plain C++ for a Python thread to fetch it.
+// Two rules make this safe. The cell's thread never takes the GIL, so a Python program that keeps it
+// for long, or that ends, holds up no renewal: what that thread has to say waits in plain C++ for a
+// Python thread to fetch it. And the extension runs no Python code: while it does, a daemon thread
+// may be ended by unwinding its stack, when the interpreter finishes, and no Python object may be on
+// it then. So the extension hands over plain tuples, and the package makes values and exceptions.
 #pragma once
 
 #include <holdfast/holdfast.h>
@@ -12,8 +15,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-
-#include "bindings/python/src/errors.h"
 
 namespace holdfast::python {
 
