@@ -19,8 +19,8 @@
 
 namespace holdfast::locks {
 
-// How much the table admits. A refusal is part of the replicated answers, so all nodes of a cell have
-// the same limits; only tests have smaller ones.
+// How much the table admits. A refusal is part of the replicated answers, so all nodes of a cell
+// have the same limits; only tests have smaller ones.
 struct TableLimits {
   size_t leases = base::kMaxLeases;
   size_t holds = base::kMaxHolds;

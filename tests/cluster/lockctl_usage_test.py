@@ -116,6 +116,7 @@ NONSENSE = [
     (["bench", "--clients", "0"], "--clients: '0' is not a whole number from 1 to"),
     (["bench", "--connections", "many"], "--connections: 'many' is not a whole number"),
     (["bench", "--locks", ""], "--locks: '' is not a whole number"),
+    (["bench", "--batch"], "--batch goes with renew"),
     (["bench", "--duration", "0"], "--duration must be above 0"),
     (["completion"], "SHELL is required"),
     (["completion", "ksh"], "'ksh' is not one of bash, zsh, fish"),

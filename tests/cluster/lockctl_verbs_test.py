@@ -109,6 +109,17 @@ def test_shared_holders_are_admitted_together(shell, lease):
     assert info["mode"] == "shared" and len(info["holders"]) == 3
 
 
+def test_two_processes_contend_also_under_one_lease(shell, lease):
+    """They are different agents: neither waits for itself."""
+    got = shell.object("acquire", "a/same", "--lease", lease)
+    assert shell.code("acquire", "-n", "a/same", "--lease", lease) == NO
+    assert shell.code("acquire", "-w", "100ms", "a/same", "--lease", lease) == NO
+    waiting = shell.start("acquire", "a/same", "--lease", lease)
+    shell.wait_waiters("a/same")
+    assert shell.code("release", "a/same", "--lease", lease, "--token", got["token"]) == DONE
+    assert waiting.wait(5) == DONE
+
+
 def test_acquire_under_a_lease_that_is_not_there(shell):
     done = shell.run("-o", "json", "acquire", "a/none", "--lease", "abcdef")
     assert done.returncode == LOST and error_of(done)["code"] == "leaseNotFound"
@@ -334,6 +345,13 @@ def test_bench_measures(shell, workload):
                               "P99.9", "MAX", "ERRORS"]
     assert row.split()[:2] == [workload, "8"] and row.split()[-1] == "0"
     assert shell.objects("ls", "bench/") == []
+
+
+def test_bench_renews_in_batches(shell):
+    """One call for all leases of a connection: as many operations as leases."""
+    got = shell.object("bench", "--workload", "renew", "--batch", "--clients", "100",
+                       "--connections", "2", "--duration", "200ms", "--warm-up", "10ms")
+    assert got["operations"] % 50 == 0 and got["operations"] > 0 and got["errors"] == 0
 
 
 def test_a_signal_ends_bench_and_its_leases(shell):

@@ -172,7 +172,7 @@ void CellState::begin_here(Engine& engine, Begin& begin, Engine::Done done) {
   engine.with_core([&](Core& core, base::Instant now, Effects& fx) { begin(core, ref, now, fx); });
 }
 
-// -- waiting for the callback forms ----------------------------------------------------------------
+// -- waiting for the callback forms ---------------------------------------------------------------
 
 // Reports an outcome to a caller who needs only to know whether it went well; `done` may be empty.
 Engine::Done report(Finished done);

@@ -220,7 +220,8 @@ class HOLDFAST_API Cell {
   Session open_session(SessionOptions options = {});
   void open_session_async(SessionOptions options, Callback<Session> done);
   // Renews all sessions now, with one call, as is done for those that are due: all, or with more
-  // than 10 000 of them the next 10 000 in turn. A session that turns out to be lost says so itself.
+  // than 10 000 of them the next 10 000 in turn. A session that turns out to be lost says so
+  // itself.
   void renew_async(Finished done);
 
   // -- what is there (linearizable) --------------------------------------------------------------
