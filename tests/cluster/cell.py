@@ -76,6 +76,7 @@ class Node:
         self.data_dir = directory / str(node_id)
         self.log_path = directory / f"{node_id}.log"
         self.process = None
+        self.earlier_errors = []  # those of a log that was cleared
 
     @property
     def running(self):
@@ -95,8 +96,14 @@ class Node:
 
     def clear_log(self):
         """Forgets what was logged so far, so that only what comes now is found."""
+        self.earlier_errors = self.errors()
         with contextlib.suppress(FileNotFoundError):
             os.truncate(self.log_path, 0)
+
+    def errors(self):
+        """All that no fault but a broken disk may bring about: errors, and the words of a crash."""
+        return self.earlier_errors + [line for line in self.log()
+                                      if line["level"] in ("error", "raw")]
 
     def logged(self, words):
         """The log lines that hold these words somewhere."""

@@ -59,7 +59,7 @@ def test_many_processes_contend(cell):
 def test_the_leader_is_killed_again_and_again(cell, outages):
     """The next leader goes on where the last one fell: no grant is lost, none is given twice."""
     cell.wait_leader()
-    with Load(cell) as load:
+    with Load(cell, clients=8, locks=6) as load:
         probe = load.add(**PROBE)
         load.add_keepers()
         for _ in range(10 * LONG):
@@ -189,5 +189,5 @@ def test_a_full_disk_ends_one_node_as_root(tmp_path, role):
             (tmp_path / "1" / "filler").unlink()
             cell.start(1)
             load.wait_grants(100)
-            load.finish()
+            load.finish(broken=[1])
         cell.wait_caught_up()

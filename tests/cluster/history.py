@@ -9,7 +9,8 @@ It knows nothing of Holdfast's code, only the lines of INTERFACES 9, and demands
   conflicting holder may count on it then, nor afterwards with an older token.
 - Reads are of the present: a lock that is shown has no holder that had released it before, and all
   that counted on it meanwhile.
-- No early end. A lease that its client lost was past its deadline.
+- No early end. A lease that its client lost was past its deadline, and a hold that wasn't there any
+  more when it was to be released had been lost with its lease.
 """
 
 import bisect
@@ -133,9 +134,15 @@ def check_shows(of_lock, shows, released):
 
 
 def check_leases(operations):
-    for operation in operations:
-        if operation["op"] == "leaseLost" and int(operation["end"]) < int(operation["deadline"]):
+    lost = [o for o in operations if o["op"] == "leaseLost"]
+    for operation in lost:
+        if int(operation["end"]) < int(operation["deadline"]):
             raise Violation(f"a lease ended before its deadline: {operation}")
+    ended = {operation["lease"] for operation in lost}
+    for operation in operations:
+        if (operation["op"] == "release" and operation.get("error") == "notHeld" and
+                operation["lease"] not in ended):
+            raise Violation(f"a hold was gone although its lease lived: {operation}")
 
 
 def check(operations):

@@ -98,12 +98,15 @@ class Load:
         wait_for(lambda: self.grants(since) >= count,
                  lambda: f"{self.grants(since)} grants of {count}", timeout, interval=0.05)
 
-    def finish(self):
-        """Ends the load and checks all of its histories together. Returns the holds."""
+    def finish(self, broken=()):
+        """Ends the load and checks all of its histories together. Returns the holds. Only the nodes
+        named may have complained."""
         for each in self.contenders:
             each.process.terminate()
         statuses = [each.process.wait(60) for each in self.contenders]
         assert set(statuses) == {0}, "a contender met an error that no fault explains"
+        for node in self.cell.nodes.values():
+            assert node.id in broken or not node.errors(), f"node {node.id}: {node.errors()}"
         return history.check([o for each in self.contenders for o in each.read()])
 
     def close(self):
