@@ -44,7 +44,7 @@ class WriterThreads {
   void write_state(base::StateWrite write);
   Finished drain();
 
-  uint64_t log_bytes() const;    // any thread; as of the last transaction
+  uint64_t log_bytes() const;    // any thread; as of the last checkpoint
   uint64_t state_bytes() const;
 
  private:
