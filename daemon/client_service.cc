@@ -19,8 +19,10 @@
 namespace holdfast::daemon {
 namespace {
 
-// Client capabilities that one connection may keep: attach() costs the caller nothing.
+// Capabilities that one connection may keep: attach(), or an open that is refused, costs the caller
+// nothing. Leases beyond that come without one, and are renewed and closed by their ids.
 constexpr size_t kMaxClientsPerConnection = 4096;
+constexpr size_t kMaxLeasesPerConnection = 100'000;
 // Cap'n Proto would clear 8 KiB for every answer; most take a few dozen bytes.
 constexpr capnp::MessageSize kSmallAnswer{32, 0};
 constexpr capnp::MessageSize kAnswerWithCapability{48, 1};
@@ -145,10 +147,34 @@ kj::Promise<void> propose_read(Driver& driver, const Caller& caller, Context con
                       [](Body&) { return std::optional<base::Error>(); });
 }
 
+// How many capabilities a connection keeps.
+struct Kept {
+  size_t clients = 0;
+  size_t leases = 0;
+};
+// Counts one, as long as it lives.
+class Counted {
+ public:
+  Counted(std::shared_ptr<Kept> kept, size_t Kept::*kind) : kept_(std::move(kept)), kind_(kind) {
+    ++(*kept_.*kind_);
+  }
+  ~Counted() { --(*kept_.*kind_); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  const std::shared_ptr<Kept>& kept() const { return kept_; }
+
+ private:
+  const std::shared_ptr<Kept> kept_;
+  size_t Kept::*const kind_;
+};
+
 class LeaseServer final : public wire::Lease::Server {
  public:
-  LeaseServer(Driver& driver, Caller caller, base::LeaseId lease)
-      : driver_(driver), caller_(std::move(caller)), lease_(lease) {}
+  LeaseServer(Driver& driver, Caller caller, base::LeaseId lease, std::shared_ptr<Kept> kept)
+      : driver_(driver),
+        caller_(std::move(caller)),
+        lease_(lease),
+        counted_(std::move(kept), &Kept::leases) {}
 
   kj::Promise<void> acquire(AcquireContext context) override {
     return propose_read(driver_, caller_, context,
@@ -195,13 +221,15 @@ class LeaseServer final : public wire::Lease::Server {
   Driver& driver_;
   const Caller caller_;
   const base::LeaseId lease_;
+  const Counted counted_;
 };
 
 class ClientRecordServer final : public wire::ClientRecord::Server {
  public:
-  // `counted` keeps count of such objects as long as it lives.
-  ClientRecordServer(Driver& driver, Caller caller, std::shared_ptr<void> counted)
-      : driver_(driver), caller_(std::move(caller)), counted_(std::move(counted)) {}
+  ClientRecordServer(Driver& driver, Caller caller, std::shared_ptr<Kept> kept)
+      : driver_(driver),
+        caller_(std::move(caller)),
+        counted_(std::move(kept), &Kept::clients) {}
 
   kj::Promise<void> openLease(OpenLeaseContext context) override {
     auto params = context.getParams();
@@ -217,9 +245,8 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     return propose(driver_, std::move(command), context, kAnswerWithCapability,
                    [this](const locks::Answer& answer, auto& results) {
                      const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
-                     results.setLease(kj::heap<LeaseServer>(
-                         driver_, Caller{caller_.client, refusal_of(answer)},
-                         opened == nullptr ? base::LeaseId{} : opened->lease));
+                     give_lease(results, refusal_of(answer),
+                                opened == nullptr ? base::LeaseId{} : opened->lease);
                    });
   }
   kj::Promise<void> closeLease(CloseLeaseContext context) override {
@@ -247,14 +274,19 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
   kj::Promise<void> refuse_lease(OpenLeaseContext& context, base::Error error) {
     auto results = context.getResults(kAnswerWithCapability);
     rpc::fill_answer(error, results.initAnswer());
-    results.setLease(
-        kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(error)}, base::LeaseId{}));
+    give_lease(results, std::move(error), base::LeaseId{});
     return kj::READY_NOW;
+  }
+  template <class Results>
+  void give_lease(Results& results, std::optional<base::Error> refusal, base::LeaseId lease) {
+    if (counted_.kept()->leases >= kMaxLeasesPerConnection) return;
+    results.setLease(kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(refusal)},
+                                           lease, counted_.kept()));
   }
 
   Driver& driver_;
   const Caller caller_;
-  const std::shared_ptr<void> counted_;
+  const Counted counted_;
 };
 
 // One per connection, which may keep only so many capabilities.
@@ -332,17 +364,17 @@ class CellServer final : public wire::Cell::Server {
 
  private:
   kj::Own<ClientRecordServer> client(Caller caller) {
-    if (static_cast<size_t>(clients_.use_count()) > kMaxClientsPerConnection) {
+    if (kept_->clients >= kMaxClientsPerConnection) {
       kj::throwFatalException(KJ_EXCEPTION(OVERLOADED,
                                            "too many client capabilities are kept on "
                                            "this connection: drop some"));
     }
-    return kj::heap<ClientRecordServer>(driver_, std::move(caller), clients_);
+    return kj::heap<ClientRecordServer>(driver_, std::move(caller), kept_);
   }
 
   Driver& driver_;
   const Identity& identity_;
-  const std::shared_ptr<void> clients_ = std::make_shared<char>();  // its use count is the count
+  const std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 class HoldfastServer final : public wire::Holdfast::Server {

@@ -12,7 +12,8 @@
 namespace holdfast::daemon {
 namespace {
 
-constexpr size_t kMaxSeen = 1024;
+// Different words in one interval.
+constexpr size_t kMaxSeen = 50;
 
 // spdlog writes time and level, then what payload() made; both forms in UTC.
 constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %-5l %v";
@@ -92,9 +93,16 @@ void log(LogLevel level, std::string_view message, LogFields fields) {
 }
 
 std::optional<uint64_t> Throttle::admit(const std::string& words, base::Instant now) {
-  auto [found, fresh] = seen_.try_emplace(words, Seen{now, 0});
-  if (fresh) {
-    if (seen_.size() > kMaxSeen) seen_ = {{words, Seen{now, 0}}};
+  auto found = seen_.find(words);
+  if (found == seen_.end()) {
+    if (seen_.size() >= kMaxSeen) {
+      std::erase_if(seen_, [&](const auto& entry) { return now - entry.second.at >= interval_; });
+    }
+    if (seen_.size() >= kMaxSeen) {
+      ++others_;
+      return std::nullopt;
+    }
+    seen_.emplace(words, Seen{now, 0});
     return 0;
   }
   Seen& seen = found->second;
@@ -112,13 +120,19 @@ void LibraryLog::logMessage(kj::LogSeverity severity, const char* file, int line
   LogLevel level = severity == kj::LogSeverity::INFO      ? LogLevel::kInfo
                    : severity == kj::LogSeverity::WARNING ? LogLevel::kWarn
                                                           : LogLevel::kError;
-  log(level, {text.begin(), text.size()}, {{"place", fmt::format("{}:{}", file, line)}});
+  std::string place = fmt::format("{}:{}", file, line);
+  if (!throttle_.admit(place, rpc::boottime_now())) return;
+  log(level, {text.begin(), text.size()}, {{"place", std::move(place)}});
 }
 
 rpc::NoticeSink log_notices(Throttle& throttle) {
   return [&throttle](rpc::Severity severity, const std::string& text) {
     auto held_back = throttle.admit(text, rpc::boottime_now());
     if (!held_back) return;
+    if (uint64_t others = throttle.take_others()) {
+      log_warn("messages were held back: too many different ones",
+               {{"count", std::to_string(others)}});
+    }
     LogLevel level = severity == rpc::Severity::kInfo      ? LogLevel::kInfo
                      : severity == rpc::Severity::kWarning ? LogLevel::kWarn
                                                            : LogLevel::kError;

@@ -37,13 +37,16 @@ inline void log_error(std::string_view message, LogFields fields = {}) {
   log(LogLevel::kError, message, fields);
 }
 
-// Lets the same words through once per interval, and counts what it held back.
+// Lets the same words through once per interval, and only so many different ones, and counts what
+// it held back.
 class Throttle {
  public:
   explicit Throttle(base::Duration interval) : interval_(interval) {}
 
   // nullopt: hold this one back. Else how many of the same were held back since the last.
   std::optional<uint64_t> admit(const std::string& words, base::Instant now);
+  // How many were held back since the last call for there being too many different ones.
+  uint64_t take_others() { return std::exchange(others_, 0); }
 
  private:
   struct Seen {
@@ -52,6 +55,7 @@ class Throttle {
   };
   base::Duration interval_;
   std::map<std::string, Seen> seen_;  // bounded by kMaxSeen: a stranger may choose the words
+  uint64_t others_ = 0;
 };
 
 // Cap'n Proto logs what it can't tell anybody else; without this it would write to stderr in a form
@@ -60,6 +64,9 @@ class LibraryLog final : public kj::ExceptionCallback {
  public:
   void logMessage(kj::LogSeverity severity, const char* file, int line, int depth,
                   kj::String&& text) override;
+
+ private:
+  Throttle throttle_{base::Duration::from_ms(10'000)};
 };
 
 // What rpc/ has to tell, throttled.

@@ -64,6 +64,7 @@ interface ClientRecord {
   # Mutations. Each answer is recorded until the client says that it got it.
 
   openLease @0 (op :Cmd.OpId, open :Cmd.OpenLease) -> (answer :Cmd.Answer, lease :Lease);
+  # `lease` is null for who keeps very many of them on one connection already.
   closeLease @1 (op :Cmd.OpId, lease :UInt64) -> (answer :Cmd.Answer);
   acquire @2 (op :Cmd.OpId, acquire :Cmd.Acquire) -> (answer :Cmd.Answer);
   # Returns when it is granted or refused; a dropped call ends the notification, never the wait.

@@ -26,7 +26,7 @@ constexpr int kNestingLimit = 32;
 constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
 // Calls of one connection whose Finish has not come, whether they wait or were answered. Whoever
 // has more is hung up on.
-constexpr size_t kMaxOpenCalls = 65'536;
+constexpr size_t kMaxOpenCalls = 16'384;
 
 // Bytes read ahead of what was asked for, and read at once.
 constexpr size_t kReadAheadBytes = 64 * 1024;

@@ -269,6 +269,25 @@ TEST_CASE("client service: a connection keeps only so many client capabilities")
   cell.call(attach);  // a dropped one makes room
 }
 
+// The same for leases: a refused open costs its asker nothing, and what it returns can be kept.
+TEST_CASE("client service: a connection keeps only so many lease capabilities") {
+  Directory directory;
+  Cell cell(directory.path());
+  auto client = cell.cell.registerRequest().send().getClient();
+  std::vector<wire::Lease::Client> kept;
+  bool refused = false;
+  for (uint64_t i = 1; i < 200'000 && !refused; ++i) {
+    auto open = client.openLeaseRequest();
+    number(open.initOp(), i);
+    open.initOpen().setTtlMs(1);
+    auto opened = cell.call(open);
+    REQUIRE(opened.getAnswer().isError());
+    refused = !opened.hasLease();
+    if (!refused) kept.push_back(opened.getLease());
+  }
+  CHECK(refused);
+}
+
 // The places that are left when all are taken are for peers; whoever else comes must hear why.
 TEST_CASE("client service: a client for whom there is no room is told so") {
   Directory directory;

@@ -111,6 +111,46 @@ TEST_CASE("event port: events that the hook queued without saying so are run bef
   CHECK(done);
 }
 
+// A stream that is destroyed by what another one's flush brought about must not be flushed.
+TEST_CASE("event port: an observer that goes during the turn's end is not called any more") {
+  struct Observer final : TurnObserver {
+    Observer(UvEventPort& port, std::function<void()> act_in)
+        : TurnObserver(port), act(std::move(act_in)) {}
+    using TurnObserver::enrol;
+    void on_turn_end() override { act(); }
+    std::function<void()> act;
+  };
+  EventLoop loop;
+  int called = 0;
+  auto later = kj::heap<Observer>(loop.port(), [&] { ++called; });
+  Observer again(loop.port(), [&] {
+    later = nullptr;
+    if (++called < 3) again.enrol();
+  });
+  again.enrol();
+  later->enrol();
+  { Observer gone(loop.port(), [&] { ++called; }); gone.enrol(); }
+  CHECK(run_until(loop, [&] { return called == 3; }));
+  CHECK(later.get() == nullptr);
+}
+
+// The client's callers post as fast as they can; renewals are due all the same.
+TEST_CASE("event port: work that posts work without end doesn't hold up timers or sockets") {
+  EventLoop loop;
+  bool done = false;
+  std::function<void()> work = [&] {
+    if (!done) loop.post(work);
+  };
+  loop.post(work);
+  auto [stream, fd] = make_stream_and_fd(loop);
+  REQUIRE(::write(fd.get(), "x", 1) == 1);
+  char byte = 0;
+  stream->tryRead(&byte, 1, 1).wait(loop.wait_scope());
+  CHECK(byte == 'x');
+  loop.timer().afterDelay(1 * kj::MILLISECONDS).wait(loop.wait_scope());
+  done = true;
+}
+
 // KJ's own cross-thread calls go through wake().
 TEST_CASE("event port: KJ's executor reaches the loop from another thread") {
   EventLoop loop;
