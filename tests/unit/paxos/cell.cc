@@ -16,7 +16,7 @@ base::Entry entry(uint64_t slot, base::Ballot ballot, const std::string& value,
   return {Slot{slot}, ballot, kind, std::make_shared<const std::string>(value)};
 }
 
-Cell::Cell(size_t voters, Start start_as, uint64_t seed) {
+Cell::Cell(size_t voters, Start start_as, uint64_t seed) : witness_(voters) {
   std::vector<base::Member> members;
   for (uint64_t id = 1; id <= voters; ++id) {
     members.push_back({NodeId{id}, {}, address(id), true});
@@ -63,9 +63,11 @@ void Cell::start(uint64_t id) {
   turn(id);
 }
 
-void Cell::crash(uint64_t id) {
+void Cell::crash(uint64_t id, size_t kept) {
+  std::deque<base::LogWrite>& pending = node(id).disk.pending;
+  for (size_t i = 0; i < std::min(kept, pending.size()); ++i) apply_write(node(id), pending[i]);
+  pending.clear();
   node(id).replica.reset();
-  node(id).disk.pending.clear();
   for (uint64_t other = 1; other <= size(); ++other) {
     if (other != id && node(other).replica) cut(other, id);
   }
@@ -138,6 +140,7 @@ void Cell::apply_write(TestNode& node, const base::LogWrite& write) {
     log.peers.push_back(mark);
   }
   if (write.disk_lost) log.disk_lost = *write.disk_lost;
+  witness_.on_durable(node.options.self.value, write);
 }
 
 void Cell::flush(uint64_t id, size_t writes) {
@@ -157,9 +160,10 @@ void Cell::flush(uint64_t id, size_t writes) {
 void Cell::drain(TestNode& node) {
   while (std::optional<base::Entry> next = node.replica->next_chosen()) {
     REQUIRE(next->slot.value == node.applied.size() + 1);
-    const auto [place, first] = chosen_.try_emplace(next->slot, *next);
+    const auto [place, first] = applied_.try_emplace(next->slot, *next);
     REQUIRE_MESSAGE(place->second.kind == next->kind, "slot ", next->slot.value);
     REQUIRE_MESSAGE(*place->second.value == *next->value, "slot ", next->slot.value);
+    if (!imagined_) witness_.on_applied(*next);
     node.applied.push_back(*next);
   }
   node.replica->set_progress(Slot{node.applied.size()}, node.disk.recorded);
@@ -172,6 +176,7 @@ void Cell::absorb(uint64_t id) {
   node.replica->finish_turn(now_, fx_);
   Effects fx = std::move(fx_);
   fx_.clear();
+  for (const Outgoing& out : fx.messages) witness_.on_said(node.disk, out.message);
   for (Outgoing& out : fx.messages) mail.push_back({id, out.to.value, std::move(out.message)});
   for (Notice& notice : fx.notices) node.notices.push_back(std::move(notice.text));
   for (base::LogWrite& write : fx.writes) node.disk.pending.push_back(std::move(write));
@@ -183,6 +188,12 @@ void Cell::absorb(uint64_t id) {
     return;
   }
   node.replica->check_invariants();
+  if (node.replica->role() == Role::kLeader) {
+    witness_.on_leads(node.replica->ballot());
+    if (!imagined_) {
+      witness_.on_confirmed(id, node.replica->ballot(), node.replica->confirmed());
+    }
+  }
   drain(node);
   for (const LogRead& read : fx.reads) {
     std::vector<base::Entry> rows;
@@ -199,6 +210,7 @@ void Cell::absorb(uint64_t id) {
 }
 
 void Cell::say(uint64_t from, uint64_t to, Message message) {
+  imagined_ = true;
   deliver({from, to, std::move(message)});
 }
 
@@ -260,6 +272,13 @@ base::Slot Cell::propose(uint64_t id, const std::string& value) {
   const Slot slot = (*this)[id].propose(base::EntryKind::kCommands, value, now_, fx_);
   absorb(id);
   return slot;
+}
+
+base::Confirm Cell::want_confirm(uint64_t id) {
+  const base::Confirm wanted = (*this)[id].want_confirm();
+  witness_.on_drawn(id, (*this)[id].ballot(), wanted);
+  absorb(id);
+  return wanted;
 }
 
 uint64_t Cell::leader() const {

@@ -2,8 +2,8 @@
 //
 // Nothing happens by itself: messages lie in `mail` until delivered or dropped, writes lie with the
 // disk until flush(), time stands until the test moves it. settle() delivers and flushes everything
-// until all is quiet. After every event the invariants are checked, and that no slot has two
-// values.
+// until all is quiet. After every event the invariants are checked, and a witness compares what was
+// said and applied with what is durable.
 #pragma once
 
 #include <deque>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "lockcore/paxos/replica.h"
+#include "tests/unit/paxos/witness.h"
 
 namespace holdfast::paxos::test {
 
@@ -63,7 +64,8 @@ class Cell {
   void link(uint64_t a, uint64_t b);       // both hellos, and refusals if there are any
   void cut(uint64_t a, uint64_t b);        // both lose the link, what is under way is lost
   std::optional<Refusal> greet(uint64_t to, const Hello& hello);
-  void crash(uint64_t id);                 // writes that are pending are lost
+  // Of the writes that are pending the first `kept` are on the disk all the same; the rest is lost.
+  void crash(uint64_t id, size_t kept = 0);
   void start(uint64_t id);                 // a new process with the same disk; no links yet
   void restart(uint64_t id);               // crash, start, link with everybody who is up
 
@@ -97,6 +99,7 @@ class Cell {
   // Waits until nobody counts as heard, lets `id` ask, and settles. NewLeader is chosen after it.
   void elect(uint64_t id);
   base::Slot propose(uint64_t id, const std::string& value);  // and ends the turn
+  base::Confirm want_confirm(uint64_t id);                    // likewise
   void announce(uint64_t id);                                 // proposes NewLeader
   void turn(uint64_t id);    // finish_turn, and what follows from the effects
   uint64_t leader() const;   // 0: none
@@ -111,7 +114,9 @@ class Cell {
   std::vector<TestNode> nodes_;
   Effects fx_;
   base::Instant now_ = base::Instant{} + base::Duration::from_ms(10'000);
-  std::map<base::Slot, base::Entry> chosen_;  // by anybody: one value per slot
+  std::map<base::Slot, base::Entry> applied_;  // by anybody: one value per slot
+  Witness witness_;
+  bool imagined_ = false;  // the test said something in a node's name that it never did
   uint64_t next_nonce_ = 100;
 };
 
