@@ -84,7 +84,7 @@ def test_closing_twice_is_fine_and_later_use_raises(cell, name):
 
 @pytest.mark.parametrize("what", ["session", "cell"])
 def test_closing_ends_all_waits(daemons, other, threads, waits_for, name, what):
-    """Those at the cell, and those behind the object's own holder, of which the cell knows nothing."""
+    """Those at the cell, and those behind the object's own holder, of whom no cell knows."""
     cell = holdfast.connect(daemons.endpoints)
     session = cell.session()
     held = session.lock(name + "/held")
@@ -122,8 +122,16 @@ def test_a_closed_cell_answers_nothing(daemons):
     cell.close()
     cell.close()
     for use in cell.status, cell.locks, cell.session:
-        with pytest.raises(holdfast.Error):
+        with pytest.raises(holdfast.Unavailable):
             use()
+
+
+def test_a_cell_may_be_closed_by_several_threads_at_once(daemons, threads):
+    for _ in range(20):
+        cell = holdfast.connect(daemons.endpoints)
+        cell.session()
+        for closing in [threads(cell.close) for _ in range(4)]:
+            closing.result(10)
 
 
 def test_no_answer_is_unavailable_and_not_no():

@@ -8,12 +8,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
-#include <future>
 
 #include "bindings/cpp/src/engine.h"
 #include "bindings/cpp/src/process.h"
@@ -108,7 +108,7 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
 // Waits of one Lock object: one at a time goes to the cell, the others wait here.
 struct Wait : std::enable_shared_from_this<Wait> {
   std::shared_ptr<LockState> lock;
-  Lock::Done done;             // empty: it is over
+  Lock::Done done;  // empty: it is over
   base::AgentId agent;
   base::Instant until = base::kNever;
   bool tries = false;
@@ -119,11 +119,11 @@ struct Wait : std::enable_shared_from_this<Wait> {
 struct LockState : std::enable_shared_from_this<LockState> {
   LockState(std::shared_ptr<SessionState> session, std::string name, LockOptions options);
 
-  void enter(const std::shared_ptr<Wait>& wait);  // engine
-  void next();                                    // engine: the turn of whoever waits here
-  void cancel_all();                              // engine
+  void enter(const std::shared_ptr<Wait>& wait);   // engine
+  void next();                                     // engine: the turn of whoever waits here
+  void cancel_all();                               // engine
   void cancel(const std::shared_ptr<Wait>& wait);  // engine
-  void end_queue(const Error& why);               // engine: of those who wait here
+  void end_queue(const Error& why);                // engine: of those who wait here
 
   const std::shared_ptr<SessionState> session;
   const std::string name;

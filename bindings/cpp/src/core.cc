@@ -278,7 +278,9 @@ Op* Core::find(RequestId request) {
   return op != nullptr && op->in_flight == request ? op : nullptr;
 }
 
-void Core::arm(Op& op) { timers_.set(op.slot, std::min(op.deadline, op.resend_at)); }
+void Core::arm(Op& op) {
+  timers_.set(op.slot, std::min(op.deadline, op.resend_at));
+}
 
 void Core::submit(Op& op) {
   enqueue(op, false);
@@ -451,7 +453,9 @@ void Core::requeue_in_flight(ConnectionId lost, Instant now, Effects& fx) {
   for (auto [order, slot] : moved) requeue(ops_.at(slot), now, fx);
 }
 
-Router::Load Core::load() const { return {ordinary_in_flight_ > 0, queued_in_flight_ > 0}; }
+Router::Load Core::load() const {
+  return {ordinary_in_flight_ > 0, queued_in_flight_ > 0};
+}
 
 bool Core::in_need() const {
   return queued_ops_ > 0 || ordinary_in_flight_ > 0 || queued_in_flight_ > 0 ||

@@ -92,6 +92,7 @@ void Engine::stop() {
     if (!stopping_) shut_down();
     return;
   }
+  std::lock_guard lock(join_mutex_);
   if (thread_.joinable()) thread_.join();
 }
 

@@ -108,6 +108,7 @@ class Engine {
   enum class Life { kIdle, kStarting, kRunning, kStopping, kStopped } life_ = Life::kIdle;
   rpc::EventLoop* loop_ = nullptr;  // while running or stopping
   std::thread thread_;
+  std::mutex join_mutex_;  // two may stop at once
   std::atomic<std::thread::id> thread_id_{};
   std::unique_ptr<Engine> self_;  // set by retire() on the engine's own thread
 };

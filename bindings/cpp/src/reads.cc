@@ -34,9 +34,15 @@ client::Engine::Done report_value(Callback<T> done) {
 
 // -- lists, page by page --------------------------------------------------------------------------
 
-std::vector<LockInfo>& rows_of(client::LocksPage& page) { return page.locks; }
-std::vector<LeaseInfo>& rows_of(client::LeasesPage& page) { return page.leases; }
-void go_on_after(const LockInfo& last, client::LocksRequest& request) { request.after = last.name; }
+std::vector<LockInfo>& rows_of(client::LocksPage& page) {
+  return page.locks;
+}
+std::vector<LeaseInfo>& rows_of(client::LeasesPage& page) {
+  return page.leases;
+}
+void go_on_after(const LockInfo& last, client::LocksRequest& request) {
+  request.after = last.name;
+}
 void go_on_after(const LeaseInfo& last, client::LeasesRequest& request) {
   request.after = detail::lease_named(last.lease);
 }
@@ -45,7 +51,7 @@ template <class Page, class Row, class Request>
 void read_pages(const std::shared_ptr<CellState>& cell, Request request, std::vector<Row> before,
                 Callback<std::vector<Row>> done) {
   auto on_page = [cell, request, rows = std::move(before), done](std::optional<Page> page,
-                                                                const Error* error) mutable {
+                                                                 const Error* error) mutable {
     if (error != nullptr) return done(std::nullopt, error);
     bool more = page->more && !rows_of(*page).empty();
     for (Row& row : rows_of(*page)) rows.push_back(std::move(row));
@@ -59,8 +65,7 @@ void read_pages(const std::shared_ptr<CellState>& cell, Request request, std::ve
 }  // namespace
 
 void Cell::describe_async(std::string_view name, Callback<LockInfo> done) {
-  state_->start(reading(client::DescribeRequest{std::string(name)}),
-                report_value(std::move(done)));
+  state_->start(reading(client::DescribeRequest{std::string(name)}), report_value(std::move(done)));
 }
 
 LockInfo Cell::describe(std::string_view name) {
@@ -95,8 +100,8 @@ void Cell::leases_async(Callback<std::vector<LeaseInfo>> done) {
 
 std::vector<LeaseInfo> Cell::leases() {
   using Rows = std::vector<LeaseInfo>;
-  return detail::wait_for_value<Rows>(
-      *state_, [&](Callback<Rows> done) { leases_async(std::move(done)); });
+  return detail::wait_for_value<Rows>(*state_,
+                                      [&](Callback<Rows> done) { leases_async(std::move(done)); });
 }
 
 void Cell::status_async(Callback<CellStatus> done) {

@@ -13,7 +13,14 @@ acting: hand the token to what you write to. Durations are seconds. All objects 
 several threads; none may be used in a process forked from the one that made it.
 """
 
-from holdfast import _holdfast
+import sys
+
+try:
+    from holdfast import _holdfast
+except ImportError as error:
+    raise ImportError(f"{sys.executable} can't load holdfast's extension module, which is built "
+                      f"for Debian's /usr/bin/python3: {error}") from error
+
 from holdfast._cell import Cell, connect
 from holdfast._errors import (
     AlreadyHeld,

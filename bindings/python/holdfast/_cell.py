@@ -52,11 +52,13 @@ class Cell(ProcessBound):
 
     def __init__(self, endpoints: list[str], timeout: float) -> None:
         super().__init__()
+        self._closed = True  # nothing to close yet
         timeout_ms = milliseconds("a timeout", timeout)
         with failures_about():
             self._native = _holdfast.Cell(endpoints, timeout_ms, _program())
         self._events = Events()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._closed = False
         _open_cells.add(self)
 
     def session(self, ttl: float = 10.0, lock_delay: float = 0.0, reason: str | None = None,
@@ -68,8 +70,9 @@ class Cell(ProcessBound):
         and every lock under it; called once. Both are called on a thread of the cell's.
         """
         self._check_process()
-        session = Session(self, milliseconds("a ttl", ttl), milliseconds("a lock-delay", lock_delay),
-                          reason or "", on_jeopardy, on_lost)
+        session = Session(self, milliseconds("a ttl", ttl),
+                          milliseconds("a lock-delay", lock_delay), reason or "", on_jeopardy,
+                          on_lost)
         self._sessions.add(session)
         return session
 
@@ -99,6 +102,7 @@ class Cell(ProcessBound):
     def close(self) -> None:
         """Closes all sessions and the connection. Twice is fine."""
         self._check_process()
+        self._closed = True
         with failures_about():
             self._native.close()
         for session in list(self._sessions):
@@ -114,8 +118,7 @@ class Cell(ProcessBound):
             self.close()
 
     def __del__(self) -> None:
-        # Not there if connecting failed.
-        if hasattr(self, "_events") and not self._foreign:
+        if not self._closed and not self._foreign:
             self.close()
 
 

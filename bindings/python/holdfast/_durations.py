@@ -7,6 +7,7 @@ import math
 from holdfast._errors import InvalidArgument
 
 _MAX_NS = 2**62  # some 146 years: for ever
+_MAX_SECONDS = 1e9
 
 
 def wait_ns(timeout: float | None) -> int | None:
@@ -24,6 +25,6 @@ def wait_ns(timeout: float | None) -> int | None:
 
 def milliseconds(what: str, seconds: float) -> int:
     """Some other duration; what its range is, the cell knows."""
-    if not math.isfinite(seconds) or abs(seconds) > 1e12:
+    if not abs(seconds) < _MAX_SECONDS:
         raise InvalidArgument(f"{what} can't be {seconds} seconds")
     return round(seconds * 1e3)

@@ -153,6 +153,8 @@ def from_native(failure: _holdfast.FailureArgs, lock: str | None = None,
     kind, code, message, detail = failure
     if lock is None:
         lock = next((value for name, value in detail if name == "lock"), None)
+    if kind == "Cancelled" and lock is None:
+        kind = "Unavailable"  # a request under which the connection was closed
     error: Error = globals()[kind](message, code=code, lock=lock, token=token)
     if isinstance(error, Deadlock):
         error.cycle = _cycle(detail)

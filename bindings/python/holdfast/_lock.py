@@ -170,7 +170,8 @@ class Lock(ProcessBound):
 
     # -- acquiring ---------------------------------------------------------------------------------
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Grant | Literal[False]:
+    def acquire(self, blocking: bool = True,
+                timeout: float | None = None) -> Grant | Literal[False]:
         """Waits for the lock: for ever, or `timeout` seconds, or as long as the object says.
 
         False: surely not acquired, now or later. A timeout of 0 tries, as blocking=False does:
@@ -235,7 +236,7 @@ class Lock(ProcessBound):
     # -- holding -----------------------------------------------------------------------------------
 
     def release(self, missing_ok: bool = False) -> None:
-        """Gives back this object's hold. NotHeld: there is none. LockLost: it was lost meanwhile."""
+        """Gives back this object's hold. NotHeld: there is none. LockLost: it was lost."""
         self._check_process()
         try:
             self._current().release()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class Session(ProcessBound):
-    """Made by Cell.session(). Ends its lease when it is closed, or nobody refers to it, to a lock or
-    to a grant of it any more.
+    """Made by Cell.session(). Ends its lease when it is closed, or when nobody refers any more to
+    it or to a lock or grant of it.
     """
 
     def __init__(self, cell: Cell, ttl_ms: int, lock_delay_ms: int, reason: str,

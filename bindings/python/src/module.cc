@@ -53,8 +53,8 @@ Session open_session(Cell& cell, int64_t ttl_ms, int64_t lock_delay_ms, std::str
 
 py::list locks(Cell& cell, const std::string& prefix) {
   using Rows = std::vector<LockInfo>;
-  return to_python(await_value<Rows>(
-      [&](Callback<Rows> done) { cell.locks_async(prefix, std::move(done)); }));
+  return to_python(
+      await_value<Rows>([&](Callback<Rows> done) { cell.locks_async(prefix, std::move(done)); }));
 }
 
 py::list leases(Cell& cell) {
@@ -167,8 +167,7 @@ void define_grant(py::module_& module) {
            })
       .def_property_readonly("token", &Grant::token)
       .def_property_readonly("held", &Grant::held)
-      .def_property_readonly("deadline",
-                             [](Grant& grant) { return to_seconds(grant.deadline()); })
+      .def_property_readonly("deadline", [](Grant& grant) { return to_seconds(grant.deadline()); })
       .def_property_readonly("remaining",
                              [](Grant& grant) { return to_seconds(grant.remaining()); });
 }

@@ -9,7 +9,9 @@ namespace holdfast::python {
 namespace {
 
 // A wall time in seconds, as time.time() gives it.
-double wall_seconds(int64_t unix_ms) { return static_cast<double>(unix_ms) / 1e3; }
+double wall_seconds(int64_t unix_ms) {
+  return static_cast<double>(unix_ms) / 1e3;
+}
 
 }  // namespace
 
@@ -50,7 +52,11 @@ py::tuple to_python(const CellStatus& status) {
   return py::make_tuple(status.cell, status.revision, to_python(status.nodes));
 }
 
-double to_seconds(Deadline deadline) { return to_seconds(deadline.boottime); }
-double to_seconds(nanoseconds duration) { return static_cast<double>(duration.count()) / 1e9; }
+double to_seconds(Deadline deadline) {
+  return to_seconds(deadline.boottime);
+}
+double to_seconds(nanoseconds duration) {
+  return static_cast<double>(duration.count()) / 1e9;
+}
 
 }  // namespace holdfast::python

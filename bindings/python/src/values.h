@@ -1,5 +1,4 @@
-// What the cell tells, as plain tuples: holdfast._values makes the dataclasses of them. The order of
-// their fields is the order here.
+// What the cell tells, as plain tuples: holdfast._values makes the dataclasses of them.
 #pragma once
 
 #include <holdfast/holdfast.h>

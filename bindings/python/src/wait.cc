@@ -11,12 +11,14 @@ namespace holdfast::python {
 
 namespace {
 
-// A signal ends the main thread's wait at once (EINTR), but for the moment between looking for
-// signals and waiting, and where the kernel chose another thread to handle it. So look now and then.
+// A signal ends the main thread's wait at once (EINTR), but not in the moment between looking for
+// signals and waiting, nor if the kernel has another thread handle it. So look now and then.
 constexpr long kLookForSignalsNs = 200'000'000;
 
 // Python runs signals' handlers in the main thread only.
-bool on_main_thread() { return gettid() == getpid(); }
+bool on_main_thread() {
+  return gettid() == getpid();
+}
 
 timespec soon() {
   timespec time{};
@@ -31,9 +33,15 @@ timespec soon() {
 
 }  // namespace
 
-Signal::Signal() { sem_init(&semaphore_, 0, 0); }
-Signal::~Signal() { sem_destroy(&semaphore_); }
-void Signal::post() { sem_post(&semaphore_); }
+Signal::Signal() {
+  sem_init(&semaphore_, 0, 0);
+}
+Signal::~Signal() {
+  sem_destroy(&semaphore_);
+}
+void Signal::post() {
+  sem_post(&semaphore_);
+}
 
 bool Signal::take(bool bounded) {
   if (!bounded) return sem_wait(&semaphore_) == 0;

@@ -1,11 +1,12 @@
-// Waiting for the cell's thread from a Python one: with the GIL released, until an answer comes or a
-// signal's handler raises.
+// Waiting for the cell's thread from a Python one: with the GIL released, until an answer comes or
+// a signal's handler raises.
 //
-// Two rules make this safe. The cell's thread never takes the GIL, so a Python program that keeps it
-// for long, or that ends, holds up no renewal: what that thread has to say waits in plain C++ for a
-// Python thread to fetch it. And the extension runs no Python code: while it does, a daemon thread
-// may be ended by unwinding its stack, when the interpreter finishes, and no Python object may be on
-// it then. So the extension hands over plain tuples, and the package makes values and exceptions.
+// Two rules make this safe. The cell's thread never takes the GIL, so a Python program that keeps
+// it for long, or that ends, holds up no renewal: what that thread has to say waits in plain C++
+// for a Python thread to fetch it. And the extension runs no Python code: wherever a daemon thread
+// takes the GIL back it may be ended, by unwinding its stack, because the interpreter finishes, and
+// then no Python object may be on that stack. So the extension hands over plain tuples, and the
+// package makes values and exceptions of them.
 #pragma once
 
 #include <holdfast/holdfast.h>
