@@ -181,6 +181,26 @@ def test_without_the_cell_a_session_ends_at_its_deadline(fragile, name):
         fragile.resume(1)
 
 
+def test_a_loss_is_told_also_when_the_session_is_closed_before(cell, daemons, name):
+    """A slow callback of another session holds up the news."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow(reason):
+        reached.set()
+        go_on.wait(20)
+
+    sessions = [cell.session(ttl=0.5, on_lost=slow), cell.session(ttl=0.5)]
+    lost = [session.lock(name, mode="shared").acquire().lost for session in sessions]
+    daemons.lockctl("lease", "close", sessions[0].lease)
+    assert reached.wait(10)
+    daemons.lockctl("lease", "close", sessions[1].lease)
+    wait_for(lambda: not sessions[1].alive, "the second is lost")
+    sessions[1].close()
+    go_on.set()
+    for future in lost:
+        assert isinstance(future.result(10), holdfast.LeaseLost)
+
+
 def test_pending_acquires_of_a_lost_session_raise(fragile, threads, name):
     with holdfast.connect(fragile.endpoints) as cell, cell.session(ttl=1.0) as session:
         holder, lock = session.lock(name), session.lock(name)

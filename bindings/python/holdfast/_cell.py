@@ -103,10 +103,11 @@ class Cell(ProcessBound):
         """Closes all sessions and the connection. Twice is fine."""
         self._check_process()
         self._closed = True
+        alive = [session for session in self._sessions if session.alive]
         with failures_about():
             self._native.close()
-        for session in list(self._sessions):
-            session._settle_grants()
+        for session in alive:
+            session._settle_all(None)
         self._events.close()
 
     def __enter__(self) -> Cell:

@@ -20,10 +20,21 @@ from holdfast._errors import Error, from_native
 _log = logging.getLogger("holdfast")
 
 
-def complete(loss: Future[Error], reason: Error) -> None:
-    """Tells of a loss, unless the future is over."""
-    if not loss.done() and loss.set_running_or_notify_cancel():
+def settle_loss(loss: Future[Error], reason: Error | None) -> None:
+    """The end of a future that tells of a loss: with its reason, or cancelled where there was none.
+
+    Called once for each; its owner may have cancelled it.
+    """
+    if reason is None:
+        loss.cancel()
+    elif loss.set_running_or_notify_cancel():
         loss.set_result(reason)
+
+
+def settled_loss(reason: Error | None) -> Future[Error]:
+    loss: Future[Error] = Future()
+    settle_loss(loss, reason)
+    return loss
 
 
 class Listener(Protocol):

@@ -16,7 +16,7 @@ from holdfast._errors import (
     NotHeld,
     failures_about,
 )
-from holdfast._events import complete
+from holdfast._events import settled_loss
 from holdfast._process import ProcessBound
 from holdfast._values import LockInfo, lock_info
 
@@ -41,6 +41,7 @@ class Grant(ProcessBound):
         self._mutex = threading.Lock()
         self._count = 1  # how often it was acquired; 0: released
         self._loss: Future[Error] | None = None
+        self._lost_reason: Error | None = None  # as the release told it
 
     @property
     def lock(self) -> str:
@@ -76,10 +77,10 @@ class Grant(ProcessBound):
         """Completes with the reason, an exception object, on loss; is cancelled by a release."""
         self._check_process()
         with self._mutex:
-            if self._loss is None:
+            if self._loss is None and self._count > 0:
                 self._loss = self._session._loss_of(self._token)
-                if self._count == 0:
-                    self._loss.cancel()
+            elif self._loss is None:
+                self._loss = settled_loss(self._lost_reason)
             return self._loss
 
     def release(self) -> None:
@@ -124,22 +125,15 @@ class Grant(ProcessBound):
         return last
 
     def _give_back(self) -> None:
-        lost: Error | None = None
         try:
             with failures_about(self._lock, self._token):
                 self._native.release()
-        except LockLost as error:
+        except LockLost as lost:
             # Perhaps the hold alone was, of which nobody has told us; the session may live.
-            lost = error
+            self._lost_reason = lost
             raise
         finally:
-            self._session._forget(self._token)
-            with self._mutex:
-                loss = self._loss
-            if loss is not None and lost is not None:
-                complete(loss, lost)
-            elif loss is not None:
-                loss.cancel()
+            self._session._end_hold(self._token, self._lost_reason)
 
 
 class Lock(ProcessBound):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from holdfast import _holdfast
 from holdfast._errors import Error, InvalidArgument, LeaseLost, failures_about
-from holdfast._events import complete
+from holdfast._events import settle_loss, settled_loss
 from holdfast._lock import Lock, Mode
 from holdfast._process import ProcessBound
 
@@ -34,7 +34,7 @@ class Session(ProcessBound):
         self._mutex = threading.Lock()
         self._lost_reason: Error | None = None
         self._over = False
-        # By token: what grants' owners wait on to hear of a loss.
+        # By token: what grants' owners wait on to hear of a loss. Whoever takes one out settles it.
         self._losses: dict[int, Future[Error]] = {}
         # By token: the holds. They last until they are released or the session ends, also when
         # nobody refers to their grants any more: to lose a lock without a word is no one's wish.
@@ -105,11 +105,13 @@ class Session(ProcessBound):
     def close(self) -> None:
         """Ends the lease and with it every hold and wait. Twice is fine."""
         self._check_process()
+        lost = not self._native.alive  # then the loss is told, if it isn't yet
         try:
             with failures_about():
                 self._native.close()
         finally:
-            self._settle_grants()
+            if not lost:
+                self._settle_all(None)
 
     def __enter__(self) -> Session:
         return self
@@ -129,38 +131,33 @@ class Session(ProcessBound):
             self._jeopardy_callback(seconds_left)
 
     def _on_lost(self, reason: Error) -> None:
-        with self._mutex:
-            self._lost_reason = reason
-            losses, self._losses = self._losses, {}
-        for loss in losses.values():
-            complete(loss, reason)
+        self._settle_all(reason)
         if self._lost_callback is not None:
             self._lost_callback(reason)
 
     def _loss_of(self, token: int) -> Future[Error]:
         """A future that tells of the loss of the grant with this token."""
-        loss: Future[Error] = Future()
         with self._mutex:
-            reason, over = self._lost_reason, self._over
-            if reason is None and not over:
-                self._losses[token] = loss
-        if reason is not None:
-            complete(loss, reason)
-        elif over:
-            loss.cancel()
+            if self._over:
+                return settled_loss(self._lost_reason)
+            loss: Future[Error] = Future()
+            self._losses[token] = loss
         self._cell._events.start()
         return loss
 
-    def _forget(self, token: int) -> None:
-        """The grant with this token is over."""
+    def _end_hold(self, token: int, lost_reason: Error | None) -> None:
+        """The hold with this token was released, or found lost."""
         self._holds.pop(token, None)
         with self._mutex:
-            self._losses.pop(token, None)
+            loss = self._losses.pop(token, None)
+        if loss is not None:
+            settle_loss(loss, lost_reason)
 
-    def _settle_grants(self) -> None:
-        """The session was closed: no grant of it will be lost any more."""
+    def _settle_all(self, lost_reason: Error | None) -> None:
+        """The session is over: its grants were lost for this reason, or ended with it."""
         with self._mutex:
-            self._over = True
+            if not self._over:
+                self._over, self._lost_reason = True, lost_reason
             losses, self._losses = self._losses, {}
         for loss in losses.values():
-            loss.cancel()
+            settle_loss(loss, lost_reason)
