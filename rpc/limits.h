@@ -38,8 +38,8 @@ constexpr size_t kMaxQueuedBytes = 8 * 1024 * 1024;
 
 // Connections of one process, and how long one may stay silent before its first message.
 constexpr size_t kMaxConnections = 20'000;
-// Above them, so many more are let in for long enough to say that they are a peer: clients that fill
-// all places must not part the cell's nodes.
+// Above them, so many more are let in for long enough to say that they are a peer: clients that
+// fill all places must not part the cell's nodes.
 constexpr size_t kPlacesForPeers = 64;
 constexpr int64_t kPeersOnlyTimeoutMs = 1'000;
 constexpr int64_t kFirstMessageTimeoutMs = 10'000;

@@ -157,8 +157,8 @@ struct WriterThreads::Impl {
       if (taken == Taken::kWork) do_log_work(work);
       if (taken != Taken::kIdle && log->wal_bytes() < LogDb::kWalBytes) continue;
       log->checkpoint();
-      // Not after each transaction: since Linux 6.13 a file whose times were looked at has its inode
-      // changed by the next write, and with that fdatasync writes one block more.
+      // Not after each transaction: since Linux 6.13 a file whose times were looked at has its
+      // inode changed by the next write, and with that fdatasync writes one block more.
       log_bytes = log->bytes();
     }
   }

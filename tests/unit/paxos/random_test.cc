@@ -1,6 +1,6 @@
-// Many random histories: loss, repetition, reordering, crashes, lost links, slow disks, late hellos.
-// After every event the cell's witness compares what is said and applied with what is durable; at
-// the end all must agree.
+// Many random histories: loss, repetition, reordering, crashes, lost links, slow disks, late
+// hellos. After every event the cell's witness compares what is said and applied with what is
+// durable; at the end all must agree.
 #include <doctest/doctest.h>
 
 #include <algorithm>
