@@ -61,7 +61,7 @@ def test_the_leader_is_killed_again_and_again(cell, outages):
     cell.wait_leader()
     with Load(cell, clients=8, locks=6) as load:
         probe = load.add(**PROBE)
-        load.add_keepers()
+        load.add_keeper()
         for _ in range(10 * LONG):
             load.wait_grants(50)
             leader = cell.wait_leader()
@@ -103,13 +103,32 @@ def test_all_are_killed_at_once_and_restarted(cell):
     cell.wait_caught_up()
 
 
+def test_two_of_five_are_killed_at_once():
+    """The leader and one more: three are a majority."""
+    with Cell(nodes=5) as cell:
+        cell.wait_leader()
+        with Load(cell) as load:
+            for _ in range(2 * LONG):
+                load.wait_grants(50)
+                leader = cell.wait_leader()
+                victims = [leader, leader % 5 + 1]
+                for i in victims:
+                    cell.nodes[i].process.kill()
+                for i in victims:
+                    cell.nodes[i].process.wait()
+                load.wait_grants(100)
+                cell.start(*victims)
+            load.finish()
+        cell.wait_caught_up()
+
+
 def test_a_stopped_leader_continues(cell, outages):
     """SIGSTOP for longer than an election, and than a TTL: on waking it finds renewals in its
     sockets for leases that are another leader's by now, and leases that look expired."""
     cell.wait_leader()
     with Load(cell, ttl_ms=1000) as load:
         probe = load.add(**PROBE)
-        load.add_keepers()
+        load.add_keeper()
         for round_ in range(4 * LONG):
             load.wait_grants(50)
             leader = cell.wait_leader()
@@ -130,7 +149,7 @@ def test_faults_at_random(cell):
     draw = random.Random(seed)
     cell.wait_leader()
     with Load(cell, ttl_ms=1500) as load:
-        load.add_keepers()
+        load.add_keeper()
         load.wait_grants(50)
         for _ in range(8 * LONG):
             victim = draw.choice(list(cell.nodes))

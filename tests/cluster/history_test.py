@@ -108,8 +108,8 @@ def test_a_hold_that_vanished_is_found():
     acquire, release = hold("a", 1, 10, 20)
     release |= {"ok": None, "end": None, "error": "notHeld", "lease": "1"}
     wrong([acquire, release], "although its lease lived")
-    lost = {"op": "leaseLost", "lease": "1", "end": "9", "deadline": "9"}
-    history.check([acquire, release, lost])
+    ended = {"op": "leaseLost", "lease": "1", "end": "9", "deadline": "9"}
+    history.check([acquire, release, ended])
 
 
 def test_a_line_that_was_torn_off_is_no_operation():

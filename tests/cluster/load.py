@@ -24,9 +24,10 @@ def true_ns():
 # A client that contends for nothing: how long its acquires take says how long the cell was away.
 PROBE = {"prefix": "probe", "clients": 1, "locks": 1, "shared": 0, "hold_ms": 0, "pause_ms": 1,
          "show": 0}
-# Clients that hold a lock for long, through faults: those that might count on it for too long. They
-# fight among themselves.
+# A client that holds a lock for long, through faults, and so might count on it for too long; and
+# one that waits to get the same lock.
 KEEPER = {"prefix": "keep", "clients": 1, "locks": 1, "shared": 0, "hold_ms": 10_000}
+HEIR = {**KEEPER, "hold_ms": 50, "pause_ms": 50}
 
 
 class Contender:
@@ -53,6 +54,11 @@ class Contender:
     def done(self, kind, since=0):
         """What succeeded and was answered after this moment."""
         return [o for o in history.done(self.read(), kind) if int(o["end"]) > since]
+
+    def holds(self):
+        """Whether its only client holds a lock, as far as it has written."""
+        ends = [o for o in self.read() if o["op"] in ("acquire", "release", "lost")]
+        return bool(ends) and ends[-1]["op"] == "acquire" and ends[-1]["ok"] is True
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -86,8 +92,9 @@ class Load:
                                          **{**self.defaults, **options}))
         return self.contenders[-1]
 
-    def add_keepers(self):
-        return [self.add(**KEEPER), self.add(**KEEPER)]
+    def add_keeper(self, host="client"):
+        """Returns the keeper, on that host, and its heir."""
+        return self.add(host=host, **KEEPER), self.add(**HEIR)
 
     def grants(self, since):
         return sum(len(each.done("acquire", since)) for each in self.contenders)

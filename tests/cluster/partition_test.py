@@ -11,7 +11,7 @@ import pytest
 
 import network
 from cell import Cell, wait_for
-from load import KEEPER, Load, true_ns
+from load import Load, true_ns
 
 LONG = 10 if os.environ.get("HOLDFAST_LONG") else 1
 GOES_ON = 15  # seconds: many elections' worth, for a busy machine
@@ -96,14 +96,32 @@ def test_a_leader_cut_off_from_its_peers_as_root(net, split_cell, measured, way)
 
 
 @network.needed
+def test_a_client_cut_off_from_the_cell_as_root(net, split_cell, measured):
+    """It learns nothing any more, and must stop counting on its lock by itself, before the cell
+    gives it to the next one. The cell's leader stays, so there is little time in between."""
+    cell, passed = split_cell, []
+    with Load(cell, ttl_ms=TTL_MS) as load:
+        keeper, heir = load.add_keeper(host="pinned")
+        for _ in range(3 * LONG):
+            wait_for(keeper.holds, "it gets the lock", GOES_ON)
+            net.isolate("pinned")
+            cut = true_ns()
+            wait_for(lambda: heir.done("acquire", cut), "the lock passes on", GOES_ON)
+            passed.append((true_ns() - cut) / 1e9)
+            net.heal()
+        load.finish()
+    measured(f"the lock passed on after {statistics.median(passed):.2f} s, ttl {TTL_MS} ms")
+
+
+@network.needed
 def test_a_minority_alone_as_root(net, split_cell):
     """The leader, with clients beside it that reach nobody else: they are told nothing, and count
     on nothing once their leases are over. The majority's clients go on with the same locks."""
     cell = split_cell
     with Load(cell, ttl_ms=TTL_MS) as load:
         pinned = [load.add(host="pinned", clients=3)]
-        wait_all_get_some(pinned + [load.add(host="pinned", **KEEPER)])
-        load.add(**KEEPER)
+        keeper, _ = load.add_keeper(host="pinned")
+        wait_for(keeper.holds, "the keeper gets its lock", GOES_ON)
         for _ in range(LONG):
             wait_all_get_some(pinned)
             leader = cell.wait_leader()
@@ -130,8 +148,8 @@ def test_a_stopped_leader_answers_for_nothing_when_it_continues_as_root(net, spl
     with Load(cell, ttl_ms=TTL_MS) as load:
         pinned = [load.add(host="pinned", clients=2),
                   load.add(host="pinned", clients=2, ttl_ms=4 * TTL_MS)]
-        wait_all_get_some(pinned + [load.add(host="pinned", **KEEPER)])
-        load.add(**KEEPER)
+        keeper, _ = load.add_keeper(host="pinned")
+        wait_for(keeper.holds, "the keeper gets its lock", GOES_ON)
         for _ in range(LONG):
             wait_all_get_some(pinned)
             leader = cell.wait_leader()
