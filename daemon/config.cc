@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <ranges>
 #include <set>
 
@@ -37,7 +38,8 @@ bool is_wildcard(const rpc::Address& address) {
 std::optional<rpc::Address> parse_reachable(std::string_view text, std::string& why) {
   auto address = rpc::parse_address(text, why);
   if (!address) return std::nullopt;
-  if (address->kind == rpc::Address::Kind::kTcp && !is_wildcard(*address)) return address;
+  bool is_tcp = address->kind == rpc::Address::Kind::kTcp;
+  if (is_tcp && !is_wildcard(*address) && address->port != 0) return address;
   why = fmt::format("nobody can dial '{}' from elsewhere: write HOST:PORT of this machine", text);
   return std::nullopt;
 }
@@ -96,10 +98,12 @@ std::vector<std::string> elements(const Given& given) {
   return all;
 }
 
+// A whole number from 1 to what TOML and SQLite, too, can hold.
 std::optional<uint64_t> parse_number(std::string_view text) {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (value == 0 || value > std::numeric_limits<int64_t>::max()) return std::nullopt;
   return value;
 }
 
@@ -107,8 +111,9 @@ uint64_t Builder::number(std::string_view key, uint64_t fallback) {
   const Given* given = find(key);
   if (given == nullptr) return fallback;
   auto value = parse_number(given->values.front());
-  if (!value || *value == 0) {
-    refuse(*given, fmt::format("'{}' is not a whole number above 0", given->values.front()));
+  if (!value) {
+    refuse(*given, fmt::format("'{}' is not a whole number from 1 to {}", given->values.front(),
+                               std::numeric_limits<int64_t>::max()));
     return fallback;
   }
   return *value;
@@ -198,7 +203,7 @@ void Builder::build_timing(Config& config) {
 std::optional<base::Member> Builder::member(const Given& given, std::string_view item) {
   size_t equals = item.find('=');
   auto id = parse_number(item.substr(0, equals));
-  if (equals == std::string_view::npos || !id || *id == 0) {
+  if (equals == std::string_view::npos || !id) {
     refuse(given, fmt::format("'{}' is not ID=HOST:PORT, such as 1=node1.example.org:7420", item));
     return std::nullopt;
   }
@@ -253,6 +258,8 @@ void Builder::build_listen(Config& config) {
       auto address = rpc::parse_address(item, why);
       if (!address) {
         refuse(*given, why);
+      } else if (address->kind == rpc::Address::Kind::kTcp && address->port == 0) {
+        refuse(*given, fmt::format("'{}' has no port at which others could find it", item));
       } else if (std::ranges::find(config.listen, *address) != config.listen.end()) {
         refuse(*given, fmt::format("{} is given twice", address->text()));
       } else {

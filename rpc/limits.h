@@ -23,7 +23,7 @@ constexpr int kNestingLimit = 32;
 // Calls of one connection that are not answered yet, in bytes of their messages. When it is reached
 // nothing more is read from that connection, renewals included: it must be far above what a client
 // with many waiting acquires needs (about 250 bytes each).
-constexpr size_t kMaxUnansweredCallBytes = 64 * 1024 * 1024;
+constexpr size_t kMaxUnansweredCallBytes = 16 * 1024 * 1024;
 // Calls of one connection whose Finish has not come, whether they wait or were answered. Whoever
 // has more is hung up on.
 constexpr size_t kMaxOpenCalls = 16'384;
