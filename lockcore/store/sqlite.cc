@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -62,6 +63,16 @@ std::string advice_for(Kind kind) {
   }
 }
 
+// A quick_check tells of a page that it couldn't read among all that is wrong. But that is the
+// disk's failure, and may be gone the next time; no page number that makes no sense gets so far.
+bool tells_of_failed_read(const std::string& verdict) {
+  constexpr std::string_view kWithCode = "unable to get the page. error code=";
+  if (verdict.find("failed to get page") != std::string::npos) return true;
+  const size_t at = verdict.find(kWithCode);
+  return at != std::string::npos &&
+         (std::atoi(verdict.c_str() + at + kWithCode.size()) & 0xff) == SQLITE_IOERR;
+}
+
 }  // namespace
 
 Connection::Connection(std::string path, Options options) : path_(std::move(path)) {
@@ -85,7 +96,7 @@ void Connection::open(Options options) {
   if (options.exclusive) exec("PRAGMA locking_mode=EXCLUSIVE");
   Statement mode(*this, "PRAGMA journal_mode=WAL");
   if (!mode.step() || mode.bytes(0) != "wal") fail(SQLITE_CANTOPEN);
-  mode.reset();
+  mode.run();  // to its end: in a new file that is where it is written, and may fail
   exec("PRAGMA synchronous=FULL");
   exec("PRAGMA wal_autocheckpoint=0");
   exec("PRAGMA cell_size_check=ON");
@@ -153,6 +164,7 @@ void Connection::check_table(const char* table) {
   if (!check.step()) fail(SQLITE_CORRUPT);
   const std::string verdict(check.bytes(0));
   if (verdict == "ok") return;
+  if (tells_of_failed_read(verdict)) fail(SQLITE_IOERR_READ);
   fail(Kind::kDamaged,
        std::string("table `") + table + "` is damaged (" + verdict + "); " + kReplaceAdvice);
 }

@@ -21,6 +21,7 @@ struct Undo {
   std::string bytes;  // shorter than the write where the file ended
   uint64_t file_size = 0;
   uint64_t written_size = 0;  // 0: a truncation
+  bool is_given_up = false;   // a sync of it failed: later ones don't write it any more
 };
 
 // Disks write sectors whole. SQLite relies on it, and so does the check of the WAL's header.
@@ -102,9 +103,14 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
 }
 
 int sync_file(sqlite3_file* file, int flags) {
-  if (g_disk->fails()) return SQLITE_IOERR_FSYNC;
+  std::vector<Undo> none;
+  std::vector<Undo>& unsynced = ours(file)->unsynced ? *ours(file)->unsynced : none;
+  if (g_disk->fails()) {
+    for (Undo& undo : unsynced) undo.is_given_up = true;
+    return SQLITE_IOERR_FSYNC;
+  }
   const int code = real_of(file)->pMethods->xSync(real_of(file), flags);
-  if (code == SQLITE_OK && ours(file)->unsynced) ours(file)->unsynced->clear();
+  if (code == SQLITE_OK) std::erase_if(unsynced, [](const Undo& u) { return !u.is_given_up; });
   return code;
 }
 
@@ -130,6 +136,7 @@ int characteristics(sqlite3_file* file) {
   return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
 }
 int map_shm(sqlite3_file* file, int page, int size, int extend, void volatile** address) {
+  if (g_disk->fails()) return SQLITE_IOERR_SHMMAP;
   return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, address);
 }
 int lock_shm(sqlite3_file* file, int offset, int count, int flags) {
@@ -179,6 +186,11 @@ int delete_file(sqlite3_vfs*, const char* path, int sync_directory) {
   return g_disk->real->xDelete(g_disk->real, path, sync_directory);
 }
 
+int access_file(sqlite3_vfs*, const char* path, int flags, int* result) {
+  if (g_disk->fails()) return SQLITE_IOERR_ACCESS;
+  return g_disk->real->xAccess(g_disk->real, path, flags, result);
+}
+
 void overwrite(const std::string& path, uint64_t offset, const std::string& bytes) {
   std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
   file.seekp(static_cast<std::streamoff>(offset));
@@ -201,6 +213,7 @@ FaultVfs::FaultVfs() : impl_(std::make_unique<Impl>()) {
   impl_->vfs.szOsFile = static_cast<int>(sizeof(FaultFile)) + g_disk->real->szOsFile;
   impl_->vfs.xOpen = open_file;
   impl_->vfs.xDelete = delete_file;
+  impl_->vfs.xAccess = access_file;
   sqlite3_vfs_register(&impl_->vfs, 1);
 }
 
@@ -226,6 +239,7 @@ bool FaultVfs::has_failed() const {
 
 void FaultVfs::lose_power() {
   for (const auto& [path, writes] : impl_->disk.unsynced) {
+    if (!std::filesystem::exists(path)) continue;
     for (auto undo = writes.rbegin(); undo != writes.rend(); ++undo) {
       overwrite(path, undo->offset, undo->bytes);
       std::filesystem::resize_file(path, undo->file_size);
@@ -236,8 +250,9 @@ void FaultVfs::lose_power() {
 
 void FaultVfs::lose_power_in_disorder(base::Random& random) {
   for (auto& [path, writes] : impl_->disk.unsynced) {
+    if (!std::filesystem::exists(path)) continue;
     for (auto undo = writes.rbegin(); undo != writes.rend(); ++undo) {
-      if (undo->written_size == 0 || random.chance(0.5)) continue;
+      if (undo->written_size == 0 || (!undo->is_given_up && random.chance(0.5))) continue;
       // The file's size may be on the disk before the bytes are: then these are zero.
       undo->bytes.resize(undo->written_size);
       overwrite(path, undo->offset, undo->bytes);

@@ -13,7 +13,8 @@ namespace holdfast::store_test {
 class FaultVfs {
  public:
   enum class Fault {
-    kOnce,     // the operation fails, later ones succeed: a second fsync says yes and means nothing
+    kOnce,     // the operation fails, later ones succeed. What a failed sync left out stays out,
+               // though a second one says yes
     kForever,  // it and all later ones fail
     kTorn,     // half of what a write should write is written, in whole sectors; then as kForever
   };
@@ -21,7 +22,8 @@ class FaultVfs {
   FaultVfs();
   ~FaultVfs();
 
-  // Counts operations from now on (open, read, write, sync, truncate, delete); the `n`-th fails.
+  // Counts operations from now on (open, read, write, sync, truncate, delete, access, mapping the
+  // WAL's index); the `n`-th fails.
   void fail_at(uint64_t n, Fault fault);
   void fail_never();
   bool has_failed() const;
