@@ -28,7 +28,6 @@ class Session final : private kj::TaskSet::ErrorHandler {
 
   // Ends, with a reason, when the connection does.
   kj::Promise<void> ended() { return kj::mv(ended_); }
-  int64_t last_round_trip_us() const { return last_round_trip_us_; }
 
   // False: the window is full, nothing was sent.
   bool deliver(const paxos::Message* messages, unsigned count, size_t bytes) {
@@ -41,11 +40,9 @@ class Session final : private kj::TaskSet::ErrorHandler {
     for (unsigned i = 0; i < count; ++i) fill_message(messages[i], list[i]);
     ++in_flight_;
     in_flight_bytes_ += bytes;
-    const base::Instant sent = boottime_now();
-    deliveries_.add(request.send().ignoreResult().then([this, bytes, sent]() {
+    deliveries_.add(request.send().ignoreResult().then([this, bytes]() {
       --in_flight_;
       in_flight_bytes_ -= bytes;
-      last_round_trip_us_ = (boottime_now() - sent).ns / 1000;
     }));
     return true;
   }
@@ -62,7 +59,6 @@ class Session final : private kj::TaskSet::ErrorHandler {
   kj::Promise<void> ended_ = nullptr;
   size_t in_flight_ = 0;
   size_t in_flight_bytes_ = 0;
-  int64_t last_round_trip_us_ = 0;
   kj::TaskSet deliveries_;
 };
 
@@ -252,9 +248,7 @@ base::NodeId PeerLink::peer() const { return state_->peer; }
 const Address& PeerLink::address() const { return state_->address; }
 
 PeerLink::Counts PeerLink::counts() const {
-  Counts counts = state_->counts;
-  if (up()) counts.last_round_trip_us = state_->session->last_round_trip_us();
-  return counts;
+  return state_->counts;
 }
 
 }  // namespace holdfast::rpc

@@ -59,7 +59,6 @@ class PeerLink {
   const Address& address() const;
   struct Counts {
     uint64_t deliveries_total = 0, messages_total = 0, dropped_total = 0, dials_total = 0;
-    int64_t last_round_trip_us = 0;  // of a delivery: from sending it to its empty answer
   };
   Counts counts() const;
 

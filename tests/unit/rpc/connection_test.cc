@@ -183,7 +183,7 @@ struct World {
   kj::Own<Listener> listener;
 };
 
-// -- messages made by hand -------------------------------------------------------------------------
+// -- messages made by hand -----------------------------------------------------------------------
 
 using Bytes = std::vector<kj::byte>;
 

@@ -184,7 +184,6 @@ TEST_CASE("peer link: both say hello, then messages come in order, a turn's in o
   CHECK(counts.messages_total == sent);
   CHECK(counts.deliveries_total <= kTurns);
   CHECK(counts.dropped_total == 0);
-  CHECK(world.until([&] { return world.near.link->counts().last_round_trip_us > 0; }));
 }
 
 TEST_CASE("peer link: large messages are parted into deliveries that the other side takes") {
@@ -256,7 +255,7 @@ TEST_CASE("peer link: what a stranger delivers without having been admitted does
   CHECK_THROWS_AS(large.send().wait(world.loop.wait_scope()), kj::Exception);
 }
 
-TEST_CASE("peer link: redials with growing pauses, or at once when it is told that the peer lives") {
+TEST_CASE("peer link: redials with growing pauses, or at once when told that the peer lives") {
   // Why: a peer that is down for a night must not cost a CPU, nor a second when it is back.
   World world;
   REQUIRE(world.until([&] { return world.near.link->up(); }));
@@ -328,21 +327,23 @@ TEST_CASE("peer link: a message that makes no sense is dropped and told, its nei
   auto request = client->bootstrap().castAs<wire::Holdfast>().peerRequest();
   fill_hello(hello_of(kNear), request.initHello());
   auto link = request.send().getLink();
+  std::vector<kj::Promise<void>> deliveries;  // answered by the group: nobody waits for one
   const auto deliver = [&](unsigned count) {
     auto delivery = link.deliverRequest();
     auto messages = delivery.initMessages(count);
     for (unsigned i = 0; i < count; ++i) fill_message(fetch(i), messages[i]);
     auto accept = messages[0].initAccept();
     accept.initEntries(1)[0].setSlot(5);  // without its checksum
-    delivery.send().wait(world.loop.wait_scope());
+    deliveries.push_back(delivery.send().ignoreResult());
   };
   deliver(3);
   deliver(3);
-  REQUIRE(world.far.received.size() == 4);
+  REQUIRE(world.until([&] { return world.far.received.size() == 4; }));
   CHECK(from_of(world.far.received[0]) == 1);
   REQUIRE(world.far.notices.size() == 1);  // once a link
   CHECK(world.far.notices[0].find("slot 5") != std::string::npos);
-  CHECK_THROWS_AS(deliver(kMaxMessagesPerDelivery + 1), kj::Exception);
+  deliver(kMaxMessagesPerDelivery + 1);
+  CHECK_THROWS_AS(deliveries.back().wait(world.loop.wait_scope()), kj::Exception);
 }
 
 }  // namespace holdfast::rpc
