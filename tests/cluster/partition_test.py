@@ -1,7 +1,7 @@
 """Partitions in network namespaces: links cut both ways or one way, under load. A cell whose
 majority is connected goes on within a bounded time, and nobody counts on what is another's.
 
-Needs root and nft. HOLDFAST_LONG=1 repeats each of these ten times.
+Needs root and nft. HOLDFAST_LONG=1 repeats most of these faults ten times as often.
 """
 
 import os
