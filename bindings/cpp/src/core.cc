@@ -51,7 +51,9 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
   Op& op = make(OpKind::kAcquire, ref, kNever);
   op.wait = !call.timeout || call.timeout->ns > 0;
   if (op.wait && call.timeout) {
-    op.deadline = now + *call.timeout;
+    // What goes beyond the end of time has none.
+    bool ends = call.timeout->ns < kNever.ns - now.ns;
+    if (ends) op.deadline = now + *call.timeout;
   } else if (!op.wait || session == nullptr) {
     // A session's own end bounds its waits; a bare lease's isn't known here.
     op.deadline = now + options_.request_timeout;
@@ -186,6 +188,9 @@ void Core::on_disconnected(ConnectionId connection, const std::string& why, Inst
 
 void Core::on_response(RequestId request, Response response, Instant now, Effects& fx) {
   begin_event();
+  // A lease whose time is up is lost, whatever this says: after a stop of the process the answer may
+  // be looked at before the timer.
+  watch_sessions(now, fx);
   Op* op = find(request);
   if (op == nullptr) return settle(now, fx);  // of an earlier attempt, or of nobody's any more
   ConnectionId from = op->connection;
@@ -197,8 +202,9 @@ void Core::on_response(RequestId request, Response response, Instant now, Effect
 
   if (auto* status = std::get_if<StatusResponse>(&response)) {
     if (op->survey != 0) on_survey_status(op->survey, op->node, *status, now);
-    router_.on_status(op->node, *status, load(), now, fx);
+    bool same_cell = router_.on_status(op->node, *status, load(), now, fx);
     finish(*op, fx);
+    if (!same_cell) leave_cell(now, fx);
   } else if (auto* failed = std::get_if<CallFailed>(&response)) {
     on_call_failed(*op, *failed, now, fx);
   } else if (error != nullptr) {
@@ -237,6 +243,7 @@ Instant Core::next_timer() const {
 
 void Core::settle(Instant now, Effects& fx) {
   if (over_) return;
+  forget_closed(now, fx);
   pump(now, fx);
   renew_due(now, fx);
   if (!in_need()) {
@@ -246,6 +253,7 @@ void Core::settle(Instant now, Effects& fx) {
   }
   ask(questions_, 0, now, fx);
   questions_.clear();
+  forget_closed(now, fx);
   if (!surveys_.empty()) continue_surveys(now, fx);
   if (shutdown_until_ != kNever) continue_shutdown(now, fx);
 }
@@ -292,7 +300,7 @@ void Core::enqueue(Op& op, bool in_front) {
   op.queued = true;
   op.resend_at = kNever;
   ++queued_ops_;
-  Queue& queue = op.is_mutation() ? mutations_ : others_;
+  Queue& queue = !op.is_mutation() ? others_ : op.gives_back() ? giving_ : taking_;
   if (in_front) {
     queue.emplace_front(op.slot, op.order);
   } else {
@@ -312,7 +320,11 @@ void Core::finish(Op& op, Effects& fx) {
   if (op.queued) --queued_ops_;
   timers_.drop(op.slot);
   if (op.number != 0) {
-    if (op.command().op.client == client_) to_tell_.push_back(op.number);
+    if (op.command().op.client == client_) {
+      to_tell_.push_back(op.number);
+      const auto& told = op.command().op.answered;
+      if (!op.heard) to_tell_.insert(to_tell_.end(), told.begin(), told.end());
+    }
     drop_number(op);
   }
   if (op.session != 0) drop_session(op.session);
@@ -331,18 +343,20 @@ void Core::pump(Instant now, Effects& fx) {
     requeue_in_flight(0, now, fx);
   }
   if (queued_ops_ == 0) {
-    mutations_.clear();
+    taking_.clear();
+    giving_.clear();
     others_.clear();
     return;
   }
-  if (!client_ && !registering_ && !mutations_.empty()) {
+  if (!client_ && !registering_ && !(taking_.empty() && giving_.empty())) {
     registering_ = true;
     Op& op = make(OpKind::kRegister, 0, kNever);
     op.request.emplace<RegisterRequest>();
     submit(op);
   }
   pump_queue(others_, leader, now, fx);
-  pump_queue(mutations_, leader, now, fx);
+  pump_queue(giving_, leader, now, fx);
+  pump_queue(taking_, leader, now, fx);
 }
 
 void Core::pump_queue(Queue& queue, ConnectionId leader, Instant now, Effects& fx) {
@@ -361,11 +375,23 @@ void Core::pump_queue(Queue& queue, ConnectionId leader, Instant now, Effects& f
 
 bool Core::may_send(const Op& op) const {
   if (!op.is_mutation()) return true;
-  return client_ && (op.wait || mutations_in_flight_ < kMaxUnderWay);
+  if (!client_) return false;
+  if (op.gives_back()) return giving_in_flight_ < kMaxUnderWay;
+  if (op.wait) return true;
+  // One that has its number has its place at the cell.
+  return taking_in_flight_ < kMaxUnderWay && (op.number != 0 || room_to_take());
+}
+
+bool Core::room_to_take() const {
+  if (taking_in_flight_ < kMinUnderWay) return true;
+  size_t untold = to_tell_.size() - std::min(to_tell_.size(), kMaxTold);
+  return numbered_ + untold + kMinUnderWay < base::kMaxAnswersPerClient;
 }
 
 void Core::give_number(Op& op) {
   op.number = ++last_number_;
+  op.heard = false;
+  ++numbered_;
   op.older = youngest_;
   op.younger = kNoSlot;
   (youngest_ == kNoSlot ? oldest_ : ops_.at(youngest_).younger) = op.slot;
@@ -403,7 +429,7 @@ void Core::transmit(Op& op, ConnectionId connection, Duration patience, Instant 
   fx.sends.push_back({connection, op.in_flight, &op.request});
   if (op.kind == OpKind::kQuestion) return;
   ++(op.wait ? queued_in_flight_ : ordinary_in_flight_);
-  if (op.is_mutation() && !op.wait) ++mutations_in_flight_;
+  if (op.is_mutation() && !op.wait) ++(op.gives_back() ? giving_in_flight_ : taking_in_flight_);
   router_.on_sent(patience, now);
 }
 
@@ -413,7 +439,7 @@ void Core::land(Op& op) {
   op.connection = 0;
   if (op.kind == OpKind::kQuestion) return;
   --(op.wait ? queued_in_flight_ : ordinary_in_flight_);
-  if (op.is_mutation() && !op.wait) --mutations_in_flight_;
+  if (op.is_mutation() && !op.wait) --(op.gives_back() ? giving_in_flight_ : taking_in_flight_);
 }
 
 void Core::recall(Op& op, Effects& fx) {
@@ -453,9 +479,12 @@ void Core::requeue_in_flight(ConnectionId lost, Instant now, Effects& fx) {
   for (auto [order, slot] : moved) requeue(ops_.at(slot), now, fx);
 }
 
-Router::Load Core::load() const {
-  return {ordinary_in_flight_ > 0, queued_in_flight_ > 0};
+// Nothing comes any more from a connection that was given up in this event.
+void Core::forget_closed(Instant now, Effects& fx) {
+  for (size_t i = 0; i < fx.closes.size(); ++i) requeue_in_flight(fx.closes[i], now, fx);
 }
+
+Router::Load Core::load() const { return {ordinary_in_flight_ > 0, queued_in_flight_ > 0}; }
 
 bool Core::in_need() const {
   return queued_ops_ > 0 || ordinary_in_flight_ > 0 || queued_in_flight_ > 0 ||

@@ -32,11 +32,14 @@ namespace holdfast::client {
 constexpr base::Duration kCancelGrace = base::Duration::from_ms(1000);
 // Between attempts after a refusal that may pass.
 constexpr base::Duration kRefusedPause = base::Duration::from_ms(100);
-// Mutations of one client under way at once, queued acquires not counted. Answers that the cell
-// hasn't yet heard to have arrived are at most these and as many that are being told.
+// Mutations of one client under way at once, queued acquires not counted; those that give something
+// back are counted apart.
 constexpr size_t kMaxUnderWay = 512;
 // Answered numbers that one command tells.
 constexpr size_t kMaxTold = 512;
+// The cell keeps a record of each queued acquire as well: many of them leave less room for others,
+// but never less than this. What is beyond the cell's limit then is refused by the cell.
+constexpr size_t kMinUnderWay = 16;
 static_assert(kMaxUnderWay + kMaxTold <= base::kMaxAnswersPerClient);
 // Shutting down: closing leases, and the last word, may take this long.
 constexpr base::Duration kShutdownWait = base::Duration::from_ms(1000);
@@ -127,6 +130,7 @@ class Core {
   void pump(base::Instant now, Effects& fx);
   void pump_queue(Queue& queue, ConnectionId leader, base::Instant now, Effects& fx);
   bool may_send(const Op& op) const;
+  bool room_to_take() const;
   void transmit(Op& op, ConnectionId connection, base::Duration patience, base::Instant now,
                 Effects& fx);
   void give_number(Op& op);
@@ -137,6 +141,8 @@ class Core {
   void requeue(Op& op, base::Instant now, Effects& fx);
   // All that is in flight on `lost`, or, if that is 0, anywhere but at the current leader's.
   void requeue_in_flight(ConnectionId lost, base::Instant now, Effects& fx);
+  void forget_closed(base::Instant now, Effects& fx);
+  void leave_cell(base::Instant now, Effects& fx);
   void enqueue(Op& op, bool in_front);
   Op* find(RequestId request);
   Router::Load load() const;
@@ -194,22 +200,26 @@ class Core {
   size_t helpers_ = 0;  // ops that the end needn't wait for: questions, renewals
   TimerHeap timers_;  // by op slot: deadline or resend_at, whichever comes first
 
-  // What waits to be sent, oldest first; stale entries are skipped. Mutations need a
-  // client id and room, the others don't wait behind them.
-  Queue mutations_;
+  // What waits to be sent, oldest first; stale entries are skipped. Mutations need a client id and
+  // room; those that give something back don't wait behind those that take, nor the others behind
+  // either.
+  Queue taking_;
+  Queue giving_;
   Queue others_;
   uint64_t last_order_ = 0;
   uint64_t last_request_ = 0;
   ConnectionId current_ = 0;     // where the last things were sent
-  size_t queued_ops_ = 0;        // those in the two queues that are not stale
+  size_t queued_ops_ = 0;        // those in the queues that are not stale
   size_t ordinary_in_flight_ = 0;
   size_t queued_in_flight_ = 0;  // acquires that may take for ever
-  size_t mutations_in_flight_ = 0;
+  size_t taking_in_flight_ = 0;  // of the ordinary ones
+  size_t giving_in_flight_ = 0;
 
   // Exactly once. The unanswered mutations of this client, linked in the order of their numbers.
   base::ClientId client_;
   bool registering_ = false;
   uint64_t last_number_ = 0;
+  size_t numbered_ = 0;  // how many there are
   uint32_t oldest_ = kNoSlot;
   uint32_t youngest_ = kNoSlot;
   std::vector<uint64_t> to_tell_;  // answered, above the lowest unanswered, not yet told

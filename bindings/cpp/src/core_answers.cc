@@ -11,9 +11,27 @@ using base::ErrorCode;
 using base::Instant;
 using base::kNever;
 
+namespace {
+
+// A refusal that may have come before the log: nobody took note of what the command carried.
+bool may_come_before_the_log(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInternal:
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kResourceExhausted:
+    case ErrorCode::kPermissionDenied:
+    case ErrorCode::kUnauthenticated:
+    case ErrorCode::kUnsupported: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 // -- answers --------------------------------------------------------------------------------------
 
 void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& fx) {
+  op.heard = true;
   if (op.kind == OpKind::kCancelWait) return on_cancel_answer(op, answer, now, fx);
   if (const auto* registered = std::get_if<locks::ClientRegistered>(&answer)) {
     if (op.kind == OpKind::kRegister) {
@@ -115,7 +133,8 @@ void Core::give_up(Op& op, GivingUp why, Instant now, Effects& fx) {
     --queued_ops_;
   }
   op.resend_at = kNever;
-  op.deadline = op.ref != 0 ? now + kCancelGrace : kNever;
+  // Without a caller it keeps the one that it has, if any.
+  if (op.ref != 0) op.deadline = now + kCancelGrace;
   arm(op);
   Op& cancel = make(OpKind::kCancelWait, 0, kNever);
   cancel.session = op.session;
@@ -200,6 +219,7 @@ void Core::drop_number(Op& op) {
   (op.younger == kNoSlot ? youngest_ : ops_.at(op.younger).older) = op.older;
   op.older = op.younger = kNoSlot;
   op.number = 0;
+  --numbered_;
 }
 
 // The cell has no record of this client (it expired, or the cell was restored): numbers given under
@@ -229,12 +249,32 @@ void Core::on_unknown_client(Op& op, Instant now, Effects& fx) {
   (void)now;
 }
 
-void Core::on_final_error(Op& op, const base::Error& error, Instant now, Effects& fx) {
-  if (op.is_mutation() && op.command().op.client == client_) {
-    // Perhaps refused before the log: what this command told may not have been heard.
-    const auto& told = op.command().op.answered;
-    to_tell_.insert(to_tell_.end(), told.begin(), told.end());
+// Another cell leads at these addresses: a restored one, or one that was founded anew. Numbers,
+// clients and leases of the old one mean nothing there, or somebody else's.
+void Core::leave_cell(Instant now, Effects& fx) {
+  std::vector<SessionId> open;
+  sessions_.for_each([&](Session& session) {
+    if (session.alive) open.push_back(session.id);
+  });
+  for (SessionId id : open) {
+    lose(*sessions_.find(id), {Code::lease_lost, "another cell answers at its addresses", {}}, false,
+         now, fx);
   }
+  client_ = {};
+  to_tell_.clear();
+  Failure gone{Code::unavailable, "another cell answers now; the outcome is unknown", {}};
+  for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
+    Op* op = ops_.find(slot);
+    if (op == nullptr) continue;
+    if (op->kind == OpKind::kRegister) registering_ = false;
+    bool fresh_open = op->kind == OpKind::kOpen && op->number == 0;
+    bool elsewhere = op->kind == OpKind::kRead || op->kind == OpKind::kQuestion;
+    if (!fresh_open && !elsewhere) conclude(*op, gone, fx);
+  }
+}
+
+void Core::on_final_error(Op& op, const base::Error& error, Instant now, Effects& fx) {
+  op.heard = !may_come_before_the_log(error.code);
   switch (op.kind) {
     case OpKind::kAcquire: return on_acquire_error(op, error, now, fx);
     case OpKind::kCancelWait: return on_cancel_answer(op, error, now, fx);

@@ -153,7 +153,10 @@ void Core::on_op_timer(Op& op, Instant now, Effects& fx) {
 }
 
 void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
-  if (op.ref == 0 || op.attempts == 0) return conclude(op, out_of_time(op), fx);
+  if (op.ref == 0 || op.attempts == 0) {
+    if (op.kind == OpKind::kAcquire && op.partner != kNoSlot) finish(ops_.at(op.partner), fx);
+    return conclude(op, out_of_time(op), fx);
+  }
   switch (op.kind) {
     case OpKind::kAcquire:
       if (op.giving_up == GivingUp::kNo) return give_up(op, GivingUp::kTimeout, now, fx);
@@ -161,8 +164,11 @@ void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
       op.deadline = kNever;
       break;
     case OpKind::kRelease:
-      if (op.session == 0) return conclude(op, out_of_time(op), fx);
-      op.deadline = kNever;  // the session renews the lease: the hold must not stay
+      // Of a bare lease it is its caller's to repeat, but for a grant that nobody knows of.
+      if (op.session == 0 && op.giving_up == GivingUp::kNo) {
+        return conclude(op, out_of_time(op), fx);
+      }
+      op.deadline = kNever;  // somebody renews the lease: the hold must not stay
       break;
     case OpKind::kOpen:
       op.deadline = now + op.ttl + kCancelGrace;  // if it was opened, it will be closed
@@ -193,6 +199,7 @@ void Core::shut_down(Instant now, Effects& fx) {
       conclude(*op, Done{}, fx);
     } else if (op->kind == OpKind::kAcquire && op->giving_up == GivingUp::kNo &&
                op->session == 0) {
+      op->deadline = kNever;
       give_up(*op, GivingUp::kCancelled, now, fx);
     }
   }

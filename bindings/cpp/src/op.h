@@ -52,6 +52,7 @@ struct Op {
 
   // Mutations. Unanswered ones are linked in the order of their numbers; 0: none given yet.
   uint64_t number = 0;
+  bool heard = false;  // the cell has applied it, and so taken note of what it told
   uint32_t older = kNoSlot;
   uint32_t younger = kNoSlot;
 
@@ -73,6 +74,8 @@ struct Op {
   uint64_t survey = 0;  // 0: the router's
 
   bool is_mutation() const { return kind <= OpKind::kForget; }
+  // Of mutations: the cell lets these go beyond a client's limits, so that it gets out of them.
+  bool gives_back() const { return kind != OpKind::kOpen && kind != OpKind::kAcquire; }
   locks::Command& command() { return std::get<locks::Command>(request); }
 
   // As new, but the vectors inside `request` and `sessions` may keep their memory.

@@ -191,24 +191,24 @@ void Router::on_asked(uint32_t node, Instant now) {
   nodes_[node].asked_at = now;
 }
 
-void Router::on_status(uint32_t index, const StatusResponse& status, const Load& load,
+bool Router::on_status(uint32_t index, const StatusResponse& status, const Load& load,
                        Instant now, Effects& fx) {
   Node& node = nodes_[index];
   node.asked = false;
   node.id = status.node.id;
-  if (status.cell != 0 && status.cell != cell_) {
-    // Another cell at the same addresses: its ballots have nothing to do with the old one's.
+  bool other_cell = status.active && cell_ != 0 && status.cell != cell_;
+  // One that belongs elsewhere is no reason to leave a leader.
+  if (other_cell && leader_ != kNone && index != leader_) return true;
+  if (status.active && (other_cell || status.ballot >= best_ballot_)) {
+    // Another cell's ballots have nothing to do with the old one's.
     cell_ = status.cell;
-    best_ballot_ = {};
-  }
-  if (status.active && status.ballot >= best_ballot_) {
     best_ballot_ = status.ballot;
     if (index != leader_) follow(index, now);
     ping_until_ = kNever;
     patience_ = kPatience;
     sent_since_check_ = false;
     check_at_ = now + (load.ordinary ? kPatience * 2 : kQueuedPatience);
-    return;
+    return !other_cell;
   }
   // Ballots of active leaders only grow: one that was stopped, wakes, and still thinks that it
   // leads is not believed.
@@ -219,6 +219,7 @@ void Router::on_status(uint32_t index, const StatusResponse& status, const Load&
     // refused a moment ago.
     if (hinted != kNone && nodes_[hinted].state == Node::State::kIdle) connect(hinted, now, fx);
   }
+  return true;
 }
 
 void Router::on_not_leader(ConnectionId connection, const base::Error& error, Instant now,

@@ -82,7 +82,8 @@ class Router {
   void on_connected(ConnectionId connection, base::Instant now, Questions& ask);
   void on_disconnected(ConnectionId connection, const std::string& why, base::Instant now);
   void on_asked(uint32_t node, base::Instant now);
-  void on_status(uint32_t node, const StatusResponse& status, const Load& load, base::Instant now,
+  // False: it leads another cell than the one that was known so far, and is followed.
+  bool on_status(uint32_t node, const StatusResponse& status, const Load& load, base::Instant now,
                  Effects& fx);
   void on_not_leader(ConnectionId connection, const base::Error& error, base::Instant now,
                      Effects& fx);
@@ -117,7 +118,7 @@ class Router {
   base::Random& random_;
   std::vector<Node> nodes_;
   uint32_t leader_ = kNone;
-  uint64_t cell_ = 0;         // 0: not yet known
+  uint64_t cell_ = 0;         // of the last active leader; 0: not yet known
   base::Ballot best_ballot_;  // the highest that an active leader named; never an older one again
   int hops_ = 0;
   bool seeking_ = false;

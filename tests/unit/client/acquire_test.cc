@@ -126,6 +126,56 @@ TEST_CASE("client: a try whose answer got lost is asked again with the same numb
   CHECK(std::holds_alternative<NotAcquired>(s.outcome(2)));
 }
 
+TEST_CASE("client: a grant that came too late for a bare lease is given back until that is done") {
+  // Why: whoever keeps that lease alive would hold the lock without knowing it.
+  Script s({"a:1"}, 1000);
+  s.open_session();
+  AcquireCall call;
+  call.under.lease = {700};
+  call.lock = "l";
+  call.timeout = base::Duration::from_ms(100);
+  s.with([&](Effects& fx) { s.core.acquire(2, call, s.now, fx); });
+  s.advance_with("a:1", 100);
+  s.respond(s.find<locks::CancelWait>().request, locks::Answer(locks::Granted{{{900}}}));
+  CHECK(s.count<locks::Release>() == 1);
+  s.advance_with("a:1", 3000);
+  CHECK(s.failure(2) == Code::unavailable);  // not "no": it isn't sure
+  s.cut("a:1");
+  s.advance(600);
+  s.accept_all();
+  s.answer_status("a:1", 2);
+  CHECK(s.count<locks::Release>() == 1);
+}
+
+TEST_CASE("client: what was followed up after its session's end is forgotten in the end") {
+  // Why: a cell that is gone for good must not be asked for twenty times a second until then.
+  Script s({"a:1", "b:1"});
+  SessionId session = s.open_session();
+  s.acquire(2, session, std::nullopt);
+  s.fail_over();
+  auto again = s.find<locks::Acquire>();
+  s.advance_with("b:1", 10'000);
+  CHECK(s.failure(2) == Code::lease_lost);
+  s.respond(again.request, base::Error{base::ErrorCode::kResourceExhausted, "full", {}});
+  s.cut("b:1");
+  s.advance(60'000);
+  CHECK(s.core.under_way() == 0);
+}
+
+TEST_CASE("client: a timeout beyond the end of time means for ever") {
+  // Why: milliseconds::max() is what many write for that.
+  Script s;
+  SessionId session = s.open_session(3'600'000);
+  AcquireCall call;
+  call.under.session = session;
+  call.lock = "l";
+  call.timeout = base::Duration{std::numeric_limits<int64_t>::max()};
+  s.with([&](Effects& fx) { s.core.acquire(2, call, s.now, fx); });
+  s.advance_with("a:1", 1000);
+  CHECK(s.count<locks::CancelWait>() == 0);
+  CHECK(!s.completed(2));
+}
+
 TEST_CASE("client: each acquire is a holder of its own") {
   // Why: two locks objects contend, also within one session.
   Script s;

@@ -168,6 +168,54 @@ TEST_CASE("client: while all nodes are down it tries less often, but twice a sec
   CHECK(attempts <= 60);
 }
 
+TEST_CASE("client: questions to a node that never answers are forgotten with its connection") {
+  // Why: a stopped node may stay stopped for weeks while the others are down.
+  Script s({"a:1"}, 3'600'000);
+  read(s);
+  for (int minute = 0; minute < 10; ++minute) {
+    s.accept_all();
+    s.advance(60'000);
+  }
+  CHECK(s.core.under_way() <= 3);
+}
+
+TEST_CASE("client: another cell at the same addresses is none of ours") {
+  // Why: ids of leases and clients are counters; in a cell that was founded anew the same numbers
+  // are somebody else's, and a renewal of his lease would look like one of ours.
+  Script s;
+  SessionId session = s.open_session();
+  s.acquire(2, session, std::nullopt);
+  s.cut("a:1");
+  s.advance(60);
+  s.cell = 2;
+  s.answer_status("b:1", 1);
+  CHECK(s.events_of<Lost>() == 1);
+  CHECK(s.failure(2) == Code::lease_lost);
+  CHECK(s.count<locks::Acquire>() + s.count<locks::CloseLease>() + s.count<RenewRequest>() == 0);
+  // It goes on there under a new id.
+  s.with([&](Effects& fx) { s.core.open(3, {10'000, {}, true}, s.now, fx); });
+  s.respond(s.find<RegisterRequest>().request, locks::Answer(locks::ClientRegistered{{100}}));
+  s.respond(s.find<locks::OpenLease>().request,
+            locks::Answer(locks::LeaseOpened{{500}, 10'000, "secret"}));
+  CHECK(std::holds_alternative<Opened>(s.outcome(3)));
+}
+
+TEST_CASE("client: what was sent to another cell has an unknown outcome") {
+  // Why: the number means nothing to the new one, and the old one can't be asked any more.
+  Script s;
+  s.open_session();
+  s.with([&](Effects& fx) { s.core.close(2, {0, {700}}, s.now, fx); });
+  CHECK(s.count<locks::CloseLease>() == 1);
+  s.cut("a:1");
+  s.with([&](Effects& fx) { s.core.open(3, {10'000, {}, true}, s.now, fx); });  // not sent yet
+  s.advance(60);
+  s.cell = 2;
+  s.answer_status("b:1", 1);
+  CHECK(s.failure(2) == Code::unavailable);
+  s.respond(s.find<RegisterRequest>().request, locks::Answer(locks::ClientRegistered{{7}}));
+  CHECK(s.op(s.find<locks::OpenLease>()).client == base::ClientId{7});
+}
+
 TEST_CASE("client: nothing to do, nothing sent") {
   // Why: thousands of idle clients must not poll a cell.
   Script s;

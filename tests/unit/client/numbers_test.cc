@@ -56,6 +56,50 @@ TEST_CASE("client: what a refused command told is told again") {
   CHECK(std::count(answered.begin(), answered.end(), 3) == 1);
 }
 
+TEST_CASE("client: tries that fail beside a long wait don't pile up numbers to tell") {
+  // Why: whoever polls with try_acquire() for a night must not send, or keep, a night's numbers.
+  Script s;
+  SessionId session = s.open_session();
+  s.acquire(2, session, std::nullopt, "waits");
+  for (Ref ref = 3; ref < 100; ++ref) {
+    s.acquire(ref, session, 0);
+    auto sent = s.find<locks::Acquire>();
+    CHECK(s.op(sent).answered.size() <= 1);
+    s.respond(sent.request, locks::Answer(base::Error{base::ErrorCode::kWouldBlock, "held", {}}));
+  }
+}
+
+TEST_CASE("client: what an operation told that was given up unanswered is told again") {
+  // Why: it may never have arrived; the cell would keep those answers beside a long wait for ever,
+  // and in the end refuse this client.
+  Script s({"a:1"}, 1000);
+  SessionId session = s.open_session(60'000);
+  s.acquire(2, session, std::nullopt, "waits");
+  s.acquire(3, session, std::nullopt);  // number 3
+  s.grant(900);
+  s.with([&](Effects& fx) { s.core.close(4, {0, {700}}, s.now, fx); });  // tells of it
+  CHECK(s.op(s.find<locks::CloseLease>()).answered == std::vector<uint64_t>{3});
+  s.advance_with("a:1", 1000);
+  CHECK(s.failure(4) == Code::unavailable);
+  s.release(5, session, 900);
+  auto answered = s.op(s.find<locks::Release>()).answered;
+  CHECK(std::count(answered.begin(), answered.end(), 3) == 1);
+}
+
+TEST_CASE("client: waits in the queue leave less room for what else is under way") {
+  // Why: the cell keeps 1024 records for a client, the waiting ones among them, and refuses what is
+  // above that as if the caller had asked for too much.
+  Script s({"a:1"}, 60'000);
+  SessionId session = s.open_session();
+  constexpr size_t kWaits = 900;
+  for (Ref ref = 2; ref < 2 + kWaits; ++ref) s.acquire(ref, session, std::nullopt);
+  for (Ref ref = 2000; ref < 2600; ++ref) s.acquire(ref, session, 0);
+  CHECK(s.count<locks::Acquire>() < base::kMaxAnswersPerClient);
+  // Giving back must always go on; the cell has room of its own for that.
+  s.release(5000, session, 900);
+  CHECK(s.count<locks::Release>() == 1);
+}
+
 TEST_CASE("client: a first attempt that meets an unknown client is sent again under a new id") {
   // Why: a client that was idle for an hour is forgotten; refused first attempts had no effect.
   Script s;

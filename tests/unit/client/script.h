@@ -86,7 +86,7 @@ class Script {
       std::string address = address_of(one.connection);
       if (address == silent) continue;
       StatusResponse status;
-      status.cell = 1;
+      status.cell = cell;
       status.node.id = static_cast<uint64_t>(address[0] - 'a' + 1);
       status.node.address = address;
       status.ballot = {round, {1}};
@@ -190,6 +190,7 @@ class Script {
   std::map<Ref, Outcome> outcomes;
   std::vector<SessionEvent> events;
   bool shut_down = false;
+  uint64_t cell = 1;  // whose nodes answer
 
  private:
   template <class Body>

@@ -137,6 +137,24 @@ TEST_CASE("client: a renewal answered after the local deadline doesn't bring the
   CHECK(s.events_of<DeadlineMoved>() == 0);
 }
 
+TEST_CASE("client: after a stop past the deadline a waiting answer comes too late, whatever it is") {
+  // Why: the process was stopped or the machine slept; held() has said no in between, and on_lost
+  // must not depend on whether the timer or the socket is looked at first.
+  Script s;
+  SessionId session = s.open_session();
+  s.acquire(2, session, std::nullopt);
+  s.advance_with("a:1", 3400);
+  auto renewal = s.find<RenewRequest>();
+  s.now = s.now + Duration::from_ms(7000);  // no timer has run
+  SUBCASE("a renewal") {
+    s.respond(renewal.request, alive(1));
+    CHECK(s.events_of<DeadlineMoved>() == 0);
+  }
+  SUBCASE("a grant") { s.grant(900); }
+  CHECK(s.events_of<Lost>() == 1);
+  CHECK(s.failure(2) == Code::lease_lost);
+}
+
 TEST_CASE("client: jeopardy is told anew after every good renewal") {
   // Why: "safe again" is told by nothing else; the next danger is news.
   Script s;
