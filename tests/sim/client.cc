@@ -10,9 +10,15 @@ using base::Duration;
 using base::ErrorCode;
 using base::Mode;
 
-Client::Client(World& world, Cluster& cluster, BeliefChecker& beliefs, const Options& options,
-               uint32_t index)
-    : world_(world), cluster_(cluster), beliefs_(beliefs), options_(options), index_(index) {
+Client::Client(World& world, Cluster& cluster, BeliefChecker& beliefs, ReadChecker& reads,
+               const Options& options, uint32_t index)
+    : world_(world),
+      cluster_(cluster),
+      beliefs_(beliefs),
+      reads_(reads),
+      options_(options),
+      index_(index) {
+  stubborn_ = world.random.chance(options.stubborn);
   clock_.rate = 0.991 + 0.001 * static_cast<double>(world.random.below(19));
   clock_.origin_ns = static_cast<int64_t>(world.random.below(1'000'000'000'000));
 }
@@ -108,6 +114,10 @@ void Client::on_result(uint64_t serial, uint64_t attempt, const CallResult& resu
     return;
   }
   leader_guess_ = it->second.target;
+  if (const auto* done = std::get_if<locks::Done>(&*result.answer)) reads_.on_told(done->revision);
+  if (const auto* grant = std::get_if<locks::Granted>(&*result.answer)) {
+    reads_.on_told(grant->tokens[0]);
+  }
   const uint64_t number = it->second.command.op.number;
   OnAnswer on_answer = std::move(it->second.on_answer);
   operations_.erase(it);
@@ -175,12 +185,12 @@ void Client::open_lease() {
 
 bool Client::lease_alive() const {
   if (!lease_ || lease_->lost) return false;
-  if (now() >= lease_->deadline) lease_->lost = true;
+  if (!believes(*lease_) && !stubborn_) lease_->lost = true;
   return !lease_->lost;
 }
 
 void Client::renew_later() {
-  after(lease_->ttl / 3, [this, lease = lease_] {
+  after(lease_->ttl * options_.renew_percent / 100, [this, lease = lease_] {
     if (lease != lease_ || !lease_alive()) return;
     renew_now(++lease_->renewal);
     renew_later();
@@ -196,7 +206,8 @@ void Client::renew_now(uint64_t renewal) {
     }
   };
   auto answered = std::make_shared<bool>(false);
-  cluster_.renew(leader_guess_, {lease_->id},
+  // A lease that never was is renewed along: each is answered for itself.
+  cluster_.renew(leader_guess_, {base::LeaseId{~uint64_t{0}}, lease_->id},
                  [this, sent, lease = lease_, life = life_, answered,
                   retry](const CallResult& result) {
                    if (life != life_ || lease != lease_ || *answered) return;
@@ -205,20 +216,7 @@ void Client::renew_now(uint64_t renewal) {
                      after(Duration::from_ms(20), retry);
                      return;
                    }
-                   if (result.renewal->leases[0] == node::Renewal::kAlive) {
-                     // Even if the local deadline passed meanwhile: lost stays lost.
-                     if (lease_alive()) {
-                       lease->deadline =
-                           std::max(lease->deadline,
-                                    sent + lease->ttl * (1000 - 2 * base::kDriftPerMille) / 1000);
-                     }
-                   } else {
-                     if (lease_alive()) {
-                       world_.fail("the lease of client " + std::to_string(index_) +
-                                   " ended before its owner's deadline");
-                     }
-                     lease->lost = true;
-                   }
+                   on_renewed(*lease, sent, *result.renewal);
                  });
   after(lease_->ttl / 8, [answered, retry] {
     if (!*answered) {
@@ -226,6 +224,23 @@ void Client::renew_now(uint64_t renewal) {
       retry();
     }
   });
+}
+
+void Client::on_renewed(Lease& lease, base::Instant sent, const node::RenewReply& reply) {
+  if (reply.leases[0] == node::Renewal::kAlive) world_.fail("a lease that never was lives");
+  if (reply.leases[1] == node::Renewal::kAlive) {
+    // Unless it gave up meanwhile: lost stays lost.
+    if (!lease_alive()) return;
+    lease.deadline = std::max(
+        lease.deadline, sent + lease.ttl * (1000 - 2 * base::kDriftPerMille) / 1000);
+    beliefs_.check(index_);
+    return;
+  }
+  if (believes(lease) && !lease.closing) {
+    world_.fail("the lease of client " + std::to_string(index_) +
+                " ended before its owner's deadline");
+  }
+  lease.lost = true;
 }
 
 // -- locking --------------------------------------------------------------------------------------
@@ -276,7 +291,7 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
   const auto* granted = std::get_if<locks::Granted>(&answer);
   if (!granted) {
     const auto& error = std::get<base::Error>(answer);
-    if (error.code == ErrorCode::kLeaseNotFound && lease_alive()) {
+    if (error.code == ErrorCode::kLeaseNotFound && lease_ && believes(*lease_)) {
       world_.fail("client " + std::to_string(index_) +
                   " was told too early that its lease is gone");
     }
@@ -290,11 +305,8 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
   ++grants;
   const base::Token token = granted->tokens[0];
   if (lease_alive()) {
-    beliefs_.begin_belief(index_, lock, mode, token, [this, lease = lease_, life = life_] {
-      if (now() >= lease->deadline) lease->lost = true;
-      (void)life;
-      return !lease->lost;
-    });
+    beliefs_.begin_belief(index_, lock, mode, token,
+                          [this, lease = lease_] { return believes(*lease); });
   }
   holding_ = true;
   if (world_.random.chance(options_.vanish) && !draining_) {
@@ -318,16 +330,36 @@ void Client::release(const std::string& lock, base::Token token) {
         [this](const locks::Answer& answer) {
           holding_ = false;
           const auto* error = std::get_if<base::Error>(&answer);
-          if (error && lease_alive()) {
+          if (error && lease_ && believes(*lease_)) {
             world_.fail("client " + std::to_string(index_) + " lost its hold early: " +
                         error->message);
           }
           if (error && error->code == ErrorCode::kUnknownClient) {
             become_somebody();
-            return;
+          } else if (!draining_ && lease_alive() && world_.random.chance(options_.close)) {
+            close_lease();
+          } else {
+            if (world_.random.chance(options_.read)) read();
+            after(think(), [this] { work(); });
           }
-          after(think(), [this] { work(); });
         });
+}
+
+// A renewal may be under way meanwhile: it says yes or no, as it comes before or after.
+void Client::close_lease() {
+  lease_->closing = true;
+  if (world_.random.chance(0.5)) renew_now(++lease_->renewal);
+  issue(locks::CloseLease{lease_->id}, [this](const locks::Answer&) {
+    lease_.reset();
+    open_lease();
+  });
+}
+
+void Client::read() {
+  cluster_.read(leader_guess_, [this, told = reads_.told()](const CallResult& result) {
+    if (world_.failed() || !result.read || result.read->error) return;
+    reads_.on_read(told, result.revision);
+  });
 }
 
 }  // namespace holdfast::sim

@@ -9,18 +9,20 @@
 #include <vector>
 
 #include "tests/sim/checkers/belief_checker.h"
+#include "tests/sim/checkers/read_checker.h"
 #include "tests/sim/cluster.h"
 
 namespace holdfast::sim {
 
 class Client {
  public:
-  Client(World& world, Cluster& cluster, BeliefChecker& beliefs, const Options& options,
-         uint32_t index);
+  Client(World& world, Cluster& cluster, BeliefChecker& beliefs, ReadChecker& reads,
+         const Options& options, uint32_t index);
   void start();
   void drain() { draining_ = true; }
   bool idle() const { return draining_ && operations_.empty() && !holding_; }
   std::string describe() const;
+  base::LeaseId lease() const { return lease_ ? lease_->id : base::LeaseId{}; }
 
   uint64_t operations = 0;
   uint64_t grants = 0;
@@ -39,7 +41,8 @@ class Client {
     base::LeaseId id;
     base::Duration ttl;
     base::Instant deadline;  // by this client's clock
-    bool lost = false;       // never again true once it was
+    bool lost = false;       // for good
+    bool closing = false;    // by its owner
     uint64_t renewal = 0;    // the newest round of attempts
   };
 
@@ -54,7 +57,11 @@ class Client {
   void open_lease();
   void renew_later();
   void renew_now(uint64_t renewal);
+  void on_renewed(Lease& lease, base::Instant sent, const node::RenewReply& reply);
+  bool believes(const Lease& lease) const { return !lease.lost && now() < lease.deadline; }
   bool lease_alive() const;
+  void read();
+  void close_lease();
   void work();
   void on_acquired(const std::string& lock, base::Mode mode, const locks::Answer& answer);
   void maybe_cancel(uint64_t serial, const std::string& lock, base::Mode mode);
@@ -64,9 +71,13 @@ class Client {
   World& world_;
   Cluster& cluster_;
   BeliefChecker& beliefs_;
+  ReadChecker& reads_;
   const Options& options_;
   const uint32_t index_;
   SkewedClock clock_;
+  // A library gives up at its own deadline. A script that renews by hand goes on, and what it is
+  // told then must be true as well.
+  bool stubborn_ = false;
   uint64_t life_ = 0;  // grows when it vanishes: callbacks of an older life do nothing
   bool draining_ = false;
   bool holding_ = false;

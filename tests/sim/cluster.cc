@@ -13,7 +13,11 @@ constexpr int64_t kUs = 1'000;
 }  // namespace
 
 Cluster::Cluster(World& world, const Options& options)
-    : world_(world), options_(options), log_checker_(world, options.nodes), state_checker_(world) {
+    : world_(world),
+      options_(options),
+      claim_checker_(world),
+      log_checker_(world, options.nodes),
+      state_checker_(world) {
   for (uint32_t i = 0; i < options.nodes; ++i) {
     auto machine = std::make_unique<Machine>();
     machine->id = base::NodeId{i + 1};
@@ -72,10 +76,10 @@ void Cluster::crash(Machine& machine) {
   machine.node.reset();
   machine.disk->crash(world_.random);
   machine.backlog.clear();
-  for (auto& [ref, done] : std::exchange(machine.calls, {})) {
+  for (auto& [ref, call] : std::exchange(machine.calls, {})) {
     // The clients' connections break: they hear of it after a while.
     world_.after(static_cast<int64_t>(world_.random.between(50, 5'000)) * kUs,
-                 [done = done] { done(CallResult{.unreachable = true}); });
+                 [done = call.done] { done(CallResult{.unreachable = true}); });
   }
   for (auto& other : machines_) {
     if (other->id == machine.id) continue;
@@ -156,7 +160,7 @@ void Cluster::carry_out(Machine& machine) {
   const auto answer = [&](node::ClientRef ref, CallResult result) {
     const auto it = machine.calls.find(ref);
     if (it == machine.calls.end()) return;
-    CallDone done = std::move(it->second);
+    CallDone done = std::move(it->second.done);
     machine.calls.erase(it);
     if (auto delay = network_delay()) {
       world_.after(*delay, [done = std::move(done), result = std::move(result)] { done(result); });
@@ -164,6 +168,8 @@ void Cluster::carry_out(Machine& machine) {
   };
   for (auto& reply : fx.replies) answer(reply.ref, CallResult{.answer = std::move(reply.answer)});
   for (auto& reply : fx.renewals) answer(reply.ref, CallResult{.renewal = std::move(reply)});
+  const base::Revision seen = machine.node->table().meta().revision;
+  for (auto& reply : fx.reads) answer(reply.ref, CallResult{.read = reply, .revision = seen});
 }
 
 void Cluster::plan_tick(Machine& machine) {
@@ -236,45 +242,70 @@ std::optional<int64_t> Cluster::network_delay() {
          kUs;
 }
 
+// One attempt of `from` to dial `to`. What is said takes its time, and may be old news when it comes:
+// the hello was said when the connection was there, the answer when the hello came.
+struct Cluster::Dialling {
+  Machine& from;
+  Machine& to;
+  uint64_t epoch;
+  uint64_t from_process, to_process;
+  paxos::Hello hello;
+
+  bool still_wanted() const {
+    const auto link = from.outgoing.find(to.id);
+    return from.node && from.process == from_process && link->second.epoch == epoch;
+  }
+};
+
 // Tries until it works, as a peer link does.
 void Cluster::connect(Machine& from, Machine& to) {
   Link& link = from.outgoing[to.id];
-  const uint64_t epoch = ++link.epoch;
   link.up = false;
-  const uint64_t process = from.process;
-  const auto still_wanted = [&from, &to, epoch, process] {
-    return from.node && from.process == process && from.outgoing[to.id].epoch == epoch;
-  };
-  const auto retry = [this, &from, &to, still_wanted] {
-    world_.after(static_cast<int64_t>(world_.random.between(5, 50)) * kMs,
-                 [this, &from, &to, still_wanted] {
-                   if (still_wanted()) connect(from, to);
-                 });
-  };
-  const int64_t delay =
-      static_cast<int64_t>(world_.random.between(100, 3'000)) * kUs;
-  world_.after(delay, [this, &from, &to, still_wanted, retry, epoch] {
-    if (!still_wanted()) return;
-    if (!to.node || to.paused || from.paused || !reachable(from.id, to.id) ||
-        !reachable(to.id, from.id)) {
-      retry();
-      return;
+  auto dialling = std::make_shared<Dialling>(
+      Dialling{from, to, ++link.epoch, from.process, to.process, {}});
+  world_.after(static_cast<int64_t>(world_.random.between(100, 3'000)) * kUs, [this, dialling] {
+    if (!dialling->still_wanted()) return;
+    dialling->to_process = dialling->to.process;
+    if (dialling->to.node && !dialling->from.paused &&
+        reachable(dialling->from.id, dialling->to.id)) {
+      dialling->hello = dialling->from.node->hello();
+      greet(dialling);
     }
-    const auto refusal = to.node->on_hello(from.node->hello(), now(to), to.fx);
-    plan_turn(to);
-    if (refusal) {
-      from.node->on_refused(to.id, *refusal, now(from), from.fx);
-      plan_turn(from);
-      retry();
-      return;
-    }
-    const auto back = from.node->on_hello(to.node->hello(), now(from), from.fx);
-    plan_turn(from);
-    if (back) {
-      retry();
-      return;
-    }
-    from.outgoing[to.id] = Link{epoch, true};
+    world_.after(static_cast<int64_t>(world_.random.between(5, 150)) * kMs, [this, dialling] {
+      Link& mine = dialling->from.outgoing[dialling->to.id];
+      if (dialling->still_wanted() && !mine.up) connect(dialling->from, dialling->to);
+    });
+  });
+}
+
+void Cluster::greet(std::shared_ptr<Dialling> dialling) {
+  const auto delay = network_delay();
+  if (!delay) return;
+  world_.after(*delay, [this, dialling] {
+    Machine& to = dialling->to;
+    if (!reachable(dialling->from.id, to.id)) return;
+    deliver(to, dialling->to_process, [this, dialling] {
+      Machine& here = dialling->to;
+      const auto refusal = here.node->on_hello(dialling->hello, now(here), here.fx);
+      if (!dialling->from.node && !refusal) {  // it died meanwhile, and so did the connection
+        here.node->on_peer_lost(dialling->from.id, now(here), here.fx);
+      }
+      const auto delay_back = network_delay();
+      if (!delay_back) return;
+      world_.after(*delay_back, [this, dialling, refusal, answer = here.node->hello()] {
+        Machine& from = dialling->from;
+        if (!dialling->still_wanted() || !reachable(dialling->to.id, from.id)) return;
+        deliver(from, dialling->from_process, [this, dialling, refusal, answer] {
+          Machine& from_here = dialling->from;
+          if (!dialling->still_wanted()) return;
+          if (refusal) {
+            from_here.node->on_refused(dialling->to.id, *refusal, now(from_here), from_here.fx);
+          } else if (!from_here.node->on_hello(answer, now(from_here), from_here.fx)) {
+            from_here.outgoing[dialling->to.id] = Link{dialling->epoch, true};
+          }
+        });
+      });
+    });
   });
 }
 
@@ -304,6 +335,7 @@ void Cluster::disconnect(Machine& from, base::NodeId to) {
 }
 
 void Cluster::send(Machine& from, paxos::Outgoing out) {
+  claim_checker_.on_said(from.id, *from.disk, out.message);
   const Link& link = from.outgoing[out.to];
   if (!link.up) return;
   Machine& to = at(out.to);
@@ -323,38 +355,43 @@ void Cluster::send(Machine& from, paxos::Outgoing out) {
   }
 }
 
-void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
+void Cluster::call(uint32_t index, Ask ask, CallDone done) {
   Machine& machine = *machines_[index];
   const auto delay = network_delay();
   if (!delay) return;
-  world_.after(*delay, [this, &machine, command = std::move(command), done = std::move(done)] {
+  world_.after(*delay, [this, &machine, ask = std::move(ask), done = std::move(done)] {
     if (!machine.node) {
       done(CallResult{.unreachable = true});
       return;
     }
-    deliver(machine, machine.process, [this, &machine, command, done] {
+    deliver(machine, machine.process, [this, &machine, ask, done] {
       const node::ClientRef ref = next_ref_++;
-      machine.calls.emplace(ref, done);
-      machine.node->on_command(ref, command, now(machine), machine.fx);
+      machine.calls.emplace(ref, Machine::Call{done, world_.now()});
+      ask(*machine.node, ref, now(machine), machine.fx);
     });
   });
 }
 
+void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
+  call(index,
+       [command = std::move(command)](node::Node& node, node::ClientRef ref, base::Instant now,
+                                      node::Effects& fx) { node.on_command(ref, command, now, fx); },
+       std::move(done));
+}
+
 void Cluster::renew(uint32_t index, std::vector<base::LeaseId> leases, CallDone done) {
-  Machine& machine = *machines_[index];
-  const auto delay = network_delay();
-  if (!delay) return;
-  world_.after(*delay, [this, &machine, leases = std::move(leases), done = std::move(done)] {
-    if (!machine.node) {
-      done(CallResult{.unreachable = true});
-      return;
-    }
-    deliver(machine, machine.process, [this, &machine, leases, done] {
-      const node::ClientRef ref = next_ref_++;
-      machine.calls.emplace(ref, done);
-      machine.node->on_renew(ref, leases, now(machine), machine.fx);
-    });
-  });
+  call(index,
+       [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
+                                    node::Effects& fx) { node.on_renew(ref, leases, now, fx); },
+       std::move(done));
+}
+
+void Cluster::read(uint32_t index, CallDone done) {
+  call(index,
+       [](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
+         node.on_read(ref, now, fx);
+       },
+       std::move(done));
 }
 
 // -- faults ---------------------------------------------------------------------------------------
@@ -463,6 +500,11 @@ void Cluster::check_converged() {
   const locks::LockTable& leader = machines_[*active]->node->table();
   for (const auto& machine : machines_) {
     if (!machine->node) continue;
+    for (const auto& [ref, call] : machine->calls) {
+      // Those of clients that renew just now are under way.
+      if (world_.now() - call.since < 5'000 * kMs) continue;
+      world_.fail("node " + std::to_string(machine->id.value) + " never answered a call");
+    }
     const locks::LockTable& table = machine->node->table();
     if (table.meta().applied != leader.meta().applied) {
       world_.fail("node " + std::to_string(machine->id.value) + " stays behind: applied " +

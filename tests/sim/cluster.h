@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lockcore/node/node.h"
+#include "tests/sim/checkers/claim_checker.h"
 #include "tests/sim/checkers/log_checker.h"
 #include "tests/sim/checkers/state_checker.h"
 #include "tests/sim/disk.h"
@@ -22,7 +23,8 @@ struct CallResult {
   bool unreachable = false;
   std::optional<locks::Answer> answer;                 // of a command
   std::optional<node::RenewReply> renewal;
-  std::optional<base::Error> read_error;
+  std::optional<node::ReadReply> read;
+  base::Revision revision;  // of the state that a read saw
 };
 using CallDone = std::function<void(const CallResult&)>;
 
@@ -35,6 +37,7 @@ class Cluster {
   // Client calls, subject to the network's delays and losses; `done` may never be called.
   void command(uint32_t node, locks::Command command, CallDone done);
   void renew(uint32_t node, std::vector<base::LeaseId> leases, CallDone done);
+  void read(uint32_t node, CallDone done);
 
   void start_faults();
   void stop_faults();  // heals everything: all nodes up, all links whole
@@ -60,7 +63,11 @@ class Cluster {
     bool log_busy = false;
     bool state_busy = false;
     std::vector<std::function<void()>> backlog;  // what arrived while paused
-    std::map<node::ClientRef, CallDone> calls;
+    struct Call {
+      CallDone done;
+      int64_t since;  // true time
+    };
+    std::map<node::ClientRef, Call> calls;
     node::Effects fx;
     std::map<base::NodeId, Link> outgoing;
   };
@@ -69,6 +76,9 @@ class Cluster {
   base::Instant now(const Machine& machine) const { return machine.clock.read(world_.now()); }
   // Runs `what` on the machine as an event of its loop, if the process is still the same.
   void deliver(Machine& machine, uint64_t process, std::function<void()> what);
+  // A client's call, at the machine after the network's delay.
+  using Ask = std::function<void(node::Node&, node::ClientRef, base::Instant, node::Effects&)>;
+  void call(uint32_t node, Ask ask, CallDone done);
   void plan_turn(Machine& machine);
   void finish_turn(Machine& machine);
   void carry_out(Machine& machine);
@@ -80,6 +90,8 @@ class Cluster {
   void start(Machine& machine);
   void crash(Machine& machine);
   void connect(Machine& from, Machine& to);
+  struct Dialling;
+  void greet(std::shared_ptr<Dialling> dialling);
   void disconnect(Machine& from, base::NodeId to);
   void send(Machine& from, paxos::Outgoing message);
   bool reachable(base::NodeId from, base::NodeId to) const;
@@ -97,6 +109,7 @@ class Cluster {
   std::set<std::pair<base::NodeId, base::NodeId>> blocked_;  // one-way
   bool faults_ = false;
   node::ClientRef next_ref_ = 1;
+  ClaimChecker claim_checker_;
   LogChecker log_checker_;
   StateChecker state_checker_;
 };

@@ -65,6 +65,11 @@ base::Slot Disk::complete_state() {
   return slot;
 }
 
+bool Disk::holds(base::Slot slot, const base::Ballot& ballot) const {
+  const auto row = entries_.find(slot);
+  return row != entries_.end() && row->second.ballot >= ballot;
+}
+
 std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t max_bytes) const {
   std::vector<base::Entry> entries;
   size_t bytes = 0;

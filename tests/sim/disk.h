@@ -29,6 +29,9 @@ class Disk {
   base::WriteId complete_log();
   base::Slot complete_state();
 
+  base::Ballot promised() const { return log_.promised; }
+  // This row, or one of a higher ballot that replaced it.
+  bool holds(base::Slot slot, const base::Ballot& ballot) const;
   std::vector<base::Entry> read_log(base::Slot from, base::Slot to, size_t max_bytes) const;
 
   void crash(base::Random& random);

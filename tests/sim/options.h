@@ -42,6 +42,10 @@ struct Options {
   double try_only = 0.2;
   double vanish = 0.02;  // after a grant: stops for good, comes back as somebody else
   double cancel = 0.1;   // gives up a wait
+  double close = 0.05;   // after a release: closes its lease and opens another
+  double read = 0.2;     // between two locks: a linearizable read
+  double stubborn = 0.3;  // of the clients: go on renewing past their own deadline
+  int64_t renew_percent = 33;  // of the TTL between two renewals
 };
 
 // Draws a mix from the seed.

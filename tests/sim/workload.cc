@@ -1,13 +1,15 @@
 #include "tests/sim/workload.h"
 
+#include <algorithm>
+
 #include "tests/sim/client.h"
 
 namespace holdfast::sim {
 
 Workload::Workload(World& world, Cluster& cluster, const Options& options)
-    : world_(world), beliefs_(world) {
+    : world_(world), cluster_(cluster), beliefs_(world), reads_(world) {
   for (uint32_t i = 0; i < options.clients; ++i) {
-    clients_.push_back(std::make_unique<Client>(world, cluster, beliefs_, options, i));
+    clients_.push_back(std::make_unique<Client>(world, cluster, beliefs_, reads_, options, i));
   }
 }
 
@@ -24,6 +26,14 @@ void Workload::drain() {
 void Workload::check_idle() {
   for (const auto& client : clients_) {
     if (!client->idle()) world_.fail("not everything was answered: " + client->describe());
+  }
+  // 2.5: the leases of all who vanished have ended long ago.
+  const auto active = cluster_.active_node();
+  if (!active) return;
+  for (const base::LeaseId lease : cluster_.table(*active)->lease_ids({}, SIZE_MAX)) {
+    const bool wanted = std::ranges::any_of(
+        clients_, [lease](const auto& client) { return client->lease() == lease; });
+    if (!wanted) world_.fail("lease " + std::to_string(lease.value) + " never ends");
   }
 }
 

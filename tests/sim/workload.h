@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/sim/checkers/belief_checker.h"
+#include "tests/sim/checkers/read_checker.h"
 #include "tests/sim/cluster.h"
 
 namespace holdfast::sim {
@@ -27,7 +28,9 @@ class Workload {
 
  private:
   World& world_;
+  Cluster& cluster_;
   BeliefChecker beliefs_;
+  ReadChecker reads_;
   std::vector<std::unique_ptr<Client>> clients_;
 };
 

@@ -5,23 +5,36 @@
 namespace holdfast::sim {
 
 void BeliefChecker::begin_belief(uint32_t client, const std::string& lock, base::Mode mode,
-                                 base::Token token, std::function<bool()> still_believes) {
+                                 base::Token token, std::function<bool()> believes) {
   auto& beliefs = beliefs_[lock];
-  // A belief that ended by the client's own deadline never comes back.
-  std::erase_if(beliefs, [](const Belief& belief) { return !belief.still(); });
-  for (const Belief& other : beliefs) {
-    if (other.mode != base::Mode::kExclusive && mode != base::Mode::kExclusive) continue;
-    world_.fail("clients " + std::to_string(other.client) + " and " + std::to_string(client) +
-                " both believe that they hold " + lock + ", with tokens " +
-                std::to_string(other.token.value) + " and " + std::to_string(token.value));
-  }
-  beliefs.push_back(Belief{client, mode, token, std::move(still_believes)});
+  beliefs.push_back(Belief{client, mode, token, std::move(believes)});
+  check(lock, beliefs.back(), beliefs);
 }
 
 void BeliefChecker::end_belief(uint32_t client, const std::string& lock, base::Token token) {
   std::erase_if(beliefs_[lock], [&](const Belief& belief) {
     return belief.client == client && belief.token == token;
   });
+}
+
+void BeliefChecker::check(uint32_t client) {
+  for (const auto& [lock, beliefs] : beliefs_) {
+    for (const Belief& belief : beliefs) {
+      if (belief.client == client) check(lock, belief, beliefs);
+    }
+  }
+}
+
+void BeliefChecker::check(const std::string& lock, const Belief& one,
+                          const std::vector<Belief>& all) {
+  if (!one.believes()) return;
+  for (const Belief& other : all) {
+    if (other.client == one.client || !other.believes()) continue;
+    if (other.mode != base::Mode::kExclusive && one.mode != base::Mode::kExclusive) continue;
+    world_.fail("clients " + std::to_string(other.client) + " and " + std::to_string(one.client) +
+                " both believe that they hold " + lock + ", with tokens " +
+                std::to_string(other.token.value) + " and " + std::to_string(one.token.value));
+  }
 }
 
 }  // namespace holdfast::sim

@@ -1,4 +1,4 @@
-// Oracle: two machines never believe, at once, that they may write; and tokens fence.
+// Oracle: two machines never believe, at once, that they may write.
 #pragma once
 
 #include <functional>
@@ -15,18 +15,24 @@ namespace holdfast::sim {
 class BeliefChecker {
  public:
   explicit BeliefChecker(World& world) : world_(world) {}
-  // From now until end_belief(), or until `still_believes` says no, this client counts on the lock.
+  // From now until end_belief() this client counts on the lock whenever `believes` says so. That
+  // may be no for a while: a client that was late with a renewal, and is told all the same that its
+  // lease lives, has its locks still.
   void begin_belief(uint32_t client, const std::string& lock, base::Mode mode, base::Token token,
-                    std::function<bool()> still_believes);
+                    std::function<bool()> believes);
   void end_belief(uint32_t client, const std::string& lock, base::Token token);
+  // This client was told that its lease lives.
+  void check(uint32_t client);
 
  private:
   struct Belief {
     uint32_t client;
     base::Mode mode;
     base::Token token;
-    std::function<bool()> still;
+    std::function<bool()> believes;
   };
+  void check(const std::string& lock, const Belief& one, const std::vector<Belief>& all);
+
   World& world_;
   std::map<std::string, std::vector<Belief>> beliefs_;
 };

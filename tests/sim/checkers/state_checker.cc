@@ -34,6 +34,7 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
   // Slots may be seen out of order, from nodes that lag: only the newest state tells of growth.
   if (rows.meta.applied < newest_) return;
   newest_ = rows.meta.applied;
+  check_order(rows);
   for (const base::HoldRow& hold : rows.holds) {
     if (!seen_.insert(hold.token).second) continue;
     auto& newest = newest_exclusive_[hold.lock];
@@ -43,6 +44,26 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
                   std::to_string(newest.value));
     }
     if (hold.mode == base::Mode::kExclusive) newest = hold.token;
+  }
+}
+
+void StateChecker::check_order(const base::StateRows& rows) {
+  for (const base::HoldRow& hold : rows.holds) {
+    if (!in_order_.insert(hold.token).second) continue;
+    // A holder id is used once. Who was in a queue at the last look asked then, others later.
+    const auto queued = queued_.find({hold.lease, hold.holder});
+    const base::Revision asked = queued == queued_.end() ? looked_at_.next() : queued->second;
+    for (const base::WaiterRow& waiter : rows.waiters) {
+      if (waiter.lock != hold.lock || waiter.queued >= asked) continue;
+      if (waiter.mode != base::Mode::kExclusive && hold.mode != base::Mode::kExclusive) continue;
+      world_.fail("the hold of " + hold.lock + " with token " + std::to_string(hold.token.value) +
+                  " overtook a waiter of revision " + std::to_string(waiter.queued.value));
+    }
+  }
+  looked_at_ = rows.meta.revision;
+  queued_.clear();
+  for (const base::WaiterRow& waiter : rows.waiters) {
+    queued_[{waiter.lease, waiter.holder}] = waiter.queued;
   }
 }
 

@@ -1,5 +1,5 @@
-// Oracle over applied states: no conflicting holds, tokens only grow, equal slots have equal
-// digests. It looks at rows, not at the code that made them.
+// Oracle over applied states: no conflicting holds, tokens only grow, nobody is overtaken, equal
+// slots have equal digests. It looks at rows, not at the code that made them.
 #pragma once
 
 #include <map>
@@ -19,12 +19,17 @@ class StateChecker {
 
  private:
   void check_holds(base::NodeId node, const base::StateRows& rows);
+  // 2.6: no hold that is new came before a waiter that conflicts with it and asked earlier.
+  void check_order(const base::StateRows& rows);
 
   World& world_;
   std::map<base::Slot, uint64_t> digests_;
   std::map<std::string, base::Token> newest_exclusive_;  // as first seen, on any node
   std::set<base::Token> seen_;
   base::Slot newest_;
+  std::set<base::Token> in_order_;  // the holds that check_order() has seen
+  base::Revision looked_at_;        // when, last
+  std::map<std::pair<base::LeaseId, base::HolderId>, base::Revision> queued_;  // who waited then
 };
 
 }  // namespace holdfast::sim
