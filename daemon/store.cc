@@ -1,7 +1,5 @@
 #include "daemon/store.h"
 
-#include <filesystem>
-
 #include <fmt/format.h>
 
 #include "daemon/exit_codes.h"
@@ -11,12 +9,6 @@ namespace holdfast::daemon {
 
 OpenedStore open_store(const Config& config) {
   using Kind = store::StoreError::Kind;
-  std::error_code error;
-  std::filesystem::create_directories(config.data_dir, error);
-  if (error) {
-    throw store::StoreError(Kind::kIo, fmt::format("the data directory {} can't be made: {}",
-                                                   config.data_dir, error.message()));
-  }
   OpenedStore opened;
   opened.log = std::make_unique<store::LogDb>(config.data_dir, config.id,
                                               base::Incarnation{random_number()});

@@ -45,10 +45,16 @@ class Descriptor {
   const int fd;
 };
 
-void sync_directory(const std::string& dir) {
-  const Descriptor directory(dir, O_RDONLY | O_DIRECTORY);
-  if (directory.fd < 0) fail_io(dir, "can't open the directory", errno);
-  if (::fsync(directory.fd) != 0) fail_io(dir, "can't sync the directory", errno);
+// Makes it, and what is missing above it, and each of them durable where it stands: what is synced
+// in a directory is lost with it.
+void create_directory(const fs::path& dir, mode_t mode) {
+  const fs::path parent = dir.parent_path();
+  std::error_code error;
+  if (!fs::exists(parent, error)) create_directory(parent, 0777);
+  if (::mkdir(dir.c_str(), mode) != 0 && errno != EEXIST) {
+    fail_io(dir, "can't create the directory", errno);
+  }
+  sync_directory(parent);
 }
 
 void ensure_directory(const std::string& dir) {
@@ -60,14 +66,9 @@ void ensure_directory(const std::string& dir) {
                                     ": is not a directory; give the node a directory of its own "
                                     "(--data-dir)");
   }
-  const fs::path parent = fs::absolute(dir).lexically_normal().parent_path();
-  fs::create_directories(parent, error);
-  if (error) fail_io(dir, "can't create the directory", error.value());
+  const fs::path path = fs::absolute(dir).lexically_normal();
   // Nobody else has any business here: leases' secrets are in it.
-  if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
-    fail_io(dir, "can't create the directory", errno);
-  }
-  sync_directory(parent.string());
+  create_directory(path.has_filename() ? path : path.parent_path(), 0700);
 }
 
 void sync_and_drop(const std::string& path) {
@@ -163,6 +164,12 @@ DirectoryLock::DirectoryLock(const std::string& dir) {
 
 DirectoryLock::~DirectoryLock() {
   ::close(fd_);
+}
+
+void sync_directory(const std::string& dir) {
+  const Descriptor directory(dir, O_RDONLY | O_DIRECTORY);
+  if (directory.fd < 0) fail_io(dir, "can't open the directory", errno);
+  if (::fsync(directory.fd) != 0) fail_io(dir, "can't sync the directory", errno);
 }
 
 bool file_exists(const std::string& path) {

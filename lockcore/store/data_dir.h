@@ -30,6 +30,7 @@ class DirectoryLock {
   int fd_ = -1;
 };
 
+void sync_directory(const std::string& dir);
 bool file_exists(const std::string& path);
 uint64_t file_bytes(const std::string& path);  // 0 if it isn't there
 // Is there any `state*.db` in the directory?

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "lockcore/store/data_dir.h"
@@ -105,6 +106,8 @@ void Connection::open(Options options) {
   exec(("PRAGMA journal_size_limit=" + std::to_string(options.wal_limit_bytes)).c_str());
   exec(("PRAGMA cache_size=-" + std::to_string(options.cache_kib)).c_str());
   sqlite3_wal_hook(db_, &Connection::on_commit, this);
+  // The WAL is there by now. SQLite syncs its directory too, but doesn't mind if that fails.
+  sync_directory(std::filesystem::path(path_).parent_path());
 }
 
 Connection::~Connection() {

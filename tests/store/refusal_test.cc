@@ -2,6 +2,7 @@
 // and what to do (DESIGN 8, P10, P11).
 #include <doctest/doctest.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,9 +68,28 @@ TEST_CASE("data directory: a file in its place is named") {
   CHECK(refused.says(dir.data() + ": is not a directory"));
 }
 
-TEST_CASE("data directory: missing parents are created") {
+TEST_CASE("data directory: missing parents are created, and only the directory itself is closed") {
   TempDir dir;
+  using std::filesystem::perms;
+  const auto mode = [&](const char* name) {
+    return std::filesystem::status(dir.path() + name).permissions();
+  };
+  const mode_t before = ::umask(022);
   CHECK_FALSE(opening_log(dir.path() + "/a/b/c").thrown);
+  CHECK_FALSE(opening_log(dir.path() + "/d/e/").thrown);
+  ::umask(before);
+  CHECK(mode("/a/b") == perms(0755));
+  CHECK(mode("/a/b/c") == perms(0700));
+  CHECK(mode("/d") == perms(0755));
+  CHECK(mode("/d/e") == perms(0700));
+}
+
+TEST_CASE("data directory: a file in the place of a parent is named") {
+  TempDir dir;
+  write_file(dir.data(), "hello");
+  const Refused refused = opening_log(dir.data() + "/a/b");
+  CHECK(refused.kind == Kind::kIo);
+  CHECK(refused.says(dir.data() + "/a: can't create the directory: Not a directory"));
 }
 
 TEST_CASE("data directory: one that this user may not write is named, with the reason") {
