@@ -242,8 +242,8 @@ std::optional<int64_t> Cluster::network_delay() {
          kUs;
 }
 
-// One attempt of `from` to dial `to`. What is said takes its time, and may be old news when it comes:
-// the hello was said when the connection was there, the answer when the hello came.
+// One attempt of `from` to dial `to`. What is said takes its time, and may be old news when it
+// comes: the hello was said when the connection was there, the answer when the hello came.
 struct Cluster::Dialling {
   Machine& from;
   Machine& to;
@@ -375,7 +375,9 @@ void Cluster::call(uint32_t index, Ask ask, CallDone done) {
 void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
   call(index,
        [command = std::move(command)](node::Node& node, node::ClientRef ref, base::Instant now,
-                                      node::Effects& fx) { node.on_command(ref, command, now, fx); },
+                                      node::Effects& fx) {
+         node.on_command(ref, command, now, fx);
+       },
        std::move(done));
 }
 

@@ -52,7 +52,8 @@ std::string describe(const Options& o) {
   std::snprintf(
       text, sizeof text,
       "nodes=%u clients=%u locks=%u loss=%.3f dup=%.3f delay<=%.1fms long=%.3f "
-      "fsync<=%.1fms stall=%.3f crash/%ldms partition/%ldms pause/%ldms cut/%ldms ttl=%ldms renew=%ld%%",
+      "fsync<=%.1fms stall=%.3f crash/%ldms partition/%ldms pause/%ldms cut/%ldms ttl=%ldms "
+      "renew=%ld%%",
       o.nodes, o.clients, o.locks, o.loss, o.duplication, static_cast<double>(o.max_delay_us) / 1e3,
       o.long_delay, static_cast<double>(o.max_fsync_us) / 1e3, o.fsync_stall,
       static_cast<long>(o.crash_every_ms), static_cast<long>(o.partition_every_ms),

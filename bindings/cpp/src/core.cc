@@ -188,8 +188,8 @@ void Core::on_disconnected(ConnectionId connection, const std::string& why, Inst
 
 void Core::on_response(RequestId request, Response response, Instant now, Effects& fx) {
   begin_event();
-  // A lease whose time is up is lost, whatever this says: after a stop of the process the answer may
-  // be looked at before the timer.
+  // A lease whose time is up is lost, whatever this says: after a stop of the process the answer
+  // may be looked at before the timer.
   watch_sessions(now, fx);
   Op* op = find(request);
   if (op == nullptr) return settle(now, fx);  // of an earlier attempt, or of nobody's any more

@@ -257,8 +257,8 @@ void Core::leave_cell(Instant now, Effects& fx) {
     if (session.alive) open.push_back(session.id);
   });
   for (SessionId id : open) {
-    lose(*sessions_.find(id), {Code::lease_lost, "another cell answers at its addresses", {}}, false,
-         now, fx);
+    lose(*sessions_.find(id), {Code::lease_lost, "another cell answers at its addresses", {}},
+         false, now, fx);
   }
   client_ = {};
   to_tell_.clear();

@@ -137,7 +137,7 @@ TEST_CASE("client: a renewal answered after the local deadline doesn't bring the
   CHECK(s.events_of<DeadlineMoved>() == 0);
 }
 
-TEST_CASE("client: after a stop past the deadline a waiting answer comes too late, whatever it is") {
+TEST_CASE("client: after a stop past the deadline a waiting answer is too late, whatever it is") {
   // Why: the process was stopped or the machine slept; held() has said no in between, and on_lost
   // must not depend on whether the timer or the socket is looked at first.
   Script s;
