@@ -12,7 +12,8 @@ OpenedStore open_store(const Config& config) {
   OpenedStore opened;
   opened.log = std::make_unique<store::LogDb>(config.data_dir, config.id,
                                               base::Incarnation{random_number()});
-  opened.state = std::make_unique<store::StateDb>(config.data_dir, opened.log->state_file());
+  opened.state = std::make_unique<store::StateDb>(config.data_dir, opened.log->state_file(),
+                                                  opened.log->incarnation());
   base::StateRows rows = opened.state->load();
   opened.recovered = opened.log->recover(rows.meta.applied);
   if (!opened.recovered.disk_lost.empty()) {

@@ -404,6 +404,10 @@ base::RecoveredLog LogDb::recover(base::Slot applied) {
   return impl_->recover(applied);
 }
 
+base::Incarnation LogDb::incarnation() const {
+  return impl_->meta_.incarnation;
+}
+
 std::string LogDb::state_file() const {
   return impl_->meta_.state_file;
 }

@@ -27,6 +27,7 @@ class LogDb {
 
   // Rows above `applied`; everything else of the recovered state.
   base::RecoveredLog recover(base::Slot applied);
+  base::Incarnation incarnation() const;
   std::string state_file() const;  // name of the current state database, in the same directory
 
   void write(std::span<const base::LogWrite> writes);

@@ -31,7 +31,7 @@ AckedRanges(R&) -> AckedRanges<R>;
 
 inline constexpr const char* kStateSchema = R"sql(
 CREATE TABLE meta (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
+  id INTEGER PRIMARY KEY CHECK (id = 1), incarnation INTEGER NOT NULL,
   applied INTEGER NOT NULL, revision INTEGER NOT NULL, cell_time_ms INTEGER NOT NULL,
   wall_ms INTEGER NOT NULL, config_version INTEGER NOT NULL, leader_round INTEGER NOT NULL,
   leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL, events INTEGER NOT NULL,
@@ -73,6 +73,7 @@ struct Table;
 // The one row of `meta`.
 struct StateMeta {
   uint64_t id = 1;
+  base::Incarnation incarnation;  // of the log.db beside it
   base::MetaRow row;
   uint64_t events = 0;  // rows of table `event`
 };
@@ -83,6 +84,7 @@ struct Table<StateMeta> {
   template <class V, class R>
   static void visit(V& visitor, R& meta) {
     visitor("id", meta.id);
+    visitor("incarnation", meta.incarnation);
     visitor("applied", meta.row.applied);
     visitor("revision", meta.row.revision);
     visitor("cell_time_ms", meta.row.cell_time_ms);

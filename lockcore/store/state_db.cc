@@ -52,8 +52,9 @@ class OwnerTexts {
 }  // namespace
 
 struct StateDb::Impl {
-  Impl(const std::string& dir, const std::string& file)
-      : path_(dir + "/" + file), db_(prepare_file(dir, file), {.cache_kib = kCacheKib}) {
+  Impl(const std::string& dir, const std::string& file, base::Incarnation incarnation)
+      : path_(dir + "/" + file),
+        db_(prepare_file(dir, file, incarnation), {.cache_kib = kCacheKib}) {
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -61,14 +62,20 @@ struct StateDb::Impl {
       db_.fail(Kind::kDamaged, std::string("table `meta`: its row is missing; ") + kReplaceAdvice);
     }
     meta_ = metas.front();
+    if (meta_.incarnation == incarnation) return;
+    db_.fail(Kind::kForeign,
+             std::string("belongs to another directory than log.db beside it; put back the one that "
+                         "was here, else ") +
+                 kReplaceAdvice);
   }
 
-  const std::string& prepare_file(const std::string& dir, const std::string& file) {
+  const std::string& prepare_file(const std::string& dir, const std::string& file,
+                                  base::Incarnation incarnation) {
     // LogDb refuses a directory whose log needs a record that isn't there.
     if (!file_exists(path_)) {
-      create_database(dir, file, kFormat, [](Connection& db) {
+      create_database(dir, file, kFormat, [incarnation](Connection& db) {
         db.exec(kStateSchema);
-        RowWriter<StateMeta>(db).put(StateMeta{});
+        RowWriter<StateMeta>(db).put(StateMeta{.incarnation = incarnation});
       });
     }
     examine_database(path_, kFormat);
@@ -204,8 +211,8 @@ struct StateDb::Impl {
   Statement prune_events_{db_, "DELETE FROM event WHERE revision <= ?"};
 };
 
-StateDb::StateDb(const std::string& dir, const std::string& file)
-    : impl_(std::make_unique<Impl>(dir, file)) {}
+StateDb::StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation)
+    : impl_(std::make_unique<Impl>(dir, file, incarnation)) {}
 
 StateDb::~StateDb() = default;
 

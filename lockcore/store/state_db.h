@@ -12,8 +12,9 @@ namespace holdfast::store {
 
 class StateDb {
  public:
-  // Opens or creates `<dir>/<file>`.
-  StateDb(const std::string& dir, const std::string& file);
+  // Opens or creates `<dir>/<file>`. It carries the incarnation of the directory's log.db: one from
+  // another directory is refused.
+  StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation);
   ~StateDb();
 
   base::StateRows load();                       // everything but the events, checksums verified

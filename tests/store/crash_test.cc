@@ -29,7 +29,7 @@ std::string value_of(uint64_t slot) {
   std::condition_variable woken;
   bool is_woken = false;
   auto log = open_log(dir);
-  auto state = std::make_unique<store::StateDb>(dir, log->state_file());
+  auto state = std::make_unique<store::StateDb>(dir, log->state_file(), kIncarnation);
   uint64_t next = log->recover(state->load().meta.applied).last_slot.value + 1;
   store::WriterThreads threads(std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);
@@ -88,7 +88,7 @@ TEST_CASE("kill -9 at random moments: every acknowledged write is found again") 
   for (uint64_t round = 1; round <= 25; ++round) {
     const uint64_t acknowledged = run_and_kill(dir.data(), random.between(1, 60), random);
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), log->state_file());
+    store::StateDb state(dir.data(), log->state_file(), kIncarnation);
     const base::StateRows rows = state.load();
     const base::RecoveredLog recovered = log->recover(rows.meta.applied);
     CHECK(recovered.start_count == 2 * round);

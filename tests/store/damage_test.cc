@@ -69,7 +69,7 @@ TEST_CASE("log.db: flipped bits in the promise, the members and the peers' marks
   TempDir dir;
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), log->state_file());
+    store::StateDb state(dir.data(), log->state_file(), kIncarnation);
     base::LogWrite write;
     write.promised = base::Ballot{0x1122334455667788, {1}};
     write.config = base::Config{{5}, {1}, {{{1}, {77}, "members-address:1"}}};
@@ -129,7 +129,7 @@ TEST_CASE("log.db, state.db: a flipped bit in the description of a table is dama
     flip_text(dir.data() + file, file == "/log.db" ? "promised_round" : "ttl_ms");
     const Refused refused = refusal_of([&] {
       const auto log = open_log(dir.data());
-      store::StateDb(dir.data(), "state.db").load();
+      store::StateDb(dir.data(), "state.db", kIncarnation).load();
       log->recover({2});
     });
     CHECK_MESSAGE(refused.kind == Kind::kDamaged, refused.message);
@@ -142,7 +142,7 @@ TEST_CASE("state.db: a flipped bit in a row is found at load, and table and key 
   TempDir dir;
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), "state.db");
+    store::StateDb state(dir.data(), "state.db", kIncarnation);
     base::StateWrite write;
     write.meta.applied = {1};
     write.locks.put = {{"a", {1}, 0}, {"name-of-a-lock", {0x1122334455667788}, 0}, {"z", {3}, 0}};
@@ -150,7 +150,7 @@ TEST_CASE("state.db: a flipped bit in a row is found at load, and table and key 
   }
   empty_wals(dir.data());
   flip_text(dir.data() + "/state.db", "\x11\x22\x33\x44\x55\x66\x77\x88");
-  const Refused refused = refusal_of([&] { store::StateDb(dir.data(), "state.db").load(); });
+  const Refused refused = refusal_of([&] { store::StateDb(dir.data(), "state.db", kIncarnation).load(); });
   CHECK(refused.kind == Kind::kDamaged);
   CHECK(refused.says("/state.db: table `lock`: the row with key name-of-a-lock"));
   CHECK(refused.says("lockctl member replace"));
@@ -273,7 +273,7 @@ TEST_CASE("WAL: frames of its former life are not mistaken for lost transactions
   TempDir dir;
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), "state.db");
+    store::StateDb state(dir.data(), "state.db", kIncarnation);
     for (uint64_t slot = 1; slot <= 30; ++slot) write_one(*log, entry_write(slot, "first life"));
     log->checkpoint();
     for (uint64_t slot = 31; slot <= 33; ++slot) write_one(*log, entry_write(slot, "second"));

@@ -68,7 +68,7 @@ TEST_CASE("full disk: a log write says so, and all before it is there once there
   SmallDisk disk("12m");
   if (!disk.is_mounted()) return;
   auto log = open_log(disk.data());
-  store::StateDb state(disk.data(), "state.db");
+  store::StateDb state(disk.data(), "state.db", kIncarnation);
   Refused refused;
   const uint64_t written = fill(*log, 1, refused);
   CHECK(written > 50);
@@ -98,7 +98,7 @@ TEST_CASE("full disk: a state write says so") {
   SmallDisk disk("7m");
   if (!disk.is_mounted()) return;
   const auto log = open_log(disk.data());
-  store::StateDb state(disk.data(), "state.db");
+  store::StateDb state(disk.data(), "state.db", kIncarnation);
   base::StateWrite write;
   write.meta.applied = {1};
   for (uint64_t i = 1; i <= 1000; ++i)
@@ -115,7 +115,7 @@ TEST_CASE("failed write: the error names file and cause, and what was written be
   uint64_t written = 0;
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), "state.db");
+    store::StateDb state(dir.data(), "state.db", kIncarnation);
     const FileSizeLimit limit(8 * 1024 * 1024);
     Refused refused;
     written = fill(*log, 1, refused);

@@ -52,7 +52,7 @@ TEST_CASE("log.db: every part of a write comes back after a restart") {
   write.peers = {{{2}, 4, 0xffffffffffffffff, {8, {2}}, {17}}, {{3}, 1, 5, {}, {}}};
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), log->state_file());
+    store::StateDb state(dir.data(), log->state_file(), kIncarnation);
     write_one(*log, write);
   }
   const base::RecoveredLog recovered = open_log(dir.data())->recover({});
@@ -72,7 +72,7 @@ TEST_CASE("log.db: later writes replace slots, peers, members and the reason of 
   TempDir dir;
   {
     const auto log = open_log(dir.data());
-    store::StateDb state(dir.data(), log->state_file());
+    store::StateDb state(dir.data(), log->state_file(), kIncarnation);
     std::vector<base::LogWrite> writes(2);
     writes[0].entries = {entry(1, "old"), entry(2, "stays")};
     writes[0].peers = {{{2}, 1, 1, {}, {}}};
@@ -125,7 +125,7 @@ TEST_CASE("log.db: what a crash leaves at any moment holds every write that had 
   // The files are copied as they are, with the WAL that no checkpoint has emptied or just did.
   TempDir dir;
   const auto log = open_log(dir.data());
-  store::StateDb state(dir.data(), log->state_file());
+  store::StateDb state(dir.data(), log->state_file(), kIncarnation);
   for (uint64_t slot = 1; slot <= 12; ++slot) {
     write_one(*log, entry_write(slot, std::string(slot * 700, 'a')));
     if (slot % 5 == 0) log->checkpoint();

@@ -34,7 +34,7 @@ Refused opening_log(const std::string& dir) {
 }
 
 Refused opening_state(const std::string& dir) {
-  return refusal_of([&] { store::StateDb(dir, "state.db").load(); });
+  return refusal_of([&] { store::StateDb(dir, "state.db", kIncarnation).load(); });
 }
 
 }  // namespace
@@ -236,6 +236,26 @@ TEST_CASE("state.db: missing, when the log names it, is refused") {
   CHECK(refused.kind == Kind::kDiskLost);
   CHECK(refused.says("/state.db: is missing"));
   CHECK(refused.says("put it back"));
+  CHECK(refused.says(kReplace));
+}
+
+TEST_CASE("state.db: another directory's is refused") {
+  // Another cell's would be taken for this one's, were its applied slot in this node's log.
+  TempDir dir, other;
+  make_used_directory(dir.data(), 5, 5);
+  {
+    const store::LogDb log(other.data(), {1}, {4711});
+    CHECK(log.incarnation() == base::Incarnation{4711});
+    store::StateDb(other.data(), log.state_file(), log.incarnation());
+  }
+  std::filesystem::copy_file(other.data() + "/state.db", dir.data() + "/state.db",
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::remove(dir.data() + "/state.db-wal");
+  const Refused refused = opening_state(dir.data());
+  CHECK(refused.kind == Kind::kForeign);
+  CHECK_MESSAGE(refused.says("/state.db: belongs to another directory than log.db beside it"),
+                refused.message);
+  CHECK(refused.says("put back"));
   CHECK(refused.says(kReplace));
 }
 

@@ -32,15 +32,18 @@ inline void write_one(store::LogDb& log, const base::LogWrite& write) {
   log.write({&write, 1});
 }
 
-// Opens node 1's log; a new one gets incarnation 77.
+// Of the directories made here.
+constexpr base::Incarnation kIncarnation{77};
+
+// Opens node 1's log.
 inline std::unique_ptr<store::LogDb> open_log(const std::string& dir) {
-  return std::make_unique<store::LogDb>(dir, base::NodeId{1}, base::Incarnation{77});
+  return std::make_unique<store::LogDb>(dir, base::NodeId{1}, kIncarnation);
 }
 
 // A directory in which slots 1 to `slots` were written, and the first `recorded` recorded.
 inline void make_used_directory(const std::string& dir, uint64_t slots, uint64_t recorded = 0) {
   const auto log = open_log(dir);
-  store::StateDb state(dir, log->state_file());
+  store::StateDb state(dir, log->state_file(), kIncarnation);
   base::LogWrite promise;
   promise.promised = base::Ballot{1, {1}};
   write_one(*log, promise);
@@ -92,7 +95,7 @@ inline void flip(const std::string& path, size_t offset) {
 // them: flips in the main files then meet rows.
 inline void empty_wals(const std::string& dir) {
   open_log(dir)->checkpoint();
-  store::StateDb(dir, "state.db").checkpoint();
+  store::StateDb(dir, "state.db", kIncarnation).checkpoint();
   std::filesystem::remove(dir + "/log.db-wal");
   std::filesystem::remove(dir + "/state.db-wal");
 }

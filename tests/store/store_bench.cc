@@ -65,7 +65,7 @@ void bench_thread_round_trip(int rounds) {
   std::condition_variable woken;
   bool is_woken = false;
   auto log = std::make_unique<store::LogDb>(dir.data(), base::NodeId{1}, base::Incarnation{1});
-  auto state = std::make_unique<store::StateDb>(dir.data(), log->state_file());
+  auto state = std::make_unique<store::StateDb>(dir.data(), log->state_file(), base::Incarnation{1});
   store::WriterThreads threads(std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);
     is_woken = true;
@@ -92,7 +92,7 @@ void bench_thread_round_trip(int rounds) {
 void bench_events(int batches, int events_per_batch) {
   store_test::TempDir dir;
   store::LogDb log(dir.data(), {1}, {1});
-  store::StateDb state(dir.data(), "state.db");
+  store::StateDb state(dir.data(), "state.db", {1});
   std::vector<std::shared_ptr<const base::Owner>> owners;
   for (uint64_t i = 0; i < 64; ++i) {
     owners.push_back(std::make_shared<const base::Owner>(
@@ -139,7 +139,7 @@ void bench_load(uint64_t count) {
   const auto owner = std::make_shared<const base::Owner>(
       base::Owner{"host-17.example", 4711, "b00t", "worker", "deploy", "", "0.1.0", 0});
   {
-    store::StateDb state(dir.data(), "state.db");
+    store::StateDb state(dir.data(), "state.db", {1});
     base::StateWrite write;
     write.meta.applied = {1};
     for (uint64_t i = 1; i <= count; ++i) {
@@ -154,7 +154,7 @@ void bench_load(uint64_t count) {
     std::printf("write of %lu leases, locks, holds: %.0f ms\n", count, micros_since(start) / 1000);
   }
   const auto start = Clock::now();
-  store::StateDb state(dir.data(), "state.db");
+  store::StateDb state(dir.data(), "state.db", {1});
   const double opened = micros_since(start) / 1000;
   const base::StateRows rows = state.load();
   std::printf("open %.0f ms (WAL of the write above), load %.0f ms: %zu leases\n", opened,

@@ -35,7 +35,7 @@ base::StateWrite record_of(uint64_t slot) {
 // A short life of a node: writes, checkpoints, writes over the restarted WALs. Throws StoreError.
 void live(const std::string& dir, uint64_t first, Acknowledged& acknowledged) {
   const auto log = open_log(dir);
-  store::StateDb state(dir, log->state_file());
+  store::StateDb state(dir, log->state_file(), kIncarnation);
   state.load();
   for (uint64_t slot = first; slot < first + 8; ++slot) {
     base::LogWrite write = entry_write(slot, value_of(slot));
@@ -63,7 +63,7 @@ void live(const std::string& dir, uint64_t first, Acknowledged& acknowledged) {
 
 void check_nothing_lost(const std::string& dir, const Acknowledged& acknowledged) {
   const auto log = open_log(dir);
-  store::StateDb state(dir, log->state_file());
+  store::StateDb state(dir, log->state_file(), kIncarnation);
   const base::StateRows rows = state.load();
   CHECK(rows.meta.applied.value >= acknowledged.recorded);
   if (rows.meta.applied) CHECK(rows.locks.at(0).revision.value == rows.meta.applied.value);
