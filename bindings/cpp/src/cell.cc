@@ -2,6 +2,8 @@
 #include <holdfast/holdfast.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "bindings/cpp/src/cell_state.h"
 #include "bindings/cpp/src/lease_time.h"
 #include "lockcore/base/lease_text.h"
@@ -100,7 +102,8 @@ client::Options core_options(const CellOptions& options) {
   if (options.request_timeout.count() <= 0) {
     throw Error(Code::invalid_argument, "the request timeout must be above 0");
   }
-  to.request_timeout = Duration::from_ms(options.request_timeout.count());
+  constexpr int64_t kLongest = 365ll * 24 * 3600 * 1000;  // clear of the end of time
+  to.request_timeout = Duration::from_ms(std::min(options.request_timeout.count(), kLongest));
   return to;
 }
 
@@ -182,6 +185,7 @@ OpenedLease Cell::open_lease(milliseconds ttl, std::string reason) {
 
 Deadline Cell::renew_lease(std::string_view id) {
   client::LeaseName name{0, detail::lease_named(id)};
+  state_->check_fork();  // before its mutex is used, which the parent may have held
   auto known = state_->recall(name.lease);
   uint64_t ttl_ms = known ? known->ttl_ms : static_cast<uint64_t>(lease(id).ttl.count());
   auto renewed = state_->wait_for<client::Renewed>(
@@ -212,7 +216,9 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
   call.lock = lock;
   call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
   call.reason = options.reason;
-  if (timeout) call.timeout = Duration::from_ms(timeout->count());
+  if (timeout && *timeout < std::chrono::hours(24 * 365 * 100)) {  // else for ever
+    call.timeout = Duration::from_ms(timeout->count());
+  }
 
   state_->check_may_wait();
   std::promise<client::Outcome> promise;

@@ -95,8 +95,8 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
   std::atomic<bool> over{false};    // closed, detached or lost
   std::atomic<bool> closed{false};  // on purpose; over as well
 
-  // engine: whoever wants to know of the loss
-  std::map<GrantState*, std::function<void(const Error&)>> watchers;
+  // engine: whoever wants to know of the loss, by the token of the grant
+  std::map<uint64_t, std::function<void(const Error&)>> watchers;
   // engine: the locks in whose queues somebody waits (LockState::waiting). The cell doesn't know of
   // these waits, so they must be ended here.
   std::set<LockState*> queues;
@@ -128,10 +128,11 @@ struct LockState : std::enable_shared_from_this<LockState> {
   const std::shared_ptr<SessionState> session;
   const std::string name;
   const LockOptions options;
-  std::atomic<GrantState*> holder{nullptr};  // the live grant of this object; set by the engine
-  base::AgentId holder_agent;                // engine: who acquired it
+  std::atomic<uint64_t> good{0};  // the token of its grant, until somebody begins to release it
 
   // engine
+  uint64_t holder = 0;         // the token of its grant, until it is on its way back
+  base::AgentId holder_agent;  // who acquired it
   std::shared_ptr<Wait> at_cell;              // the one whose acquire is under way
   std::deque<std::shared_ptr<Wait>> waiting;  // behind it, or behind the holder
 

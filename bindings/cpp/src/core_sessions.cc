@@ -113,6 +113,7 @@ void Core::close(Ref ref, const LeaseName& lease, Instant now, Effects& fx) {
              session != nullptr && sessions_.end(*session)) {
     ++session->ops;
     Failure closed{Code::lease_lost, "the session was closed", {}};
+    fx.session_events.push_back({session->id, Closed{}});
     // Releases under way are left alone: they end well.
     for (uint32_t slot = 0; slot < ops_.slots() && session->ops > 1; ++slot) {
       Op* op = ops_.find(slot);
@@ -138,6 +139,7 @@ void Core::detach(SessionId id, Instant now, Effects& fx) {
   begin_event();
   if (Session* session = sessions_.find(id); session != nullptr && sessions_.end(*session)) {
     ++session->ops;
+    fx.session_events.push_back({id, Closed{}});
     end_ops(*session, {Code::lease_lost, "the session was detached from its lease", {}}, now, fx);
     drop_session(id);
   }
@@ -209,10 +211,7 @@ void Core::shut_down(Instant now, Effects& fx) {
   sessions_.for_each([&](Session& session) {
     if (session.alive) open.push_back(session.id);
   });
-  for (SessionId id : open) {
-    fx.session_events.push_back({id, Closed{}});
-    close(0, {id, {}}, now, fx);
-  }
+  for (SessionId id : open) close(0, {id, {}}, now, fx);
   shutdown_until_ = now + kShutdownWait;
   settle(now, fx);
 }

@@ -1,7 +1,10 @@
 // Engine: the loop's turns, deliveries to callers, starting and ending.
 #include "bindings/cpp/src/engine.h"
 
+#include <kj/common.h>
 #include <signal.h>
+
+#include <system_error>
 
 #include "bindings/cpp/src/boottime_timer.h"
 
@@ -18,46 +21,68 @@ Engine::~Engine() {
 // -- starting and ending --------------------------------------------------------------------------
 
 void Engine::start() {
-  life_ = Life::kStarting;
   // Signals are the program's business, not this thread's.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { thread_main(); });
+  try {
+    thread_ = std::thread([this] { thread_main(); });
+    life_ = Life::kStarting;
+  } catch (const std::system_error& error) {
+    life_ = Life::kFailed;
+    failure_ = error.what();
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Engine::thread_main() {
   thread_id_ = std::this_thread::get_id();
+  std::string failure;
+  try {
+    serve();
+  } catch (const kj::Exception& error) {
+    failure = error.getDescription().cStr();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
   std::unique_ptr<Engine> self;  // destroyed last, if this thread outlived all handles
   {
-    rpc::EventLoop loop;
-    transport_ = std::make_unique<Transport>(loop.port());
-    timer_ = std::make_unique<BoottimeTimer>(loop.uv(), [this] { on_time(); });
-    auto finished = kj::newPromiseAndFulfiller<void>();
-    finished_ = kj::mv(finished.fulfiller);
-    loop.set_turn_end([this] { return end_turn(); });
-    {
-      std::lock_guard lock(mutex_);
-      loop_ = &loop;
-      if (life_ == Life::kStarting) life_ = Life::kRunning;
-    }
-    ready_.notify_all();
-    finished.promise.wait(loop.wait_scope());
-    {
-      std::lock_guard lock(mutex_);
-      loop_ = nullptr;
-      life_ = Life::kStopped;
-      self = std::move(self_);
-    }
-    ready_.notify_all();
-    loop.set_turn_end(nullptr);
-    timer_.reset();
-    transport_.reset();
-    finished_ = nullptr;
+    std::lock_guard lock(mutex_);
+    self = std::move(self_);
+    if (life_ == Life::kStarting) life_ = Life::kFailed;
+    failure_ = std::move(failure);
   }
+  ready_.notify_all();
   if (self != nullptr) self->thread_.detach();
+}
+
+// Throws if there is no loop to be had. Once it runs, nothing does.
+void Engine::serve() {
+  rpc::EventLoop loop;
+  auto finished = kj::newPromiseAndFulfiller<void>();
+  finished_ = kj::mv(finished.fulfiller);
+  KJ_DEFER(finished_ = nullptr);
+  transport_ = std::make_unique<Transport>(loop.port());
+  KJ_DEFER(transport_.reset());
+  timer_ = std::make_unique<BoottimeTimer>(loop.uv(), [this] { on_time(); });
+  KJ_DEFER(timer_.reset());
+  loop.set_turn_end([this] { return end_turn(); });
+  KJ_DEFER(loop.set_turn_end(nullptr));
+  {
+    std::lock_guard lock(mutex_);
+    loop_ = &loop;
+    life_ = Life::kRunning;
+  }
+  ready_.notify_all();
+  finished.promise.wait(loop.wait_scope());
+  {
+    std::lock_guard lock(mutex_);
+    loop_ = nullptr;
+    life_ = Life::kStopped;
+  }
+  // What other threads had posted just before hears that it comes too late.
+  loop.port().poll();
 }
 
 bool Engine::run(std::function<void()> work) {
@@ -68,8 +93,15 @@ bool Engine::run(std::function<void()> work) {
   std::unique_lock lock(mutex_);
   if (life_ == Life::kIdle) start();
   ready_.wait(lock, [&] { return life_ != Life::kStarting; });
+  if (life_ == Life::kFailed) {
+    // The next call tries again.
+    if (thread_.joinable()) thread_.join();
+    life_ = Life::kIdle;
+    throw Error(Code::resource_exhausted, "can't start the client's thread: " + failure_);
+  }
   if (life_ != Life::kRunning) return false;
-  loop_->post(std::move(work));
+  // An exception would end the thread in silence.
+  loop_->post([work = std::move(work)]() noexcept { work(); });
   return true;
 }
 
@@ -82,7 +114,7 @@ void Engine::stop() {
   {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [&] { return life_ != Life::kStarting; });
-    if (life_ == Life::kIdle) life_ = Life::kStopped;
+    if (life_ == Life::kIdle || life_ == Life::kFailed) life_ = Life::kStopped;
     if (life_ == Life::kRunning) {
       life_ = Life::kStopping;
       if (!on_thread()) loop_->post([this] { shut_down(); });
@@ -135,7 +167,7 @@ void Engine::take_events() {
   }
 }
 
-void Engine::on_time() {
+void Engine::on_time() noexcept {
   while (!timers_.empty() && timers_.begin()->first.first <= rpc::boottime_now()) {
     auto work = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
@@ -178,7 +210,7 @@ void Engine::carry_out() {
 // -- deliveries -----------------------------------------------------------------------------------
 
 // Callbacks may call the core again, which appends: one loop, never one inside the other.
-void Engine::deliver() {
+void Engine::deliver() noexcept {
   if (delivering_) return;
   delivering_ = true;
   while (delivered_ < deliveries_.size()) {

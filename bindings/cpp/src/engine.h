@@ -40,7 +40,8 @@ class Engine {
 
   bool on_thread() const { return std::this_thread::get_id() == thread_id_; }
   // Runs `work` on the engine's thread: at once if this is it, else soon. Starts the thread if need
-  // be. False: the engine has stopped, and `work` will not run.
+  // be. False: the engine has stopped, and `work` will not run. Throws Error if the system has no
+  // thread or descriptor left for it.
   bool run(std::function<void()> work);
 
   // -- on the engine's thread ---------------------------------------------------------------------
@@ -78,11 +79,12 @@ class Engine {
   void start();  // under mutex_
   void shut_down();
   void thread_main();
+  void serve();
   bool end_turn();
   void take_events();
-  void on_time();
+  void on_time() noexcept;
   void carry_out();
-  void deliver();
+  void deliver() noexcept;  // what a callback throws has nowhere to go
   void deliver_outcome(Completion& completion);
   void arm();
 
@@ -105,7 +107,8 @@ class Engine {
   // Between threads.
   std::mutex mutex_;
   std::condition_variable ready_;
-  enum class Life { kIdle, kStarting, kRunning, kStopping, kStopped } life_ = Life::kIdle;
+  enum class Life { kIdle, kStarting, kFailed, kRunning, kStopping, kStopped } life_ = Life::kIdle;
+  std::string failure_;             // why the thread could not begin
   rpc::EventLoop* loop_ = nullptr;  // while running or stopping
   std::thread thread_;
   std::mutex join_mutex_;  // two may stop at once

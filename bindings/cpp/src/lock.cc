@@ -34,11 +34,11 @@ void LockState::enter(const std::shared_ptr<Wait>& wait) {
     Error error(Code::lease_lost, "the session is over");
     return finish(*wait, nullptr, &error);
   }
-  if (holder != nullptr && holder_agent == wait->agent) {
+  if (holder != 0 && holder_agent == wait->agent) {
     Error error(Code::already_held, "this thread holds '" + name + "' through this object already");
     return finish(*wait, nullptr, &error);
   }
-  if (holder == nullptr && at_cell == nullptr) return begin(wait);
+  if (holder == 0 && at_cell == nullptr) return begin(wait);
   if (wait->tries) return finish(*wait, nullptr, nullptr);
   join_queue(wait);
 }
@@ -96,7 +96,7 @@ void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome)
   wait->acquire = 0;
   if (auto* granted = std::get_if<client::Granted>(&outcome)) {
     auto grant = std::make_shared<GrantState>(shared_from_this(), granted->token.value);
-    holder = grant.get();
+    good = holder = grant->token;
     holder_agent = wait->agent;
     return finish(*wait, std::move(grant), nullptr);
   }
@@ -111,7 +111,7 @@ void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome)
 }
 
 void LockState::next() {
-  while (!waiting.empty() && holder == nullptr && at_cell == nullptr) {
+  while (!waiting.empty() && holder == 0 && at_cell == nullptr) {
     std::shared_ptr<Wait> wait = waiting.front();
     leave_queue(wait);
     enter(wait);
@@ -150,11 +150,12 @@ void GrantState::release(std::function<void(const Error*)> done) {
     if (done) done(&error);
     return;
   }
-  // `self` is only a name from here on: the last handle may go before this runs.
-  auto releasing = [lock = lock, self = this, token = token, done = std::move(done)] {
-    if (lock->holder == self) lock->holder = nullptr;
+  uint64_t mine = token;
+  lock->good.compare_exchange_strong(mine, 0);
+  auto releasing = [lock = lock, token = token, done = std::move(done)] {
+    if (lock->holder == token) lock->holder = 0;
     SessionState& session = *lock->session;
-    session.watchers.erase(self);
+    session.watchers.erase(token);
     Engine& engine = *session.cell->engine;
     if (session.closed || engine.stopping()) {
       Error error(Code::not_held, "'" + lock->name + "' was released with its session");
@@ -270,7 +271,7 @@ void Lock::cancel() {
 
 const std::string& Lock::name() const { return state_->name; }
 Mode Lock::mode() const { return state_->options.mode; }
-bool Lock::held() const { return state_->holder != nullptr && state_->session->alive(); }
+bool Lock::held() const { return state_->good != 0 && state_->session->alive(); }
 bool Lock::locked() { return !info().holders.empty(); }
 
 LockInfo Lock::info() { return Cell(state_->session->cell).describe(state_->name); }
@@ -283,6 +284,7 @@ Grant::Grant(std::shared_ptr<detail::GrantState> state) : state_(std::move(state
 Grant::Grant(Grant&&) noexcept = default;
 
 Grant& Grant::operator=(Grant&& other) noexcept {
+  if (this == &other) return *this;
   Grant old(std::move(*this));  // released at the end of this
   state_ = std::move(other.state_);
   return *this;
@@ -318,7 +320,7 @@ void Grant::on_lost(std::function<void(const Error& why)> callback) {
     detail::SessionState& session = *state->lock->session;
     if (state->released || session.closed) return;
     if (session.over) return callback(Error(Code::lock_lost, "the lock was lost with its session"));
-    session.watchers[state.get()] = callback;
+    session.watchers[state->token] = callback;
   });
 }
 

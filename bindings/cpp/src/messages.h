@@ -129,7 +129,7 @@ struct Jeopardy {
 struct Lost {
   Failure why;
 };
-struct Closed {};  // on purpose, with the connection to the cell
+struct Closed {};  // on purpose, or detached from its lease
 struct SessionEvent {
   SessionId session = 0;
   std::variant<DeadlineMoved, Jeopardy, Lost, Closed> what;

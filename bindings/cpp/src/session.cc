@@ -1,6 +1,8 @@
 // Session: a lease that is renewed, and who is told when it ends.
 #include <holdfast/holdfast.h>
 
+#include <utility>
+
 #include "bindings/cpp/src/cell_state.h"
 #include "lockcore/base/lease_text.h"
 
@@ -56,11 +58,10 @@ void SessionState::end_on_purpose() {
 void SessionState::lose(const Failure& why) {
   over = true;
   cell->engine->unwatch_session(id);
-  auto told = std::move(watchers);
-  watchers.clear();
+  auto told = std::exchange(watchers, {});
   Error error = to_error(why);
   if (options.on_lost) options.on_lost(error);
-  for (auto& [grant, callback] : told) callback(error);
+  for (auto& [token, callback] : told) callback(error);
   end_queues(error);
 }
 
@@ -112,11 +113,14 @@ void Session::close_async(Finished done) {
   }
   state_->closed = true;
   state_->cell->start(
-      [state = state_](Core& core, Ref ref, Instant now, Effects& fx) {
-        state->end_on_purpose();
-        core.close(ref, state->name(), now, fx);
+      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
+        core.close(ref, name, now, fx);
       },
-      detail::report(std::move(done)));
+      detail::report([done = std::move(done)](const Error* error) {
+        // With the cell, its sessions are closed.
+        if (error != nullptr && error->code() == Code::cancelled) error = nullptr;
+        if (done) done(error);
+      }));
 }
 
 void Session::close() {
@@ -129,7 +133,6 @@ OpenedLease Session::detach() {
   state_->closed = true;
   std::promise<void> done;
   auto detaching = [&] {
-    state_->end_on_purpose();
     state_->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
       core.detach(state_->id, now, fx);
     });

@@ -185,6 +185,7 @@ TEST_CASE("client: closing waits for the answer, ends what waits, and is no loss
   s.acquire(2, session, std::nullopt);
   s.with([&](Effects& fx) { s.core.close(3, {session, {}}, s.now, fx); });
   CHECK(s.failure(2) == Code::lease_lost);
+  CHECK(s.events_of<Closed>() == 1);
   CHECK(!s.completed(3));
   s.respond(s.find<locks::CloseLease>().request, locks::Answer(locks::Done{{1}}));
   CHECK(std::holds_alternative<Done>(s.outcome(3)));

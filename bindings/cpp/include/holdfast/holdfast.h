@@ -6,8 +6,9 @@
 //
 // Thread-safety: every object may be used from several threads at once. Cell, Session, Lock and
 // Grant are handles: copies of Cell, Session and Lock share one object; a Grant is move-only and
-// releases its lock when it goes. Callbacks run on the cell's own thread: they must not block, and
-// may call the *_async functions of this header, but none that waits.
+// releases its lock when it goes. Callbacks run on the cell's own thread: they must not block nor
+// throw. They may call the *_async functions of this header and drop handles; a call that waits
+// fails there with invalid_argument.
 //
 // Errors are holdfast::Error with a code(). Durations of 0 in acquire() mean "try". Deadlines are
 // readings of CLOCK_BOOTTIME, which goes on while the machine sleeps.
