@@ -227,11 +227,11 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
   if (furthest != nullptr && furthest->chosen_upto > s.chosen_upto) {
     if (furthest->first_retained > s.chosen_upto.next()) {
       // P6: what we lack is gone from its log, and was chosen: nothing may be proposed there.
-      step_down(s, "", now, fx);
       s.tell(Notice::Level::kWarning,
              "can't lead: slots from " + std::to_string(s.chosen_upto.next().value) +
                  " on are no longer in the log of node " + std::to_string(furthest->from.value),
              fx);
+      step_down(s, "", now, fx);  // and forgets the answers, `furthest` among them
       return;
     }
     // P3: what an answerer knows chosen is fetched. Its rows there were not reported.

@@ -150,7 +150,8 @@ TEST_CASE("state.db: a flipped bit in a row is found at load, and table and key 
   }
   empty_wals(dir.data());
   flip_text(dir.data() + "/state.db", "\x11\x22\x33\x44\x55\x66\x77\x88");
-  const Refused refused = refusal_of([&] { store::StateDb(dir.data(), "state.db", kIncarnation).load(); });
+  const Refused refused =
+      refusal_of([&] { store::StateDb(dir.data(), "state.db", kIncarnation).load(); });
   CHECK(refused.kind == Kind::kDamaged);
   CHECK(refused.says("/state.db: table `lock`: the row with key name-of-a-lock"));
   CHECK(refused.says("lockctl member replace"));

@@ -20,7 +20,8 @@ constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 struct Fixture {
   TempDir dir;
   std::unique_ptr<store::LogDb> log = open_log(dir.data());
-  std::unique_ptr<store::StateDb> state = std::make_unique<store::StateDb>(dir.data(), "state.db", kIncarnation);
+  std::unique_ptr<store::StateDb> state =
+      std::make_unique<store::StateDb>(dir.data(), "state.db", kIncarnation);
 
   base::StateRows reloaded() {
     state.reset();

@@ -103,7 +103,8 @@ TEST_CASE("writer threads: what is reported as written is there after a restart,
     CHECK(owner.threads->state_bytes() > 0);
   }
   CHECK(open_log(dir.data())->recover({150}).entries.size() == 50);
-  CHECK(store::StateDb(dir.data(), "state.db", kIncarnation).load().meta.applied == base::Slot{150});
+  store::StateDb state(dir.data(), "state.db", kIncarnation);
+  CHECK(state.load().meta.applied == base::Slot{150});
 }
 
 TEST_CASE("writer threads: all that queues up during a transaction goes into the next one") {

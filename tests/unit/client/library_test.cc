@@ -138,7 +138,7 @@ TEST_CASE("library: whoever hears of the session's end in a callback may go on a
   CHECK(opened.get_future().get());
 }
 
-TEST_CASE("library: without a network the loss is told at the deadline, not before, not long after") {
+TEST_CASE("library: with no network the loss is told at the deadline, not before, not long after") {
   // Why: DESIGN 2.4. From then on the lock may be another's.
   TestNode node;
   Cell cell = connect(node);
