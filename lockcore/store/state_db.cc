@@ -64,8 +64,8 @@ struct StateDb::Impl {
     meta_ = metas.front();
     if (meta_.incarnation == incarnation) return;
     db_.fail(Kind::kForeign,
-             std::string("belongs to another directory than log.db beside it; put back the one that "
-                         "was here, else ") +
+             std::string("belongs to another directory than log.db beside it; put back the one "
+                         "that was here, else ") +
                  kReplaceAdvice);
   }
 

@@ -65,7 +65,8 @@ void bench_thread_round_trip(int rounds) {
   std::condition_variable woken;
   bool is_woken = false;
   auto log = std::make_unique<store::LogDb>(dir.data(), base::NodeId{1}, base::Incarnation{1});
-  auto state = std::make_unique<store::StateDb>(dir.data(), log->state_file(), base::Incarnation{1});
+  auto state =
+      std::make_unique<store::StateDb>(dir.data(), log->state_file(), base::Incarnation{1});
   store::WriterThreads threads(std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);
     is_woken = true;

@@ -82,8 +82,8 @@ enum class Power { kStays, kFails, kFailsInDisorder };
 
 enum class Life { kFirst, kSecond };
 
-// Runs a life of the node again and again, each time with the next operation failing, until one gets
-// through; returns how many operations it had.
+// Runs a life of the node again and again, each time with the next operation failing, until one
+// gets through; returns how many operations it had.
 uint64_t fail_each_operation(Life life, FaultVfs::Fault fault, Power power) {
   FaultVfs disk;
   base::Random random(1);
