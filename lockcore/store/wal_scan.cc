@@ -133,12 +133,15 @@ class FrameWalk {
   bool next(const uint8_t* frame) {
     ++index_;
     const Sum stored{big_endian(frame + 16), big_endian(frame + 20)};
+    const bool has_salt = std::memcmp(frame + 8, header_.salt, sizeof header_.salt) == 0;
+    // Most of the file, usually: what is left of its former life, or never was written.
+    if (!has_salt && first_bad_ != 0) return forget(stored);
+
     const Sum computed = sum_after(stored_, frame);
     // Either sum of a bad frame may be what the next one starts from: the flipped bit may lie in
     // the stored one. A frame of a former life follows neither, whatever its salt.
     const bool follows =
         computed == stored || (computed_ != stored_ && sum_after(computed_, frame) == stored);
-    const bool has_salt = std::memcmp(frame + 8, header_.salt, sizeof header_.salt) == 0;
     const bool is_bad = !follows || !has_salt;
     if (is_bad && first_bad_ == 0) first_bad_ = index_;
     if (!is_bad && after_lost_commit_) return true;
@@ -155,6 +158,13 @@ class FrameWalk {
   Sum sum_after(Sum before, const uint8_t* frame) const {
     const Sum head = add(before, frame, 8, header_.sums_are_big_endian);
     return add(head, frame + kFrameHeaderBytes, header_.page_bytes, header_.sums_are_big_endian);
+  }
+
+  // A frame of which nothing follows.
+  bool forget(Sum stored) {
+    stored_ = computed_ = stored;
+    after_lost_commit_ = false;
+    return false;
   }
 
   // Whether the header of the frame at hand lies in two sectors.

@@ -29,7 +29,7 @@ std::string value_of(uint64_t slot) {
   std::condition_variable woken;
   bool is_woken = false;
   auto log = open_log(dir);
-  auto state = std::make_unique<store::StateDb>(dir, log->state_file(), kIncarnation);
+  auto state = open_state(dir);
   uint64_t next = log->recover(state->load().meta.applied).last_slot.value + 1;
   store::WriterThreads threads(std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);

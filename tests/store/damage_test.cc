@@ -129,7 +129,7 @@ TEST_CASE("log.db, state.db: a flipped bit in the description of a table is dama
     flip_text(dir.data() + file, file == "/log.db" ? "promised_round" : "ttl_ms");
     const Refused refused = refusal_of([&] {
       const auto log = open_log(dir.data());
-      store::StateDb(dir.data(), "state.db", kIncarnation).load();
+      open_state(dir.data())->load();
       log->recover({2});
     });
     CHECK_MESSAGE(refused.kind == Kind::kDamaged, refused.message);
@@ -150,8 +150,7 @@ TEST_CASE("state.db: a flipped bit in a row is found at load, and table and key 
   }
   empty_wals(dir.data());
   flip_text(dir.data() + "/state.db", "\x11\x22\x33\x44\x55\x66\x77\x88");
-  const Refused refused =
-      refusal_of([&] { store::StateDb(dir.data(), "state.db", kIncarnation).load(); });
+  const Refused refused = refusal_of([&] { open_state(dir.data())->load(); });
   CHECK(refused.kind == Kind::kDamaged);
   CHECK(refused.says("/state.db: table `lock`: the row with key name-of-a-lock"));
   CHECK(refused.says("lockctl member replace"));

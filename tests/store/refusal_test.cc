@@ -34,7 +34,7 @@ Refused opening_log(const std::string& dir) {
 }
 
 Refused opening_state(const std::string& dir) {
-  return refusal_of([&] { store::StateDb(dir, "state.db", kIncarnation).load(); });
+  return refusal_of([&] { open_state(dir)->load(); });
 }
 
 }  // namespace

@@ -40,6 +40,11 @@ inline std::unique_ptr<store::LogDb> open_log(const std::string& dir) {
   return std::make_unique<store::LogDb>(dir, base::NodeId{1}, kIncarnation);
 }
 
+// Its record.
+inline std::unique_ptr<store::StateDb> open_state(const std::string& dir) {
+  return std::make_unique<store::StateDb>(dir, "state.db", kIncarnation);
+}
+
 // A directory in which slots 1 to `slots` were written, and the first `recorded` recorded.
 inline void make_used_directory(const std::string& dir, uint64_t slots, uint64_t recorded = 0) {
   const auto log = open_log(dir);
@@ -95,7 +100,7 @@ inline void flip(const std::string& path, size_t offset) {
 // them: flips in the main files then meet rows.
 inline void empty_wals(const std::string& dir) {
   open_log(dir)->checkpoint();
-  store::StateDb(dir, "state.db", kIncarnation).checkpoint();
+  open_state(dir)->checkpoint();
   std::filesystem::remove(dir + "/log.db-wal");
   std::filesystem::remove(dir + "/state.db-wal");
 }

@@ -20,12 +20,11 @@ constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 struct Fixture {
   TempDir dir;
   std::unique_ptr<store::LogDb> log = open_log(dir.data());
-  std::unique_ptr<store::StateDb> state =
-      std::make_unique<store::StateDb>(dir.data(), "state.db", kIncarnation);
+  std::unique_ptr<store::StateDb> state = open_state(dir.data());
 
   base::StateRows reloaded() {
     state.reset();
-    state = std::make_unique<store::StateDb>(dir.data(), "state.db", kIncarnation);
+    state = open_state(dir.data());
     return state->load();
   }
   // The first column of the first row, asked beside the writer as `lockctl sql` will.
@@ -215,7 +214,7 @@ TEST_CASE("state.db: a crash at any moment leaves rows and applied slot of one w
     if (slot % 4 == 0) f.state->checkpoint();
     const std::string copy = f.dir.path() + "/copy-" + std::to_string(slot);
     copy_directory(f.dir.data(), copy);
-    const base::StateRows rows = store::StateDb(copy, "state.db", kIncarnation).load();
+    const base::StateRows rows = open_state(copy)->load();
     CHECK(rows.meta.applied == base::Slot{slot});
     REQUIRE(rows.locks.size() == 1);
     CHECK(rows.locks[0].revision == base::Revision{slot});

@@ -20,7 +20,7 @@ class Owner {
  public:
   explicit Owner(const std::string& dir) {
     auto log = open_log(dir);
-    auto state = std::make_unique<store::StateDb>(dir, log->state_file(), kIncarnation);
+    auto state = open_state(dir);
     threads = std::make_unique<store::WriterThreads>(std::move(log), std::move(state),
                                                      [this] { on_wake(); });
   }
@@ -103,8 +103,7 @@ TEST_CASE("writer threads: what is reported as written is there after a restart,
     CHECK(owner.threads->state_bytes() > 0);
   }
   CHECK(open_log(dir.data())->recover({150}).entries.size() == 50);
-  store::StateDb state(dir.data(), "state.db", kIncarnation);
-  CHECK(state.load().meta.applied == base::Slot{150});
+  CHECK(open_state(dir.data())->load().meta.applied == base::Slot{150});
 }
 
 TEST_CASE("writer threads: all that queues up during a transaction goes into the next one") {
