@@ -187,7 +187,7 @@ bool Driver::end_turn() {
   bool answered = false;
   if (fed_) {
     fed_ = false;
-    node_.finish_turn(now, node::WallClock{wall_clock_ms()}, fx_);
+    node_.finish_turn(now, node::WallClock{wall_clock_ms()}, fx_, [this] { hand_over_writes(); });
     answered = carry_out();
   }
   timer_->arm(node_.next_tick(), now);
@@ -197,7 +197,7 @@ bool Driver::end_turn() {
 bool Driver::carry_out() {
   tell_notices();
   // The disk first: it works while we go on.
-  for (base::LogWrite& write : fx_.paxos.writes) writer_->write_log(std::move(write));
+  hand_over_writes();
   if (fx_.record) writer_->write_state(std::move(*fx_.record));
   for (const paxos::LogRead& read : fx_.paxos.reads) {
     writer_->read_log(read.id, read.from, read.to, read.max_bytes);
@@ -215,6 +215,11 @@ bool Driver::carry_out() {
   bool answered = answer_calls();
   fx_.clear();
   return answered;
+}
+
+void Driver::hand_over_writes() {
+  for (base::LogWrite& write : fx_.paxos.writes) writer_->write_log(std::move(write));
+  fx_.paxos.writes.clear();
 }
 
 bool Driver::answer_calls() {

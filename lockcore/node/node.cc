@@ -89,9 +89,18 @@ void Node::on_tick(Instant now, Effects& fx) {
 
 // The order matters. What became known in this turn is applied and answered first, then what that
 // freed is proposed, and the replica sends last, so that one message carries all of it.
-void Node::finish_turn(Instant now, WallClock wall, Effects& fx) {
+void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
+                       const std::function<void()>& write_now) {
   State& state = *state_;
   state.follow_role(fx);
+  if (state.replica.role() == paxos::Role::kFollower) {
+    // The leader waits for what a follower writes, nobody for what it applies.
+    state.replica.finish_turn(now, fx.paxos);
+    if (write_now) write_now();
+    state.apply_chosen(now, fx);
+    state.record(now, fx);
+    return;
+  }
   state.apply_chosen(now, fx);
   state.answer_confirmed(fx);
   state.propose_new_leader(now, wall, fx);

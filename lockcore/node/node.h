@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,7 +58,10 @@ class Node {
                    Effects& fx);
   void on_tick(base::Instant now, Effects& fx);
   // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
-  void finish_turn(base::Instant now, WallClock wall, Effects& fx);
+  // `write_now`, if given, may be called before that is done: fx.paxos.writes is complete, and the
+  // driver may take it, so that the disk works while this node applies.
+  void finish_turn(base::Instant now, WallClock wall, Effects& fx,
+                   const std::function<void()>& write_now = nullptr);
   base::Instant next_tick() const;
 
   // -- what is known ------------------------------------------------------------------------------
