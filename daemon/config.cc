@@ -17,6 +17,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/settings.h"
 #include "lockcore/base/limits.h"
+#include "rpc/limits.h"
 
 namespace holdfast::daemon {
 namespace {
@@ -25,6 +26,7 @@ constexpr const char* kDefaultFile = "/etc/holdfast/holdfastd.toml";
 constexpr uint16_t kDefaultPort = 7420;
 constexpr auto kShortestHeartbeat = base::Duration::from_ms(5);
 constexpr auto kLongestElection = base::Duration::from_ms(600'000);
+constexpr auto kLongestBusyPoll = base::Duration::from_ms(10);
 // Below this, one lost heartbeat would be half an election.
 constexpr int64_t kHeartbeatsPerElection = 4;
 constexpr size_t kMaxNodeNameBytes = 64;
@@ -69,7 +71,8 @@ class Builder {
   }
   uint64_t number(std::string_view key, uint64_t fallback);
   std::string text(std::string_view key, std::string fallback);
-  base::Duration duration(std::string_view key, base::Duration fallback);
+  base::Duration duration(std::string_view key, base::Duration fallback, base::Duration shortest,
+                          base::Duration longest);
   template <class Enum, size_t n>
   Enum word(std::string_view key, const std::array<std::string_view, n>& words, Enum fallback);
 
@@ -126,7 +129,12 @@ std::string Builder::text(std::string_view key, std::string fallback) {
   return given->values.front();
 }
 
-base::Duration Builder::duration(std::string_view key, base::Duration fallback) {
+std::string ms_text(base::Duration duration) {
+  return fmt::format("{:g}ms", static_cast<double>(duration.ns) / 1e6);
+}
+
+base::Duration Builder::duration(std::string_view key, base::Duration fallback,
+                                 base::Duration shortest, base::Duration longest) {
   const Given* given = find(key);
   if (given == nullptr) return fallback;
   const std::string& text = given->values.front();
@@ -140,12 +148,11 @@ base::Duration Builder::duration(std::string_view key, base::Duration fallback) 
                                                   : 0;
   double ms = value * scale_ms;
   bool sensible = error == std::errc() && scale_ms > 0 &&
-                  ms >= static_cast<double>(kShortestHeartbeat.ms_floor()) &&
-                  ms <= static_cast<double>(kLongestElection.ms_floor());
+                  ms >= static_cast<double>(shortest.ms_floor()) &&
+                  ms <= static_cast<double>(longest.ms_floor());
   if (!sensible) {
-    refuse(*given,
-           fmt::format("'{}' is not a duration from {}ms to {}m: write 50ms, 2s or 1m", text,
-                       kShortestHeartbeat.ms_floor(), kLongestElection.ms_floor() / 60'000));
+    refuse(*given, fmt::format("'{}' is not a duration from {} to {}: write 50ms, 2s or 1m", text,
+                               ms_text(shortest), ms_text(longest)));
     return fallback;
   }
   return base::Duration::from_us(static_cast<int64_t>(ms * 1e3));
@@ -188,8 +195,12 @@ std::string default_socket(const std::string& data_dir) {
 }
 
 void Builder::build_timing(Config& config) {
-  config.heartbeat = duration("heartbeat", base::Duration::from_ms(base::kDefaultHeartbeatMs));
-  config.election = duration("election", base::Duration::from_ms(base::kDefaultElectionMs));
+  config.busy_poll = duration("busy-poll", base::Duration::from_us(rpc::kDefaultBusyPollUs),
+                              base::Duration{}, kLongestBusyPoll);
+  config.heartbeat = duration("heartbeat", base::Duration::from_ms(base::kDefaultHeartbeatMs),
+                              kShortestHeartbeat, kLongestElection);
+  config.election = duration("election", base::Duration::from_ms(base::kDefaultElectionMs),
+                             kShortestHeartbeat, kLongestElection);
   if (config.election >= config.heartbeat * kHeartbeatsPerElection) return;
   const Given* given = find("election") != nullptr ? find("election") : find("heartbeat");
   if (given == nullptr) return;
@@ -324,7 +335,6 @@ std::string describe(const Config& config) {
   auto set = [&](std::string_view key, std::string value) {
     settings[std::string(key)].values.push_back(std::move(value));
   };
-  auto ms = [](base::Duration d) { return fmt::format("{:g}ms", static_cast<double>(d.ns) / 1e6); };
   set("id", std::to_string(config.id.value));
   set("name", config.name);
   set("data-dir", config.data_dir);
@@ -333,8 +343,9 @@ std::string describe(const Config& config) {
   for (const base::Member& member : config.cluster) {
     set("cluster", fmt::format("{}={}", member.id.value, member.address));
   }
-  set("heartbeat", ms(config.heartbeat));
-  set("election", ms(config.election));
+  set("heartbeat", ms_text(config.heartbeat));
+  set("election", ms_text(config.election));
+  set("busy-poll", ms_text(config.busy_poll));
   set("log-level", std::string(kLogLevels[static_cast<size_t>(config.log_level)]));
   set("log-format", std::string(kLogFormats[static_cast<size_t>(config.log_format)]));
   return write_as_file(settings);

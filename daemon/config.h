@@ -27,6 +27,7 @@ struct Config {
   std::vector<base::Member> cluster;  // by id; a single node is a cell of itself
   base::Duration heartbeat;
   base::Duration election;
+  base::Duration busy_poll;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };

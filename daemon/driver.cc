@@ -187,7 +187,8 @@ bool Driver::end_turn() {
   bool answered = false;
   if (fed_) {
     fed_ = false;
-    node_.finish_turn(now, node::WallClock{wall_clock_ms()}, fx_, [this] { hand_over_writes(); });
+    node_.finish_turn(now, node::WallClock{wall_clock_ms()}, fx_,
+                      [this] { tell_peers_and_disk(); });
     answered = carry_out();
   }
   timer_->arm(node_.next_tick(), now);
@@ -196,16 +197,12 @@ bool Driver::end_turn() {
 
 bool Driver::carry_out() {
   tell_notices();
-  // The disk first: it works while we go on.
-  hand_over_writes();
+  tell_peers_and_disk();
   if (fx_.record) writer_->write_state(std::move(*fx_.record));
   for (const paxos::LogRead& read : fx_.paxos.reads) {
     writer_->read_log(read.id, read.from, read.to, read.max_bytes);
   }
   if (fx_.paxos.fatal) end_refused(*fx_.paxos.fatal);
-  for (paxos::Outgoing& outgoing : fx_.paxos.messages) {
-    peers_.send(outgoing.to, std::move(outgoing.message));
-  }
   tell_role();
   tell_founding();
   if (node_.replica().config().version != dialled_) {
@@ -217,7 +214,14 @@ bool Driver::carry_out() {
   return answered;
 }
 
-void Driver::hand_over_writes() {
+// Peers first, on the wire: a commit waits for them longer than for this disk, whose thread, once
+// it is woken, may take the processor from this one.
+void Driver::tell_peers_and_disk() {
+  for (paxos::Outgoing& outgoing : fx_.paxos.messages) {
+    peers_.send(outgoing.to, std::move(outgoing.message));
+  }
+  fx_.paxos.messages.clear();
+  peers_.flush();
   for (base::LogWrite& write : fx_.paxos.writes) writer_->write_log(std::move(write));
   fx_.paxos.writes.clear();
 }

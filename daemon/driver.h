@@ -56,7 +56,7 @@ class Driver final : private PeerHandler {
   // -- the turn -----------------------------------------------------------------------------------
   bool end_turn();
   bool carry_out();
-  void hand_over_writes();
+  void tell_peers_and_disk();
   // Returns whether anybody was answered.
   bool answer_calls();
   void arm_timer();

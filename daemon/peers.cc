@@ -88,6 +88,12 @@ void Peers::send(base::NodeId to, paxos::Message message) {
   if (found != peers_.end() && found->second.link) found->second.link->send(std::move(message));
 }
 
+void Peers::flush() {
+  for (auto& [id, peer] : peers_) {
+    if (peer.link) peer.link->flush();
+  }
+}
+
 std::optional<paxos::Refusal> Peers::admit(const paxos::Hello& peer) {
   auto refusal = handler_.on_hello(peer);
   if (!refusal) return std::nullopt;

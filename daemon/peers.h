@@ -43,7 +43,9 @@ class Peers {
 
   // Dials these members, this node aside, and hangs up on whoever isn't among them any more.
   void set_members(const std::vector<base::Member>& members);
+  // What is sent goes out with the next flush(), which doesn't wait for the turn's end.
   void send(base::NodeId to, paxos::Message message);
+  void flush();
   // The receiving end, to which the RPC server hands Holdfast.peer().
   rpc::PeerServer& server() { return *server_; }
 

@@ -89,6 +89,7 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
         log_info("reread the configuration: the log level is now in effect");
         set_log_level(again.config.log_level);
       });
+  loop.port().set_busy_poll(config.busy_poll);
   Throttle throttle(kRepeatNotices);
   // Destroyed in the opposite order: nobody is let in any more, connections and links are closed,
   // so that followers elect at once, and then the writers finish what was handed to them.

@@ -20,7 +20,7 @@ struct Setting {
   std::string_view help;
 };
 
-constexpr std::array<Setting, 10> kSettings{{
+constexpr std::array<Setting, 11> kSettings{{
     {"id", SettingKind::kNumber, "N",
      "This node's id: permanent, never given to another (default 1)"},
     {"name", SettingKind::kText, "NAME", "This node's name, for people (default node-ID)"},
@@ -38,6 +38,8 @@ constexpr std::array<Setting, 10> kSettings{{
      "Between a leader's heartbeats (default 50ms)"},
     {"election", SettingKind::kDuration, "DURATION",
      "Without a leader's word before an election; at least 4 heartbeats (default 500ms)"},
+    {"busy-poll", SettingKind::kDuration, "DURATION",
+     "Look so long for the next event before sleeping, while busy; 0ms: never (default 1ms)"},
     {"log-level", SettingKind::kText, "LEVEL", "trace, debug, info, warn or error (default info)"},
     {"log-format", SettingKind::kText, "FORMAT", "text or json (default text)"},
 }};

@@ -65,6 +65,8 @@ class BufferedStream final : public kj::AsyncIoStream, private TurnObserver {
   // Queues bytes without waiting, and drops them if the stream has failed. At max_queued_bytes the
   // stream fails as OVERLOADED: its other side doesn't read.
   void queue(const void* bytes, size_t size);
+  // Writes as much of what is queued as the kernel takes, now rather than at the turn's end.
+  void flush();
   size_t queued_bytes() const { return outbox_.size(); }
   void set_max_queued_bytes(size_t bytes) { max_queued_ = bytes; }
   // Fails as DISCONNECTED when the other side hangs up at a time when nobody reads on. Without this
@@ -89,28 +91,27 @@ class BufferedStream final : public kj::AsyncIoStream, private TurnObserver {
   size_t take_input(void* buffer, size_t min_bytes, size_t max_bytes);
   kj::Promise<void> after_queueing();
   size_t write_now(const kj::byte* bytes, size_t size);
-  void flush();
   void after_flush();
   // There is room for input, and more may come.
   bool reads_on() const;
   void update_mask();
 
   kj::AutoCloseFd fd_;
-  FdWatcher watcher_;             // after fd_: it is gone before the descriptor closes
-  bool kernel_full_ = false;      // nothing is written until the socket is writable
+  FdWatcher watcher_;         // after fd_: it is gone before the descriptor closes
+  bool kernel_full_ = false;  // nothing is written until the socket is writable
   bool end_of_input_ = false;
   bool shutdown_wanted_ = false;  // shutdownWrite() came; no write may follow
   bool shutdown_done_ = false;
   bool congested_ = false;
   bool ends_with_other_side_ = false;
-  size_t wanted_ = 0;             // see want_input()
+  size_t wanted_ = 0;  // see want_input()
   size_t max_queued_ = ~size_t{0};
   ByteQueue inbox_;
   ByteQueue outbox_;
   kj::Maybe<kj::Exception> error_;
   Sink* sink_ = nullptr;
-  Waiter* reader_ = nullptr;      // the pending tryRead(); at most one of reader_ and sink_
-  Waiter* writer_ = nullptr;      // the write that waits for the queue to drain
+  Waiter* reader_ = nullptr;  // the pending tryRead(); at most one of reader_ and sink_
+  Waiter* writer_ = nullptr;  // the write that waits for the queue to drain
   kj::Own<kj::PromiseFulfiller<void>> write_disconnected_;
   kj::ForkedPromise<void> write_disconnected_promise_;
 };

@@ -36,6 +36,10 @@ constexpr size_t kWriteWatermarkBytes = 256 * 1024;
 // A connection with more queued bytes than this doesn't read, and is closed.
 constexpr size_t kMaxQueuedBytes = 8 * 1024 * 1024;
 
+// A daemon that is busy looks so long for the next event before it sleeps. Most waits of a commit
+// (a disk's fsync, a peer's answer) are shorter.
+constexpr int64_t kDefaultBusyPollUs = 1000;
+
 // Connections of one process, and how long one may stay silent before its first message.
 constexpr size_t kMaxConnections = 20'000;
 // Above them, so many more are let in for long enough to say that they are a peer: clients that

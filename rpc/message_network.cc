@@ -32,13 +32,9 @@ capnp::ReaderOptions reader_options() {
 class MessageNetwork::Outgoing final : public capnp::OutgoingRpcMessage {
  public:
   Outgoing(MessageNetwork& network, uint first_segment_words)
-      : network_(network),
-        message_(first_segment_words == 0 ? capnp::SUGGESTED_FIRST_SEGMENT_WORDS
-                                          : first_segment_words) {}
+      : network_(network), message_(first_segment(first_segment_words)) {}
 
-  capnp::AnyPointer::Builder getBody() override {
-    return message_.getRoot<capnp::AnyPointer>();
-  }
+  capnp::AnyPointer::Builder getBody() override { return message_.getRoot<capnp::AnyPointer>(); }
   void setFds(kj::Array<int>) override {}
   size_t sizeInWords() override { return message_.sizeInWords(); }
 
@@ -71,8 +67,21 @@ class MessageNetwork::Outgoing final : public capnp::OutgoingRpcMessage {
 
  private:
   static constexpr size_t kSmallTable = 16;
+  // Most messages fit: with Cap'n Proto's own default each of them would allocate and zero 8 KiB.
+  static constexpr uint kInlineWords = 96;
+
+  // The segment that the message starts in: in this object, or allocated if it is known to be
+  // larger.
+  kj::ArrayPtr<word> first_segment(uint words) {
+    if (words <= kInlineWords) return inline_;
+    large_ = kj::heapArray<word>(words);
+    std::memset(large_.begin(), 0, large_.asBytes().size());
+    return large_;
+  }
 
   MessageNetwork& network_;
+  word inline_[kInlineWords] = {};  // zero, as MallocMessageBuilder wants it
+  kj::Array<word> large_;
   capnp::MallocMessageBuilder message_;
 };
 
@@ -128,7 +137,9 @@ MessageNetwork::MessageNetwork(BufferedStream& stream, capnp::rpc::twoparty::Sid
   stream_.set_sink(this);
 }
 
-MessageNetwork::~MessageNetwork() noexcept(false) { stream_.set_sink(nullptr); }
+MessageNetwork::~MessageNetwork() noexcept(false) {
+  stream_.set_sink(nullptr);
+}
 
 kj::Own<capnp::TwoPartyVatNetworkBase::Connection> MessageNetwork::as_connection() {
   references_.add();
@@ -173,13 +184,13 @@ kj::Promise<MessageNetwork::MaybeMessage> MessageNetwork::receiveIncomingMessage
 void MessageNetwork::on_stream_changed() {
   if (receive_ == nullptr) return;
   auto& fulfiller = receive_->fulfiller();
-  KJ_IF_MAYBE(error, kj::runCatchingExceptions([&]() {
-    MaybeMessage message;
-    if (take_message(message)) {
-      receive_ = nullptr;
-      fulfiller.fulfill(kj::mv(message));
-    }
-  })) {
+  KJ_IF_MAYBE (error, kj::runCatchingExceptions([&]() {
+                 MaybeMessage message;
+                 if (take_message(message)) {
+                   receive_ = nullptr;
+                   fulfiller.fulfill(kj::mv(message));
+                 }
+               })) {
     receive_ = nullptr;
     fulfiller.reject(kj::mv(*error));
   }
@@ -202,8 +213,8 @@ bool MessageNetwork::take_message(MaybeMessage& message) {
   uint32_t last_segment = 0;
   std::memcpy(&last_segment, input.begin(), sizeof last_segment);
   KJ_REQUIRE(last_segment < kMaxSegments, "this is not Cap'n Proto RPC");
-  const auto words = kj::arrayPtr(reinterpret_cast<const word*>(input.begin()),
-                                  input.size() / sizeof(word));
+  const auto words =
+      kj::arrayPtr(reinterpret_cast<const word*>(input.begin()), input.size() / sizeof(word));
   // Of the whole message, or of its segment table if that isn't complete yet.
   const size_t expected = capnp::expectedSizeInWordsFromPrefix(words);
   KJ_REQUIRE(expected <= max_frame_bytes_ / sizeof(word), "the message is too large", expected,

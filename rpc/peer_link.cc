@@ -34,8 +34,8 @@ class Session final : private kj::TaskSet::ErrorHandler {
     if (in_flight_ >= kMaxDeliveriesInFlight) return false;
     if (in_flight_bytes_ + bytes > kMaxDeliveryBytesInFlight) return false;
     constexpr size_t kParams = 64;
-    auto request = link_.deliverRequest(
-        capnp::MessageSize{(bytes + kParams) / sizeof(capnp::word), 0});
+    auto request =
+        link_.deliverRequest(capnp::MessageSize{(bytes + kParams) / sizeof(capnp::word), 0});
     auto list = request.initMessages(count);
     for (unsigned i = 0; i < count; ++i) fill_message(messages[i], list[i]);
     ++in_flight_;
@@ -46,6 +46,7 @@ class Session final : private kj::TaskSet::ErrorHandler {
     }));
     return true;
   }
+  void flush() { client_->stream().flush(); }
 
  private:
   // A delivery that fails says that the link is no good, whatever is wrong with it.
@@ -62,7 +63,9 @@ class Session final : private kj::TaskSet::ErrorHandler {
   kj::TaskSet deliveries_;
 };
 
-std::string what(const kj::Exception& error) { return error.getDescription().cStr(); }
+std::string what(const kj::Exception& error) {
+  return error.getDescription().cStr();
+}
 
 }  // namespace
 
@@ -92,9 +95,8 @@ struct PeerLink::State {
   PeerLinkEvents events;
   Counts counts;
 
-  kj::Own<Session> session;  // null: the link is down
-  std::vector<paxos::Message> pending;
-  kj::Promise<void> flushing = nullptr;  // while pending isn't empty
+  kj::Own<Session> session;             // null: the link is down
+  std::vector<paxos::Message> pending;  // until the flush
   int64_t pause_ms = kMinRedialMs;
   kj::Own<kj::PromiseFulfiller<void>> hurry;  // while pausing
   std::string last_trouble;
@@ -131,8 +133,7 @@ kj::Promise<void> PeerLink::State::introduce(kj::Own<BufferedStream> stream) {
       });
 }
 
-void PeerLink::State::admitted(kj::Own<Client> client,
-                               wire::Holdfast::PeerResults::Reader answer) {
+void PeerLink::State::admitted(kj::Own<Client> client, wire::Holdfast::PeerResults::Reader answer) {
   if (answer.hasRefusal()) {
     const paxos::Refusal refusal = read_refusal(answer.getRefusal());
     pause_ms = kMaxRedialMs;
@@ -183,6 +184,7 @@ void PeerLink::State::trouble(const std::string& text) {
 }
 
 void PeerLink::State::flush() {
+  if (pending.empty()) return;
   std::vector<paxos::Message> messages;
   messages.swap(pending);
   size_t first = 0;
@@ -194,12 +196,13 @@ void PeerLink::State::flush() {
   };
   for (size_t i = 0; i < messages.size(); ++i) {
     const size_t size = wire_bytes(messages[i]);
-    const bool full = bytes + size > base::kMaxPeerMessageBytes ||
-                      i - first >= kMaxMessagesPerDelivery;
+    const bool full =
+        bytes + size > base::kMaxPeerMessageBytes || i - first >= kMaxMessagesPerDelivery;
     if (full) deliver_upto(i);
     bytes += size;
   }
   deliver_upto(messages.size());
+  if (session.get() != nullptr) session->flush();
 }
 
 void PeerLink::State::deliver(const paxos::Message* messages, unsigned count, size_t bytes) {
@@ -214,18 +217,15 @@ void PeerLink::State::deliver(const paxos::Message* messages, unsigned count, si
 
 PeerLink::PeerLink(UvEventPort& port, base::NodeId peer, Address address, uint64_t random_seed,
                    PeerLinkEvents events)
-    : state_(std::make_unique<State>(port, peer, std::move(address), random_seed,
-                                     std::move(events))) {
+    : state_(
+          std::make_unique<State>(port, peer, std::move(address), random_seed, std::move(events))) {
   // Not from within the constructor: the events may not be expected yet.
-  state_->running = kj::evalLater([state = state_.get()]() { return state->run(); })
-                        .eagerlyEvaluate([](kj::Exception&& error) { KJ_LOG(FATAL, error); });
+  state_->running = kj::evalLater([state = state_.get()]() {
+                      return state->run();
+                    }).eagerlyEvaluate([](kj::Exception&& error) { KJ_LOG(FATAL, error); });
 }
 
 PeerLink::~PeerLink() noexcept(false) = default;
-
-void PeerLink::send(std::vector<paxos::Message> messages) {
-  for (auto& message : messages) send(std::move(message));
-}
 
 void PeerLink::send(paxos::Message message) {
   State& state = *state_;
@@ -234,18 +234,25 @@ void PeerLink::send(paxos::Message message) {
     return;
   }
   state.pending.push_back(std::move(message));
-  if (state.pending.size() > 1) return;
-  // Runs once all that this turn brought has been handled, so it gathers what the turn sent.
-  state.flushing = kj::evalLater([&state]() { state.flush(); }).eagerlyEvaluate(nullptr);
+}
+
+void PeerLink::flush() {
+  state_->flush();
 }
 
 void PeerLink::hurry() {
   if (state_->hurry.get() != nullptr && state_->hurry->isWaiting()) state_->hurry->fulfill();
 }
 
-bool PeerLink::up() const { return state_->session.get() != nullptr; }
-base::NodeId PeerLink::peer() const { return state_->peer; }
-const Address& PeerLink::address() const { return state_->address; }
+bool PeerLink::up() const {
+  return state_->session.get() != nullptr;
+}
+base::NodeId PeerLink::peer() const {
+  return state_->peer;
+}
+const Address& PeerLink::address() const {
+  return state_->address;
+}
 
 PeerLink::Counts PeerLink::counts() const {
   return state_->counts;

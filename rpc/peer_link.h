@@ -43,12 +43,12 @@ class PeerLink {
   PeerLink(const PeerLink&) = delete;
   PeerLink& operator=(const PeerLink&) = delete;
 
-  // Sends what was given during this turn as one delivery (or a few, under kMaxPeerMessageBytes).
-  // While the link is down, or kMaxDeliveriesInFlight or kMaxDeliveryBytesInFlight are under way,
-  // messages are dropped: Paxos tolerates loss, and a peer that does not read must not make this
-  // node grow.
-  void send(std::vector<paxos::Message> messages);
+  // Gathers messages until flush(), which puts them on the wire at once, as one delivery (or a few,
+  // under kMaxPeerMessageBytes). While the link is down, or kMaxDeliveriesInFlight or
+  // kMaxDeliveryBytesInFlight are under way, messages are dropped: Paxos tolerates loss, and a peer
+  // that does not read must not make this node grow.
   void send(paxos::Message message);
+  void flush();
 
   // The peer's connection to us has just come up: it lives, so dial now rather than after the
   // backoff.

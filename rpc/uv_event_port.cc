@@ -1,6 +1,8 @@
 #include "rpc/uv_event_port.h"
 
 #include <kj/debug.h>
+#include <poll.h>
+#include <sched.h>
 #include <time.h>
 
 #include <utility>
@@ -113,10 +115,21 @@ bool UvEventPort::end_turn() {
 }
 
 bool UvEventPort::run(uv_run_mode mode) {
+  const bool may_sleep = mode == UV_RUN_ONCE && busy_poll_ > base::Duration{};
+  const base::Instant began = may_sleep ? boottime_now() : base::Instant{};
+  if (may_sleep && short_wait_) busy_poll(began + busy_poll_);
   uv_run(&uv_, mode);  // its result only says whether handles are active
+  if (may_sleep) short_wait_ = boottime_now() - began < busy_poll_;
   advance_timer();
   run_posted();
   return woken_.exchange(false);
+}
+
+// libuv tells the kernel of new watchers in uv_run() only: their first event, and a timer that
+// comes due meanwhile, are late by this at most.
+void UvEventPort::busy_poll(base::Instant until) {
+  pollfd all{uv_backend_fd(&uv_), POLLIN, 0};
+  while (::poll(&all, 1, 0) == 0 && boottime_now() < until) sched_yield();
 }
 
 // libuv's timer is a hint that is given anew at every wait: its clock stops while the machine
@@ -127,9 +140,9 @@ bool UvEventPort::run(uv_run_mode mode) {
 // allow: a timer that comes due between here and there would be followed by endless sleep. So the
 // timer repeats until it is set anew, and what is due already is not left to it.
 uv_run_mode UvEventPort::arm_timer() {
-  auto next = timer_.timeoutToNextEvent(time_point(boottime_now()), kj::MILLISECONDS,
-                                        uint64_t{1} << 31);
-  KJ_IF_MAYBE(timeout_ms, next) {
+  auto next =
+      timer_.timeoutToNextEvent(time_point(boottime_now()), kj::MILLISECONDS, uint64_t{1} << 31);
+  KJ_IF_MAYBE (timeout_ms, next) {
     if (*timeout_ms == 0) return UV_RUN_NOWAIT;
     uv_update_time(&uv_);
     const uint64_t due = uv_now(&uv_) + *timeout_ms;
@@ -169,13 +182,18 @@ void UvEventPort::run_posted() {
 
 // -- EventLoop ------------------------------------------------------------------------------------
 
-EventLoop::UvLoop::UvLoop() { KJ_REQUIRE(uv_loop_init(&loop) == 0); }
+EventLoop::UvLoop::UvLoop() {
+  KJ_REQUIRE(uv_loop_init(&loop) == 0);
+}
 
 EventLoop::UvLoop::~UvLoop() {
   bool leaked = false;
-  uv_walk(&loop, [](uv_handle_t* handle, void* found) {
-    if (!uv_is_closing(handle)) *static_cast<bool*>(found) = true;
-  }, &leaked);
+  uv_walk(
+      &loop,
+      [](uv_handle_t* handle, void* found) {
+        if (!uv_is_closing(handle)) *static_cast<bool*>(found) = true;
+      },
+      &leaked);
   // Runs the close callbacks, which free the handles, and waits for name look-ups under way.
   uv_run(&loop, leaked ? UV_RUN_NOWAIT : UV_RUN_DEFAULT);
   if (uv_loop_close(&loop) != 0) KJ_LOG(ERROR, "a handle outlived its loop");

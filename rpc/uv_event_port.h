@@ -34,8 +34,8 @@ class TurnObserver {
 
  protected:
   ~TurnObserver();
-  void enrol();                       // asks for one on_turn_end(); asking twice changes nothing
-  virtual void on_turn_end() = 0;     // may enrol again, for the next turn's end
+  void enrol();                    // asks for one on_turn_end(); asking twice changes nothing
+  virtual void on_turn_end() = 0;  // may enrol again, for the next turn's end
   UvEventPort& port() { return port_; }
 
  private:
@@ -61,6 +61,12 @@ class UvEventPort final : public kj::EventPort {
   // comes back at once, KJ runs, and the hook is called again at the end of that.
   void set_turn_end(std::function<bool()> hook) { turn_end_ = std::move(hook); }
 
+  // How long wait() looks for events without sleeping; zero, as at first: not at all. Waking a
+  // processor that sleeps takes longer than many of the waits of a commit, in a virtual machine
+  // above all. It looks only if the wait before was shorter than this (KVM's halt polling learns
+  // likewise), so an idle loop sleeps; and it lets others who want this processor go first.
+  void set_busy_poll(base::Duration longest) { busy_poll_ = longest; }
+
   // Thread-safe. Runs `work` on the loop's thread, in the order of posting, outside of any libuv
   // callback. What it throws comes out of whatever main() is waiting for. Cheap: the loop is woken
   // only for the first of what has gathered. Work posted after the loop's last turn never runs.
@@ -78,6 +84,7 @@ class UvEventPort final : public kj::EventPort {
   friend class TurnObserver;
   bool end_turn();
   bool run(uv_run_mode mode);
+  void busy_poll(base::Instant until);
   uv_run_mode arm_timer();
   static void timer_fired(uv_timer_t* timer);
   void advance_timer();
@@ -92,7 +99,9 @@ class UvEventPort final : public kj::EventPort {
   std::vector<TurnObserver*> acting_;     // those whose turn it is; empty but in end_turn()
   uv_async_t* async_;                     // freed in its close callback
   uv_timer_t* uv_timer_;
-  uint64_t timer_due_ = 0;                // by uv_now(); 0: not armed, or fired
+  base::Duration busy_poll_;
+  bool short_wait_ = false;  // the last wait was shorter than busy_poll_
+  uint64_t timer_due_ = 0;   // by uv_now(); 0: not armed, or fired
 
   mutable std::atomic<bool> woken_{false};
   std::mutex posted_mutex_;

@@ -38,7 +38,9 @@ Node::Node(Node&&) noexcept = default;
 
 // -- links and peers ------------------------------------------------------------------------------
 
-paxos::Hello Node::hello() const { return state_->replica.hello(); }
+paxos::Hello Node::hello() const {
+  return state_->replica.hello();
+}
 
 std::optional<paxos::Refusal> Node::on_hello(const paxos::Hello& peer, Instant now, Effects& fx) {
   auto refusal = state_->replica.on_hello(peer, now, fx.paxos);
@@ -90,13 +92,13 @@ void Node::on_tick(Instant now, Effects& fx) {
 // The order matters. What became known in this turn is applied and answered first, then what that
 // freed is proposed, and the replica sends last, so that one message carries all of it.
 void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
-                       const std::function<void()>& write_now) {
+                       const std::function<void()>& tell_now) {
   State& state = *state_;
   state.follow_role(fx);
   if (state.replica.role() == paxos::Role::kFollower) {
     // The leader waits for what a follower writes, nobody for what it applies.
     state.replica.finish_turn(now, fx.paxos);
-    if (write_now) write_now();
+    if (tell_now) tell_now();
     state.apply_chosen(now, fx);
     state.record(now, fx);
     return;
@@ -129,11 +131,21 @@ Instant Node::next_tick() const {
 
 // -- what is known --------------------------------------------------------------------------------
 
-const locks::LockTable& Node::table() const { return state_->table; }
-const paxos::Replica& Node::replica() const { return state_->replica; }
-bool Node::active() const { return state_->is_active(); }
-base::Slot Node::recorded() const { return state_->recorded; }
-uint64_t Node::renewals_total() const { return state_->renewals_total; }
+const locks::LockTable& Node::table() const {
+  return state_->table;
+}
+const paxos::Replica& Node::replica() const {
+  return state_->replica;
+}
+bool Node::active() const {
+  return state_->is_active();
+}
+base::Slot Node::recorded() const {
+  return state_->recorded;
+}
+uint64_t Node::renewals_total() const {
+  return state_->renewals_total;
+}
 
 std::optional<int64_t> Node::remaining_ms(base::LeaseId lease, Instant now) const {
   if (!state_->is_active()) return std::nullopt;

@@ -58,10 +58,10 @@ class Node {
                    Effects& fx);
   void on_tick(base::Instant now, Effects& fx);
   // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
-  // `write_now`, if given, may be called before that is done: fx.paxos.writes is complete, and the
-  // driver may take it, so that the disk works while this node applies.
+  // `tell_now`, if given, may be called before that is done: fx.paxos.messages and .writes are
+  // complete, and the driver may take them, so that the others go on while this node applies.
   void finish_turn(base::Instant now, WallClock wall, Effects& fx,
-                   const std::function<void()>& write_now = nullptr);
+                   const std::function<void()>& tell_now = nullptr);
   base::Instant next_tick() const;
 
   // -- what is known ------------------------------------------------------------------------------

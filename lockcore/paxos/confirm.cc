@@ -5,6 +5,7 @@
 #include "lockcore/base/assert.h"
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/election.h"
+#include "lockcore/paxos/fan_out.h"
 
 namespace holdfast::paxos::confirm {
 
@@ -94,9 +95,7 @@ void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
   if (due || wanted) {
     start_broadcast(s);
     s.lead.asked = s.lead.broadcast;
-    for (const Peer& peer : s.peers) {
-      if (peer.connected && s.electorate.is_voter(peer.id)) send_heartbeat(s, peer, fx);
-    }
+    fan_out::send_round(s, due, now, fx);
     // An early round doesn't put off the regular one: it also tells followers what is chosen.
     if (due) s.lead.heartbeat_at = now + s.options.heartbeat;
   }

@@ -13,7 +13,7 @@ base::Confirm want(ReplicaState& s);
 
 // The counter for a message that leaves now.
 base::Confirm stamp(ReplicaState& s);
-// What is stamped from here to the end of the turn goes to all voters.
+// What is stamped from here to the end of the turn goes to a quorum at least.
 void start_broadcast(ReplicaState& s);
 void send_heartbeat(ReplicaState& s, const Peer& peer, Effects& fx);
 

@@ -5,12 +5,12 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/paxos/confirm.h"
+#include "lockcore/paxos/fan_out.h"
 
 namespace holdfast::paxos::proposer {
 
 namespace {
 
-constexpr size_t kAcceptBytes = base::kMaxPeerMessageBytes / 2;
 constexpr size_t kResendBytes = 1024 * 1024;  // to one peer, at one look
 
 uint64_t in_flight(const ReplicaState& s) {
@@ -51,26 +51,13 @@ void vote(ReplicaState& s, size_t voter, base::Slot slot) {
   // P4: votes count in one ballot only. An Accepted says what its sender accepted in this ballot.
   if (row == nullptr || row->entry.ballot != s.ballot) return;
   row->votes.add(voter);
-  if (s.electorate_of(slot).is_quorum(row->votes)) row->chosen = true;
-}
-
-// Sends these entries, cut into messages of at most kAcceptBytes (but at least one entry each).
-void send_accepts(ReplicaState& s, base::NodeId to, const std::vector<base::Entry>& entries,
-                  Effects& fx) {
-  for (size_t i = 0; i < entries.size();) {
-    Accept message{s.ballot, {}, s.chosen_upto, confirm::stamp(s)};
-    for (size_t bytes = 0; i < entries.size(); ++i) {
-      bytes += entries[i].bytes();
-      if (bytes > kAcceptBytes && !message.entries.empty()) break;
-      message.entries.push_back(entries[i]);
-    }
-    s.send(to, std::move(message), fx);
-  }
+  if (row->chosen || !s.electorate_of(slot).is_quorum(row->votes)) return;
+  row->chosen = true;
+  fan_out::on_chosen(s, slot, row->votes, voter);
 }
 
 // Slots through `upto` that are proposed and that this peer has not accepted.
-void send_again(ReplicaState& s, const Peer& peer, base::Slot upto, size_t max_bytes,
-                Effects& fx) {
+void send_again(ReplicaState& s, const Peer& peer, base::Slot upto, size_t max_bytes, Effects& fx) {
   const size_t voter = *s.electorate.index_of(peer.id);
   std::vector<base::Entry> entries;
   size_t bytes = 0;
@@ -82,7 +69,7 @@ void send_again(ReplicaState& s, const Peer& peer, base::Slot upto, size_t max_b
     bytes += row->entry.bytes();
     entries.push_back(row->entry);
   }
-  send_accepts(s, peer.id, entries, fx);
+  fan_out::send_entries(s, peer.id, entries, fx);
 }
 
 }  // namespace
@@ -114,7 +101,7 @@ void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& bes
   s.lead.proposed_upto = s.chosen_upto;
   s.lead.next_slot = last.next();
   for (const Peer& peer : s.peers) {
-    if (s.electorate.is_voter(peer.id)) s.lead.resends.push_back({peer.id, base::kNever, {}});
+    if (s.electorate.is_voter(peer.id)) s.lead.followers.push_back({peer.id, s.chosen_upto});
   }
   confirm::start(s, now);
   s.tell(Notice::Level::kInfo,
@@ -166,14 +153,16 @@ void on_written(ReplicaState& s) {
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader) return;
-  for (LeaderState::Resend& resend : s.lead.resends) {
-    if (now < resend.at) continue;
-    const Peer* peer = s.find_peer(resend.to);
+  for (LeaderState::Follower& follower : s.lead.followers) {
+    if (now < follower.resend_at) continue;
+    const Peer* peer = s.find_peer(follower.id);
     // Only what was out at the last look already: an answer to the rest may be on its way.
-    if (peer != nullptr && peer->connected) send_again(s, *peer, resend.upto, kResendBytes, fx);
+    if (peer != nullptr && peer->connected) {
+      send_again(s, *peer, follower.resend_upto, kResendBytes, fx);
+    }
     const bool more = s.lead.proposed_upto > s.chosen_upto;
-    resend.upto = s.lead.proposed_upto;
-    resend.at = more ? now + s.options.heartbeat * 2 : base::kNever;
+    follower.resend_upto = follower.sent_upto;
+    follower.resend_at = more ? now + s.options.heartbeat * 2 : base::kNever;
   }
 }
 
@@ -184,8 +173,10 @@ void on_peer_back(ReplicaState& s, Peer& peer, base::Instant now, Effects& fx) {
   if (!s.lead.turn.empty()) sent = base::Slot{s.lead.turn.front().slot.value - 1};
   send_again(s, peer, sent, base::kMaxPeerMessageBytes, fx);
   confirm::send_heartbeat(s, peer, fx);
-  for (LeaderState::Resend& resend : s.lead.resends) {
-    if (resend.to == peer.id) resend.at = now + s.options.heartbeat * 2;
+  for (LeaderState::Follower& follower : s.lead.followers) {
+    if (follower.id != peer.id) continue;
+    follower.sent_upto = sent;
+    follower.resend_at = now + s.options.heartbeat * 2;
   }
 }
 
@@ -194,17 +185,13 @@ void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
   repropose_some(s);
   if (s.lead.turn.empty()) return;
   confirm::start_broadcast(s);
-  for (const Peer& peer : s.peers) {
-    if (peer.connected && s.electorate.is_voter(peer.id)) {
-      send_accepts(s, peer.id, s.lead.turn, fx);
-    }
-  }
+  fan_out::send_turn(s, now, fx);
   const base::Slot first = s.lead.turn.front().slot;
   s.lead.own_writes.push_back({s.gate.last(), first, s.lead.turn.back().slot});
-  for (LeaderState::Resend& resend : s.lead.resends) {
-    if (resend.at != base::kNever) continue;
-    resend.at = now + s.options.heartbeat * 2;
-    resend.upto = s.lead.proposed_upto;
+  for (LeaderState::Follower& follower : s.lead.followers) {
+    if (follower.resend_at != base::kNever) continue;
+    follower.resend_at = now + s.options.heartbeat * 2;
+    follower.resend_upto = follower.sent_upto;
   }
   s.lead.turn.clear();
 }
@@ -212,7 +199,9 @@ void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
 base::Instant next_tick(const ReplicaState& s) {
   base::Instant next = base::kNever;
   if (s.role != Role::kLeader) return next;
-  for (const LeaderState::Resend& resend : s.lead.resends) next = std::min(next, resend.at);
+  for (const LeaderState::Follower& follower : s.lead.followers) {
+    next = std::min(next, follower.resend_at);
+  }
   return next;
 }
 

@@ -17,6 +17,7 @@ constexpr size_t kMaxVoters = 64;  // one bit each in a VoterSet
 class VoterSet {
  public:
   void add(size_t voter) { bits_ |= uint64_t{1} << voter; }
+  void remove(size_t voter) { bits_ &= ~(uint64_t{1} << voter); }
   bool has(size_t voter) const { return (bits_ >> voter & 1) != 0; }
   size_t size() const { return static_cast<size_t>(__builtin_popcountll(bits_)); }
   void clear() { bits_ = 0; }

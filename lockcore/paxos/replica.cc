@@ -9,6 +9,7 @@
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/election.h"
+#include "lockcore/paxos/fan_out.h"
 #include "lockcore/paxos/founding.h"
 #include "lockcore/paxos/invariants.h"
 #include "lockcore/paxos/membership.h"
@@ -27,8 +28,8 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (s.ended) return base::kNever;
   if (!s.started) return s.now;
   if (!s.founded()) return founding::next_tick(s);
-  return std::min({election::next_tick(s), proposer::next_tick(s), confirm::next_tick(s),
-                   catch_up::next_tick(s)});
+  return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
+                   confirm::next_tick(s), catch_up::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -120,7 +121,9 @@ Replica::Replica(Options options, base::RecoveredLog recovered, base::Slot appli
 Replica::~Replica() = default;
 Replica::Replica(Replica&&) noexcept = default;
 
-Hello Replica::hello() const { return membership::hello(*state_); }
+Hello Replica::hello() const {
+  return membership::hello(*state_);
+}
 
 std::optional<Refusal> Replica::on_hello(const Hello& peer, base::Instant now, Effects& fx) {
   ReplicaState& s = *state_;
@@ -151,6 +154,7 @@ void Replica::on_peer_lost(base::NodeId peer, base::Instant now, Effects& fx) {
   advance_time(s, now);
   known->connected = false;
   catch_up::on_peer_lost(s, peer);
+  fan_out::on_peer_lost(s, peer, now);
   election::on_peer_lost(s, peer, now);
   note_role(s, fx);
 }
@@ -177,6 +181,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   catch_up::on_tick(s, now);
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
+  fan_out::on_tick(s, now, fx);
   election::on_tick(s, now, fx);
   note_role(s, fx);
 }
@@ -223,17 +228,27 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
   note_role(s, fx);
 }
 
-base::Instant Replica::next_tick() const { return next_tick_of(*state_); }
+base::Instant Replica::next_tick() const {
+  return next_tick_of(*state_);
+}
 
 base::Slot Replica::propose(base::EntryKind kind, std::string value, base::Instant now, Effects&) {
   advance_time(*state_, now);
   return proposer::propose(*state_, kind, std::move(value));
 }
 
-bool Replica::can_propose() const { return proposer::can_propose(*state_); }
-bool Replica::writer_idle() const { return state_->gate.idle(); }
-base::Confirm Replica::want_confirm() { return confirm::want(*state_); }
-base::Confirm Replica::confirmed() const { return state_->lead.confirmed; }
+bool Replica::can_propose() const {
+  return proposer::can_propose(*state_);
+}
+bool Replica::writer_idle() const {
+  return state_->gate.idle();
+}
+base::Confirm Replica::want_confirm() {
+  return confirm::want(*state_);
+}
+base::Confirm Replica::confirmed() const {
+  return state_->lead.confirmed;
+}
 
 std::optional<base::Entry> Replica::next_chosen() {
   ReplicaState& s = *state_;
@@ -257,25 +272,45 @@ void Replica::set_progress(base::Slot applied, base::Slot recorded) {
   s.log.cache_through(std::min(applied, s.durable_upto), base::kLogCacheBytes);
 }
 
-Role Replica::role() const { return state_->role; }
-base::Ballot Replica::ballot() const { return state_->shown_ballot(); }
-base::Ballot Replica::promised() const { return state_->promised; }
-base::NodeId Replica::leader() const { return state_->leader; }
-base::Slot Replica::chosen_upto() const { return state_->chosen_upto; }
-base::Slot Replica::durable_upto() const { return state_->durable_upto; }
-const base::Config& Replica::config() const { return state_->config; }
-base::FoundingState Replica::founding() const { return state_->gate.facts().founding; }
-std::string Replica::waiting_for() const { return founding::waiting_for(*state_); }
+Role Replica::role() const {
+  return state_->role;
+}
+base::Ballot Replica::ballot() const {
+  return state_->shown_ballot();
+}
+base::Ballot Replica::promised() const {
+  return state_->promised;
+}
+base::NodeId Replica::leader() const {
+  return state_->leader;
+}
+base::Slot Replica::chosen_upto() const {
+  return state_->chosen_upto;
+}
+base::Slot Replica::durable_upto() const {
+  return state_->durable_upto;
+}
+const base::Config& Replica::config() const {
+  return state_->config;
+}
+base::FoundingState Replica::founding() const {
+  return state_->gate.facts().founding;
+}
+std::string Replica::waiting_for() const {
+  return founding::waiting_for(*state_);
+}
 
 std::vector<Replica::PeerView> Replica::peers() const {
   std::vector<PeerView> views;
   for (const Peer& peer : state_->peers) {
-    views.push_back({peer.id, peer.connected, peer.accepted, peer.chosen, peer.applied,
-                     peer.recorded});
+    views.push_back(
+        {peer.id, peer.connected, peer.accepted, peer.chosen, peer.applied, peer.recorded});
   }
   return views;
 }
 
-void Replica::check_invariants() const { invariants::check(*state_); }
+void Replica::check_invariants() const {
+  invariants::check(*state_);
+}
 
 }  // namespace holdfast::paxos

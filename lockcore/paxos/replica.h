@@ -27,7 +27,7 @@
 namespace holdfast::paxos {
 
 enum class Role : uint8_t {
-  kFounding,   // the cell isn't founded yet: says nothing, promises nothing
+  kFounding,  // the cell isn't founded yet: says nothing, promises nothing
   kFollower,
   kProbing,    // asks whether a quorum would promise (P7)
   kCandidate,  // phase 1
@@ -37,13 +37,16 @@ const char* role_name(Role role);
 
 struct Options {
   base::NodeId self;
-  std::string address;                 // what peers are told
-  std::vector<base::Member> cluster;   // --cluster: ids and addresses, for founding only
+  std::string address;                // what peers are told
+  std::vector<base::Member> cluster;  // --cluster: ids and addresses, for founding only
   base::Duration heartbeat = base::Duration::from_ms(50);
   base::Duration election = base::Duration::from_ms(500);
+  // How long voters that a commit doesn't need may lag behind those that it does; zero: every
+  // message goes to everybody at once.
+  base::Duration rest_delay = base::Duration::from_ms(5);
   uint64_t random_seed = 0;
-  uint64_t process_nonce = 0;          // random per process start
-  base::CellId new_cell;               // random: the cell's id, should this node propose founding
+  uint64_t process_nonce = 0;  // random per process start
+  base::CellId new_cell;       // random: the cell's id, should this node propose founding
 };
 
 // Reads rows of log.db that are no longer in memory; answered by on_log_read(id, ...).
@@ -65,8 +68,8 @@ struct Effects {
   std::vector<base::LogWrite> writes;
   std::vector<LogRead> reads;
   std::vector<Notice> notices;
-  bool role_changed = false;          // role(), leader() or ballot() changed
-  std::optional<std::string> fatal;   // the process must end with this reason (P10, exit 78)
+  bool role_changed = false;         // role(), leader() or ballot() changed
+  std::optional<std::string> fatal;  // the process must end with this reason (P10, exit 78)
   void clear();
 };
 
@@ -107,8 +110,8 @@ class Replica {
   // Proposes a value; role() must be kLeader and can_propose() true. The first proposal of a ballot
   // must be kNewLeader (P3). The ballot and the slot are the replica's to choose.
   base::Slot propose(base::EntryKind kind, std::string value, base::Instant now, Effects& fx);
-  bool can_propose() const;     // leader, and fewer than kMaxSlotsInFlight slots under way
-  bool writer_idle() const;     // no write of this node is under way: time to seal a batch (P12)
+  bool can_propose() const;  // leader, and fewer than kMaxSlotsInFlight slots under way
+  bool writer_idle() const;  // no write of this node is under way: time to seal a batch (P12)
   // P8: draws (or joins) a round whose counter is newer than everything sent so far, and so newer
   // than whatever arrived before this call. Compare with confirmed().
   base::Confirm want_confirm();
@@ -121,9 +124,9 @@ class Replica {
   void set_progress(base::Slot applied, base::Slot recorded);
 
   Role role() const;
-  base::Ballot ballot() const;      // led, or of the leader followed; else the promise
+  base::Ballot ballot() const;  // led, or of the leader followed; else the promise
   base::Ballot promised() const;
-  base::NodeId leader() const;      // 0: unknown
+  base::NodeId leader() const;  // 0: unknown
   base::Slot chosen_upto() const;
   base::Slot durable_upto() const;  // every slot through here is durable in this node's own log
   const base::Config& config() const;

@@ -27,20 +27,20 @@ constexpr uint64_t kMaxCounter = uint64_t{1} << 62;
 struct Peer {
   base::NodeId id;
   std::string address;
-  bool admitted = false;   // its hello was accepted in this run: its messages count
-  bool connected = false;  // and its link is up, as far as known
-  std::optional<Hello> hello;   // the last accepted one
-  base::PeerMark mark;     // what we know of its life; the durable part of it in `stored`
+  bool admitted = false;       // its hello was accepted in this run: its messages count
+  bool connected = false;      // and its link is up, as far as known
+  std::optional<Hello> hello;  // the last accepted one
+  base::PeerMark mark;         // what we know of its life; the durable part of it in `stored`
   base::PeerMark stored;
-  std::string refused_for;      // the last reason that it gave for refusing us, told once
-  std::string refusal;          // the last reason that we gave it, told once; empty: none
+  std::string refused_for;  // the last reason that it gave for refusing us, told once
+  std::string refusal;      // the last reason that we gave it, told once; empty: none
   // As last heard, for people and for catch-up.
   base::Slot accepted, chosen, applied, recorded;
 };
 
 // Following, and asking to lead (P1, P3, P7).
 struct ElectionState {
-  base::Instant deadline;     // follower: when to probe; probing and candidate: when to start anew
+  base::Instant deadline;  // follower: when to probe; probing and candidate: when to start anew
   // P7: who was last heard leading (or was last promised a ballot, which deserves as much
   // patience), and when. 0: nobody since its link closed.
   base::NodeId heard_from;
@@ -59,9 +59,9 @@ struct Phase1 {
     std::vector<bool> parts;  // which have come
     size_t missing = 0;
   };
-  base::Slot from;             // asked for everything from here
-  base::WriteId own_promise;   // the ballot is used only once this is durable (P1)
-  bool asked = false;          // the Prepares are out
+  base::Slot from;            // asked for everything from here
+  base::WriteId own_promise;  // the ballot is used only once this is durable (P1)
+  bool asked = false;         // the Prepares are out
   base::Instant resend_at;
   std::vector<Answer> answers;
   std::map<base::Slot, base::Entry> best;  // per slot, the answers' value of the highest ballot
@@ -73,10 +73,11 @@ struct LeaderState {
     base::WriteId id;
     base::Slot first, last;
   };
-  struct Resend {
-    base::NodeId to;
-    base::Instant at = base::kNever;
-    base::Slot upto;  // slots through here were already out at the last look
+  struct Follower {
+    base::NodeId id;
+    base::Slot sent_upto;  // proposals through here were sent to it, in this ballot
+    base::Instant resend_at = base::kNever;
+    base::Slot resend_upto;  // slots through here were already out at the last look
   };
   std::deque<base::Entry> reproposals;  // phase 1's result, not yet proposed; by slot
   base::Slot next_slot;                 // of the next new proposal
@@ -84,12 +85,20 @@ struct LeaderState {
   bool announced = false;               // NewLeader is proposed (P3)
   std::vector<base::Entry> turn;        // proposed in this turn, not yet sent
   std::deque<OwnWrite> own_writes;      // our own votes that are not yet durable
-  std::vector<Resend> resends;          // one for every other voter
+  std::vector<Follower> followers;      // every other voter
+
+  // fan_out: whom proposals and rounds go to at once, and when the rest gets what it lacks.
+  std::optional<VoterSet> front;  // a quorum with us; nullopt: everybody, until it has shown itself
+  base::Slot front_from;          // which it does by choosing a slot from here on
+  base::Instant rest_at = base::kNever;
+  base::Slot rest_slot;        // of those that the rest waits for, the first turn's last slot,
+  base::Confirm rest_confirm;  // and round: not yet chosen or confirmed at rest_at, they are late
+  size_t rest_bytes = 0;       // proposed since the rest was last served
 
   // P8. confirmed <= sent <= drawn; wanted <= drawn; broadcast <= sent.
   base::Confirm drawn;      // the newest counter
   base::Confirm sent;       // the newest that any message carried
-  base::Confirm broadcast;  // the newest that went to all voters
+  base::Confirm broadcast;  // the newest that went to a quorum at once
   base::Confirm wanted;     // the newest that somebody waits for
   base::Confirm asked;      // the newest that went out in heartbeats of its own, not with accepts
   base::Confirm confirmed;  // the newest that a quorum echoed
@@ -100,8 +109,8 @@ struct LeaderState {
 
 // Fetching what others know chosen, and answering those who ask.
 struct CatchUpState {
-  base::NodeId source;   // who said that it knows more; 0: nobody
-  base::Slot target;     // how far
+  base::NodeId source;  // who said that it knows more; 0: nobody
+  base::Slot target;    // how far
   bool outstanding = false;
   base::Instant retry_at = base::kNever;
   struct Reading {
@@ -169,11 +178,11 @@ struct ReplicaState {
   FoundingProgress progress;
 
   // -- what is still to be told
-  std::vector<Notice> early_notices;       // found before there were Effects to put them into
+  std::vector<Notice> early_notices;  // found before there were Effects to put them into
   std::optional<std::string> early_fatal;
   std::set<base::NodeId> refused_strangers;  // told once each
-  bool started = false;  // the first turn is over
-  bool ended = false;    // a fatal reason was given: nothing is done any more
+  bool started = false;                      // the first turn is over
+  bool ended = false;                        // a fatal reason was given: nothing is done any more
   Role told_role = Role::kFounding;
   base::NodeId told_leader;
   base::Ballot told_ballot;

@@ -1,9 +1,11 @@
 #include "lockcore/store/writer_thread.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -86,6 +88,16 @@ class Queue {
   Work work_;
   bool closed_ = false;
 };
+
+// The vector itself was made by the other thread too, so it goes back as it is.
+template <class Write>
+void give_back(std::vector<Write>& writes, std::vector<Write>& spent) {
+  if (spent.empty()) {
+    spent.swap(writes);
+  } else {
+    std::move(writes.begin(), writes.end(), std::back_inserter(spent));
+  }
+}
 
 // What the threads report, and the one wake per drain().
 class Outbox {
@@ -172,6 +184,7 @@ struct WriterThreads::Impl {
       outbox.report([&](Finished& finished) {
         finished.written = work.writes.back().id;
         finished.last_fsync_us = static_cast<uint64_t>(took);
+        give_back(work.writes, finished.spent_log);
       });
     }
     for (const ReadRequest& read : work.reads) {
@@ -185,10 +198,11 @@ struct WriterThreads::Impl {
     StateWork work;
     while (state_queue.take(work, std::chrono::milliseconds::zero()) ==
            Queue<StateWork>::Taken::kWork) {
-      for (const base::StateWrite& write : work.writes) {
-        state->write(write);
-        outbox.report([&](Finished& finished) { finished.recorded = write.meta.applied; });
-      }
+      for (const base::StateWrite& write : work.writes) state->write(write);
+      outbox.report([&](Finished& finished) {
+        finished.recorded = work.writes.back().meta.applied;
+        give_back(work.writes, finished.spent_state);
+      });
       work.clear();
       if (state->wal_bytes() >= kStateCheckpointBytes) state->checkpoint();
       state_bytes = state->bytes();

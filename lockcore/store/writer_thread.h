@@ -26,11 +26,15 @@ struct LogReadResult {
 
 // What the threads finished since the last drain.
 struct Finished {
-  base::WriteId written;            // every write through here is durable; 0: nothing new
-  base::Slot recorded;              // state.db holds everything through here; 0: nothing new
+  base::WriteId written;  // every write through here is durable; 0: nothing new
+  base::Slot recorded;    // state.db holds everything through here; 0: nothing new
   std::vector<LogReadResult> reads;
   std::optional<std::string> failed;  // an I/O error: the process must end now, with this reason
-  uint64_t last_fsync_us = 0;       // how long the last log transaction took
+  uint64_t last_fsync_us = 0;         // how long the last log transaction took
+  // What was written, to be freed by the thread that made it: an allocator that has to take memory
+  // back from another thread waits for that thread, in the middle of a commit.
+  std::vector<base::LogWrite> spent_log;
+  std::vector<base::StateWrite> spent_state;
 };
 
 class WriterThreads {
@@ -44,7 +48,7 @@ class WriterThreads {
   void write_state(base::StateWrite write);
   Finished drain();
 
-  uint64_t log_bytes() const;    // any thread; as of the last checkpoint
+  uint64_t log_bytes() const;  // any thread; as of the last checkpoint
   uint64_t state_bytes() const;
 
  private:

@@ -75,7 +75,7 @@ def test_without_arguments_it_is_a_cell_of_one_on_a_socket_and_loopback():
     assert got["listen"] == ["unix:" + socket, "127.0.0.1:7420"]
     assert got["data-dir"] == ("/var/lib/holdfast" if root else "/state/holdfast")
     assert got["cluster"] == ["1=127.0.0.1:7420"]
-    assert (got["heartbeat"], got["election"]) == ("50ms", "500ms")
+    assert (got["heartbeat"], got["election"], got["busy-poll"]) == ("50ms", "500ms", "1ms")
 
 
 def test_the_socket_is_in_the_directory_that_systemd_made():
@@ -109,6 +109,7 @@ def test_a_member_listens_on_its_own_address_only():
     (["--advertise", "0.0.0.0:7420"], "--advertise: "),
     (["--heartbeat", "50x"], "--heartbeat: '50x'"),
     (["--election", "soon"], "--election: 'soon'"),
+    (["--busy-poll", "11ms"], "from 0ms to 10ms"),
     (["--log-level", "loud"], "trace, debug, info, warn, error"),
     (["--log-format", "xml"], "text, json"),
     (["--cluster", "1=a:1,b:2,3=c:3"], "'b:2'"),

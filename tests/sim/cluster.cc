@@ -56,6 +56,9 @@ void Cluster::start(Machine& machine) {
   for (uint32_t i = 1; i <= options_.nodes; ++i) {
     options.paxos.cluster.push_back({base::NodeId{i}, {}, "node" + std::to_string(i) + ":1", true});
   }
+  options.paxos.heartbeat = base::Duration::from_ms(options_.heartbeat_ms);
+  options.paxos.election = base::Duration::from_ms(options_.election_ms);
+  options.paxos.rest_delay = base::Duration::from_ms(options_.rest_delay_ms);
   options.paxos.random_seed = world_.random.next();
   options.paxos.process_nonce = world_.random.next() | 1;
   options.paxos.new_cell = base::CellId{world_.random.next() | 1};
@@ -91,9 +94,8 @@ void Cluster::crash(Machine& machine) {
 void Cluster::deliver(Machine& machine, uint64_t process, std::function<void()> what) {
   if (!machine.node || machine.process != process || world_.failed()) return;
   if (machine.paused) {
-    machine.backlog.push_back([this, &machine, process, what = std::move(what)] {
-      deliver(machine, process, what);
-    });
+    machine.backlog.push_back(
+        [this, &machine, process, what = std::move(what)] { deliver(machine, process, what); });
     return;
   }
   what();
@@ -236,9 +238,8 @@ std::optional<int64_t> Cluster::network_delay() {
                world_.random.below(static_cast<uint64_t>(options_.long_delay_ms))) *
            kMs;
   }
-  return static_cast<int64_t>(
-             world_.random.between(static_cast<uint64_t>(options_.min_delay_us),
-                                   static_cast<uint64_t>(options_.max_delay_us))) *
+  return static_cast<int64_t>(world_.random.between(static_cast<uint64_t>(options_.min_delay_us),
+                                                    static_cast<uint64_t>(options_.max_delay_us))) *
          kUs;
 }
 
@@ -261,8 +262,8 @@ struct Cluster::Dialling {
 void Cluster::connect(Machine& from, Machine& to) {
   Link& link = from.outgoing[to.id];
   link.up = false;
-  auto dialling = std::make_shared<Dialling>(
-      Dialling{from, to, ++link.epoch, from.process, to.process, {}});
+  auto dialling =
+      std::make_shared<Dialling>(Dialling{from, to, ++link.epoch, from.process, to.process, {}});
   world_.after(static_cast<int64_t>(world_.random.between(100, 3'000)) * kUs, [this, dialling] {
     if (!dialling->still_wanted()) return;
     dialling->to_process = dialling->to.process;
@@ -373,27 +374,28 @@ void Cluster::call(uint32_t index, Ask ask, CallDone done) {
 }
 
 void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
-  call(index,
-       [command = std::move(command)](node::Node& node, node::ClientRef ref, base::Instant now,
-                                      node::Effects& fx) {
-         node.on_command(ref, command, now, fx);
-       },
-       std::move(done));
+  call(
+      index,
+      [command = std::move(command)](node::Node& node, node::ClientRef ref, base::Instant now,
+                                     node::Effects& fx) { node.on_command(ref, command, now, fx); },
+      std::move(done));
 }
 
 void Cluster::renew(uint32_t index, std::vector<base::LeaseId> leases, CallDone done) {
-  call(index,
-       [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
-                                    node::Effects& fx) { node.on_renew(ref, leases, now, fx); },
-       std::move(done));
+  call(
+      index,
+      [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
+                                   node::Effects& fx) { node.on_renew(ref, leases, now, fx); },
+      std::move(done));
 }
 
 void Cluster::read(uint32_t index, CallDone done) {
-  call(index,
-       [](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
-         node.on_read(ref, now, fx);
-       },
-       std::move(done));
+  call(
+      index,
+      [](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
+        node.on_read(ref, now, fx);
+      },
+      std::move(done));
 }
 
 // -- faults ---------------------------------------------------------------------------------------
@@ -462,8 +464,8 @@ void Cluster::fault_pause() {
   Machine& machine = *machines_[world_.random.below(options_.nodes)];
   if (!machine.node || machine.paused) return;
   machine.paused = true;
-  const int64_t ms = static_cast<int64_t>(
-      world_.random.below(static_cast<uint64_t>(3 * options_.ttl_ms)));
+  const int64_t ms =
+      static_cast<int64_t>(world_.random.below(static_cast<uint64_t>(3 * options_.ttl_ms)));
   world_.trace("node " + std::to_string(machine.id.value) + " is stopped for " +
                std::to_string(ms) + " ms");
   world_.after(ms * kMs, [this, &machine, process = machine.process] {

@@ -44,6 +44,12 @@ Options draw_options(uint64_t seed) {
   o.close = 0.02 * static_cast<double>(random.below(6));
   const int64_t percents[] = {20, 33, 33, 60, 85};
   o.renew_percent = percents[random.below(5)];
+  if (random.chance(0.3)) {
+    o.heartbeat_ms = 10;
+    o.election_ms = static_cast<int64_t>(random.between(60, 200));
+  }
+  const int64_t delays_ms[] = {0, 1, 5, 5, 30};
+  o.rest_delay_ms = delays_ms[random.below(5)];
   return o;
 }
 
@@ -53,12 +59,13 @@ std::string describe(const Options& o) {
       text, sizeof text,
       "nodes=%u clients=%u locks=%u loss=%.3f dup=%.3f delay<=%.1fms long=%.3f "
       "fsync<=%.1fms stall=%.3f crash/%ldms partition/%ldms pause/%ldms cut/%ldms ttl=%ldms "
-      "renew=%ld%%",
+      "renew=%ld%% election=%ldms rest=%ldms",
       o.nodes, o.clients, o.locks, o.loss, o.duplication, static_cast<double>(o.max_delay_us) / 1e3,
       o.long_delay, static_cast<double>(o.max_fsync_us) / 1e3, o.fsync_stall,
       static_cast<long>(o.crash_every_ms), static_cast<long>(o.partition_every_ms),
       static_cast<long>(o.pause_every_ms), static_cast<long>(o.cut_every_ms),
-      static_cast<long>(o.ttl_ms), static_cast<long>(o.renew_percent));
+      static_cast<long>(o.ttl_ms), static_cast<long>(o.renew_percent),
+      static_cast<long>(o.election_ms), static_cast<long>(o.rest_delay_ms));
   return text;
 }
 

@@ -16,6 +16,11 @@ struct Options {
   int64_t run_ms = 30'000;    // with faults
   int64_t quiet_ms = 30'000;  // without: everything pending must be answered in it
 
+  // Of the nodes.
+  int64_t heartbeat_ms = 50;
+  int64_t election_ms = 500;
+  int64_t rest_delay_ms = 5;
+
   // Network. Probabilities are per message.
   double loss = 0;
   double duplication = 0;
@@ -40,11 +45,11 @@ struct Options {
   int64_t think_ms = 20;
   double shared = 0.3;
   double try_only = 0.2;
-  double vanish = 0.02;  // after a grant: stops for good, comes back as somebody else
-  double cancel = 0.1;   // gives up a wait
-  double close = 0.05;   // after a release: closes its lease and opens another
-  double read = 0.2;     // between two locks: a linearizable read
-  double stubborn = 0.3;  // of the clients: go on renewing past their own deadline
+  double vanish = 0.02;        // after a grant: stops for good, comes back as somebody else
+  double cancel = 0.1;         // gives up a wait
+  double close = 0.05;         // after a release: closes its lease and opens another
+  double read = 0.2;           // between two locks: a linearizable read
+  double stubborn = 0.3;       // of the clients: go on renewing past their own deadline
   int64_t renew_percent = 33;  // of the TTL between two renewals
 };
 

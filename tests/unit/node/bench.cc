@@ -20,6 +20,7 @@ Bench::Bench(uint32_t nodes)
     for (uint32_t j = 1; j <= nodes; ++j) {
       options.paxos.cluster.push_back({NodeId{j}, {}, "n" + std::to_string(j) + ":1", true});
     }
+    options.paxos.rest_delay = {};  // tests see every message where they look for it
     options.paxos.random_seed = i + 1;
     options.paxos.process_nonce = i + 100;
     options.paxos.new_cell = base::CellId{77};

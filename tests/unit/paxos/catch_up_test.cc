@@ -166,8 +166,9 @@ TEST_CASE("paxos: accepts far above what is applied count as lost") {
   // DESIGN 2.10: memory is bounded whatever arrives.
   Cell cell(3);
   const Ballot ballot{3, NodeId{1}};
-  cell.say(1, 3, Accept{ballot, {entry(base::kMaxUnappliedSlots + 1, ballot, "far")}, Slot{},
-                        Confirm{1}});
+  cell.say(
+      1, 3,
+      Accept{ballot, {entry(base::kMaxUnappliedSlots + 1, ballot, "far")}, Slot{}, Confirm{1}});
   cell.flush(3);
   REQUIRE(cell.find<Accepted>(3, 1) != nullptr);
   CHECK(cell.find<Accepted>(3, 1)->slots.empty());

@@ -9,14 +9,22 @@ namespace holdfast::paxos::test {
 using base::NodeId;
 using base::Slot;
 
-std::string address(uint64_t id) { return "127.9.9." + std::to_string(id) + ":9100"; }
+std::string address(uint64_t id) {
+  return "127.9.9." + std::to_string(id) + ":9100";
+}
 
 base::Entry entry(uint64_t slot, base::Ballot ballot, const std::string& value,
                   base::EntryKind kind) {
   return {Slot{slot}, ballot, kind, std::make_shared<const std::string>(value)};
 }
 
-Cell::Cell(size_t voters, Start start_as, uint64_t seed) : witness_(voters) {
+Options Cell::at_once() {
+  Options options;
+  options.rest_delay = {};
+  return options;
+}
+
+Cell::Cell(size_t voters, Start start_as, uint64_t seed, const Options& timing) : witness_(voters) {
   std::vector<base::Member> members;
   for (uint64_t id = 1; id <= voters; ++id) {
     members.push_back({NodeId{id}, {}, address(id), true});
@@ -25,6 +33,7 @@ Cell::Cell(size_t voters, Start start_as, uint64_t seed) : witness_(voters) {
   for (base::Member& member : config.members) member.incarnation.value = 1000 + member.id.value;
   for (uint64_t id = 1; id <= voters; ++id) {
     TestNode node;
+    node.options = timing;
     node.options.self = NodeId{id};
     node.options.address = address(id);
     node.options.cluster = members;
@@ -99,9 +108,8 @@ void Cell::link(uint64_t a, uint64_t b) {
 }
 
 void Cell::cut(uint64_t a, uint64_t b) {
-  drop_if([=](const Envelope& e) {
-    return (e.from == a && e.to == b) || (e.from == b && e.to == a);
-  });
+  drop_if(
+      [=](const Envelope& e) { return (e.from == a && e.to == b) || (e.from == b && e.to == a); });
   for (const auto& [self, other] : {std::pair{a, b}, std::pair{b, a}}) {
     if (!node(self).replica) continue;
     (*this)[self].on_peer_lost(NodeId{other}, now_, fx_);
@@ -169,7 +177,9 @@ void Cell::drain(TestNode& node) {
   node.replica->set_progress(Slot{node.applied.size()}, node.disk.recorded);
 }
 
-void Cell::turn(uint64_t id) { absorb(id); }
+void Cell::turn(uint64_t id) {
+  absorb(id);
+}
 
 void Cell::absorb(uint64_t id) {
   TestNode& node = this->node(id);
@@ -229,7 +239,9 @@ size_t Cell::deliver_if(const Filter& wanted) {
   return batch.size();
 }
 
-size_t Cell::drop_if(const Filter& wanted) { return std::erase_if(mail, wanted); }
+size_t Cell::drop_if(const Filter& wanted) {
+  return std::erase_if(mail, wanted);
+}
 
 void Cell::settle() {
   for (int round = 0; round < 10'000; ++round) {

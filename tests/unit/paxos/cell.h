@@ -27,10 +27,10 @@ struct Envelope {
 
 // What survives a crash, and what doesn't yet.
 struct Disk {
-  base::RecoveredLog log;                  // without the entries
+  base::RecoveredLog log;  // without the entries
   std::map<base::Slot, base::Entry> rows;
-  base::Slot recorded;                     // of state.db
-  std::deque<base::LogWrite> pending;      // handed over, lost at a crash
+  base::Slot recorded;                 // of state.db
+  std::deque<base::LogWrite> pending;  // handed over, lost at a crash
   bool writes_at_once = false;
 };
 
@@ -47,7 +47,11 @@ class Cell {
  public:
   // `voters` nodes that are up, linked and founded already, or with empty disks.
   enum class Start { kFounded, kEmpty };
-  explicit Cell(size_t voters, Start start = Start::kFounded, uint64_t seed = 1);
+  // `timing` gives heartbeat, election and rest_delay; by default every message goes to everybody
+  // at once, so that a test sees it where it looks for it.
+  explicit Cell(size_t voters, Start start = Start::kFounded, uint64_t seed = 1,
+                const Options& timing = at_once());
+  static Options at_once();
 
   TestNode& node(uint64_t id) { return nodes_.at(id - 1); }
   Replica& operator[](uint64_t id) { return *node(id).replica; }
@@ -56,18 +60,18 @@ class Cell {
 
   // -- time, disk, links
   void pass(int64_t ms) { now_ = now_ + base::Duration::from_ms(ms); }
-  void tick(uint64_t id);                  // calls on_tick, whether due or not
+  void tick(uint64_t id);  // calls on_tick, whether due or not
   // Lets time pass, in steps, until this node's patience ends and it probes.
   void ask_to_lead(uint64_t id);
-  void tick_due();                         // every node whose next_tick() has come
+  void tick_due();  // every node whose next_tick() has come
   void flush(uint64_t id, size_t writes = SIZE_MAX);
-  void link(uint64_t a, uint64_t b);       // both hellos, and refusals if there are any
-  void cut(uint64_t a, uint64_t b);        // both lose the link, what is under way is lost
+  void link(uint64_t a, uint64_t b);  // both hellos, and refusals if there are any
+  void cut(uint64_t a, uint64_t b);   // both lose the link, what is under way is lost
   std::optional<Refusal> greet(uint64_t to, const Hello& hello);
   // Of the writes that are pending the first `kept` are on the disk all the same; the rest is lost.
   void crash(uint64_t id, size_t kept = 0);
-  void start(uint64_t id);                 // a new process with the same disk; no links yet
-  void restart(uint64_t id);               // crash, start, link with everybody who is up
+  void start(uint64_t id);    // a new process with the same disk; no links yet
+  void restart(uint64_t id);  // crash, start, link with everybody who is up
 
   // -- messages
   std::vector<Envelope> mail;
@@ -101,9 +105,9 @@ class Cell {
   base::Slot propose(uint64_t id, const std::string& value);  // and ends the turn
   base::Confirm want_confirm(uint64_t id);                    // likewise
   void announce(uint64_t id);                                 // proposes NewLeader
-  void turn(uint64_t id);    // finish_turn, and what follows from the effects
-  uint64_t leader() const;   // 0: none
-  std::string value_at(uint64_t id, uint64_t slot) const;  // applied; "-" if not
+  void turn(uint64_t id);   // finish_turn, and what follows from the effects
+  uint64_t leader() const;  // 0: none
+  std::string value_at(uint64_t id, uint64_t slot) const;    // applied; "-" if not
   const base::Entry* row(uint64_t id, uint64_t slot) const;  // durable
 
  private:
@@ -128,7 +132,9 @@ Cell::Filter is(uint64_t from = 0, uint64_t to = 0) {
            (to == 0 || envelope.to == to);
   };
 }
-inline bool everything(const Envelope&) { return true; }
+inline bool everything(const Envelope&) {
+  return true;
+}
 
 base::Entry entry(uint64_t slot, base::Ballot ballot, const std::string& value,
                   base::EntryKind kind = base::EntryKind::kCommands);

@@ -98,8 +98,9 @@ TEST_CASE("paxos: a node whose log says otherwise than the cell's ends, and says
   Cell cell(3);
   const Ballot ballot{9, NodeId{1}};
   cell.say(1, 3, FetchReply{Slot{1}, Slot{1}, Slot{1}, {entry(1, ballot, "chosen")}});
-  cell.say(1, 3, FetchReply{Slot{1}, Slot{1}, Slot{2},
-                            {entry(1, ballot, "chosen"), entry(2, ballot, "next")}});
+  cell.say(1, 3,
+           FetchReply{
+               Slot{1}, Slot{1}, Slot{2}, {entry(1, ballot, "chosen"), entry(2, ballot, "next")}});
   const Ballot higher{10, NodeId{1}};
   cell.say(1, 3, Accept{higher, {entry(2, higher, "other")}, Slot{}, Confirm{1}});
   REQUIRE(cell.node(3).fatal);

@@ -38,7 +38,8 @@ TEST_CASE("paxos: a ballot speaks only through its own node") {
 TEST_CASE("paxos: an accept that makes no sense is ignored as a whole") {
   Cell cell(3);
   const Ballot ballot{3, NodeId{1}}, other{2, NodeId{1}};
-  std::vector<base::Entry> bad = {entry(0, ballot, "x"), entry(1, other, "x"),
+  std::vector<base::Entry> bad = {entry(0, ballot, "x"),
+                                  entry(1, other, "x"),
                                   entry(uint64_t{1} << 63, ballot, "x"),
                                   entry(1, ballot, "x", base::EntryKind::kNoOp),
                                   entry(1, ballot, "x", base::EntryKind::kReconfigure),
@@ -59,18 +60,29 @@ TEST_CASE("paxos: absurd numbers are ignored wherever they come") {
   cell.elect(1);
   const Ballot ballot = cell[1].ballot();
   const std::vector<Message> messages = {
-      Prepare{absurd, Slot{1}}, Prepare{Ballot{50, NodeId{2}}, Slot{0}},
-      Prepare{Ballot{50, NodeId{2}}, Slot{huge}}, Accept{absurd, {}, Slot{}, Confirm{}},
-      Heartbeat{absurd, Slot{}, Confirm{}}, Heartbeat{Ballot{}, Slot{}, Confirm{}},
-      Probe{absurd}, ProbeReply{Ballot{}, true, absurd}, Reject{ballot, absurd},
-      Reject{ballot, Ballot{}}, Accepted{ballot, {Slot{0}, Slot{huge}, Slot{9999}}, Confirm{huge}},
+      Prepare{absurd, Slot{1}},
+      Prepare{Ballot{50, NodeId{2}}, Slot{0}},
+      Prepare{Ballot{50, NodeId{2}}, Slot{huge}},
+      Accept{absurd, {}, Slot{}, Confirm{}},
+      Heartbeat{absurd, Slot{}, Confirm{}},
+      Heartbeat{Ballot{}, Slot{}, Confirm{}},
+      Probe{absurd},
+      ProbeReply{Ballot{}, true, absurd},
+      Reject{ballot, absurd},
+      Reject{ballot, Ballot{}},
+      Accepted{ballot, {Slot{0}, Slot{huge}, Slot{9999}}, Confirm{huge}},
       HeartbeatReply{ballot, Confirm{huge}, Slot{huge}, Slot{huge}, Slot{huge}},
-      Promise{ballot, Slot{huge}, Slot{huge}, {}, 7, 3}, Promise{ballot, Slot{}, Slot{}, {}, 0, 0},
-      Fetch{Slot{0}, Slot{5}}, Fetch{Slot{5}, Slot{1}}, Fetch{Slot{1}, Slot{huge}},
+      Promise{ballot, Slot{huge}, Slot{huge}, {}, 7, 3},
+      Promise{ballot, Slot{}, Slot{}, {}, 0, 0},
+      Fetch{Slot{0}, Slot{5}},
+      Fetch{Slot{5}, Slot{1}},
+      Fetch{Slot{1}, Slot{huge}},
       FetchReply{Slot{0}, Slot{0}, Slot{huge}, {}},
       FetchReply{Slot{1}, Slot{1}, Slot{1}, {entry(2, ballot, "x")}},
       FetchReply{Slot{2}, Slot{1}, Slot{1}, {entry(2, ballot, "x")}},
-      FoundPropose{}, FoundAck{}, FoundCommit{}};
+      FoundPropose{},
+      FoundAck{},
+      FoundCommit{}};
   for (const Message& message : messages) {
     cell.say(2, 1, message);
     cell.settle();

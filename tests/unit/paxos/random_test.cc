@@ -18,7 +18,7 @@ namespace {
 class Storm {
  public:
   Storm(uint64_t seed, size_t voters, Cell::Start start = Cell::Start::kFounded)
-      : random_(base::Random(seed).next()), cell_(voters, start, seed) {
+      : random_(base::Random(seed).next()), cell_(voters, start, seed, timing(seed)) {
     // Every history has a temper of its own: rare faults let much happen in between, frequent ones
     // meet each other.
     loss_ = 0.07 * static_cast<double>(random_.below(5));
@@ -52,6 +52,18 @@ class Storm {
   Cell& cell() { return cell_; }
 
  private:
+  // Quick elections let many more ballots meet; a long rest_delay lets a voter lag.
+  static Options timing(uint64_t seed) {
+    Options options;
+    if (seed % 2 == 1) {
+      options.heartbeat = base::Duration::from_ms(10);
+      options.election = base::Duration::from_ms(60);
+    }
+    const int64_t delays_ms[] = {0, 1, 5, 40};
+    options.rest_delay = base::Duration::from_ms(delays_ms[seed / 2 % 4]);
+    return options;
+  }
+
   void step() {
     const uint64_t dice = random_.below(1000);
     if (dice < 600) {
@@ -88,9 +100,9 @@ class Storm {
       // What state.db holds: something up to what is durable.
       cell_.node(id).disk.recorded =
           std::max(cell_.node(id).disk.recorded,
-                   base::Slot{random_.below(
-                       std::min<uint64_t>(cell_[id].durable_upto().value,
-                                          cell_.node(id).applied.size()) + 1)});
+                   base::Slot{random_.below(std::min<uint64_t>(cell_[id].durable_upto().value,
+                                                               cell_.node(id).applied.size()) +
+                                            1)});
       cell_.crash(id, random_.below(4));
     } else if (id != other && cell_.node(other).replica) {
       cell_.cut(id, other);

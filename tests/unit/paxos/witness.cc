@@ -26,8 +26,7 @@ void Witness::on_durable(uint64_t node, const base::LogWrite& write) {
   for (const base::Entry& entry : write.entries) {
     Proposal& proposal = proposals_[{entry.slot, entry.ballot}];
     if (proposal.durable_on.empty()) proposal.entry = entry;
-    REQUIRE_MESSAGE(same(proposal.entry, entry), "one ballot, two values: slot ",
-                    entry.slot.value);
+    REQUIRE_MESSAGE(same(proposal.entry, entry), "one ballot, two values: slot ", entry.slot.value);
     proposal.durable_on.insert(node);
     if (proposal.durable_on.size() < quorum_) continue;
     const auto [first, fresh] = chosen_.try_emplace(entry.slot, entry);

@@ -14,9 +14,13 @@ TEST_CASE("event port: timers fire in order and not before their time") {
   EventLoop loop;
   const auto start = boottime_now();
   std::vector<int> fired;
-  auto late = loop.timer().afterDelay(30 * kj::MILLISECONDS).then([&]() { fired.push_back(2); })
+  auto late = loop.timer()
+                  .afterDelay(30 * kj::MILLISECONDS)
+                  .then([&]() { fired.push_back(2); })
                   .eagerlyEvaluate(nullptr);
-  auto early = loop.timer().afterDelay(10 * kj::MILLISECONDS).then([&]() { fired.push_back(1); })
+  auto early = loop.timer()
+                   .afterDelay(10 * kj::MILLISECONDS)
+                   .then([&]() { fired.push_back(1); })
                    .eagerlyEvaluate(nullptr);
   late.wait(loop.wait_scope());
   CHECK(fired == std::vector<int>{1, 2});
@@ -61,6 +65,31 @@ TEST_CASE(
   CHECK(ran == kThreads * kPosts);
   CHECK(in_order);
   CHECK(on_loop);
+}
+
+// A daemon that is busy must not wait for its processor to wake up; one that is idle must sleep.
+TEST_CASE("event port: busy polling finds what comes, and ends when nothing does") {
+  EventLoop loop;
+  loop.port().set_busy_poll(base::Duration::from_ms(10));
+  const auto wait_ms = [&](int64_t ms) {
+    loop.timer().afterDelay(ms * kj::MILLISECONDS).wait(loop.wait_scope());
+  };
+  const auto processor_time = [] {
+    timespec used{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return base::Instant{int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec};
+  };
+  for (int i = 0; i < 20; ++i) wait_ms(1);  // short waits: from here on it polls
+  std::thread other;
+  bool posted = false;
+  other = std::thread([&] { loop.post([&] { posted = true; }); });
+  CHECK(run_until(loop, [&] { return posted; }));
+  other.join();
+
+  const auto before = processor_time();
+  for (int i = 0; i < 3; ++i) wait_ms(150);
+  CHECK(processor_time() - before <
+        base::Duration::from_ms(60));  // of 450: it polled in the first wait at most
 }
 
 // What posted work throws is the process's business, not libuv's; and it takes nothing with it.
@@ -129,7 +158,10 @@ TEST_CASE("event port: an observer that goes during the turn's end is not called
   });
   again.enrol();
   later->enrol();
-  { Observer gone(loop.port(), [&] { ++called; }); gone.enrol(); }
+  {
+    Observer gone(loop.port(), [&] { ++called; });
+    gone.enrol();
+  }
   CHECK(run_until(loop, [&] { return called == 3; }));
   CHECK(later.get() == nullptr);
 }

@@ -31,7 +31,9 @@ paxos::Hello hello_of(base::NodeId node) {
   return hello;
 }
 
-paxos::Message fetch(uint64_t from) { return paxos::Fetch{{from}, {from}}; }
+paxos::Message fetch(uint64_t from) {
+  return paxos::Fetch{{from}, {from}};
+}
 
 // The node that is dialled: a server whose peer() calls go to a PeerServer.
 struct Far {
@@ -143,9 +145,7 @@ struct Near {
 
 struct World {
   bool until(const std::function<bool()>& condition) { return run_until(loop, condition); }
-  void pass(int64_t ms) {
-    loop.timer().afterDelay(ms * kj::MILLISECONDS).wait(loop.wait_scope());
-  }
+  void pass(int64_t ms) { loop.timer().afterDelay(ms * kj::MILLISECONDS).wait(loop.wait_scope()); }
 
   EventLoop loop;
   Far far{loop, test_address("peer")};
@@ -173,6 +173,7 @@ TEST_CASE("peer link: both say hello, then messages come in order, a turn's in o
   uint64_t sent = 0;
   for (uint64_t turn = 0; turn < kTurns; ++turn) {
     for (uint64_t i = 0; i < kEach; ++i) world.near.link->send(fetch(sent++));
+    world.near.link->flush();
     world.loop.timer().afterDelay(0 * kj::MILLISECONDS).wait(world.loop.wait_scope());
     if (turn % 20 == 0) world.until([&] { return world.far.received.size() == sent; });
   }
@@ -192,10 +193,13 @@ TEST_CASE("peer link: large messages are parted into deliveries that the other s
   REQUIRE(world.until([&] { return world.near.link->up(); }));
   for (uint64_t i = 0; i < 12; ++i) {
     paxos::Accept accept;
-    accept.entries = {{{i + 1}, {1, kNear}, base::EntryKind::kCommands,
+    accept.entries = {{{i + 1},
+                       {1, kNear},
+                       base::EntryKind::kCommands,
                        std::make_shared<const std::string>(512 * 1024, 'x')}};
     world.near.link->send(accept);
   }
+  world.near.link->flush();
   REQUIRE(world.until([&] { return world.far.received.size() == 12; }));
   CHECK(world.near.link->counts().deliveries_total >= 2);
   CHECK(world.near.downs == 0);
@@ -225,8 +229,12 @@ TEST_CASE("peer link: whoever is refused hears why, is not let in, and knocks sl
 TEST_CASE("peer link: a peer that we refuse, or that is another node, gets no messages") {
   // Why: what a node says is for the member that it says it to.
   World world;
-  SUBCASE("refused") { world.near.refusal = paxos::Refusal{"an old copy", false}; }
-  SUBCASE("another node at this address") { world.far.claimed = base::NodeId{3}; }
+  SUBCASE("refused") {
+    world.near.refusal = paxos::Refusal{"an old copy", false};
+  }
+  SUBCASE("another node at this address") {
+    world.far.claimed = base::NodeId{3};
+  }
   REQUIRE(world.until([&] { return !world.near.notices.empty(); }));
   CHECK_FALSE(world.near.link->up());
   world.near.link->send(fetch(1));
@@ -239,8 +247,8 @@ TEST_CASE("peer link: what a stranger delivers without having been admitted does
   // Why: an Accepted from nobody must not make a quorum.
   World world;
   world.far.refusal = paxos::Refusal{"who are you?", false};
-  auto client = kj::heap<Client>(dial(world.loop.port(), world.far.address)
-                                     .wait(world.loop.wait_scope()));
+  auto client =
+      kj::heap<Client>(dial(world.loop.port(), world.far.address).wait(world.loop.wait_scope()));
   auto request = client->bootstrap().castAs<wire::Holdfast>().peerRequest();
   fill_hello(hello_of(base::NodeId{9}), request.initHello());
   auto answer = request.send();
@@ -283,6 +291,7 @@ TEST_CASE("peer link: a peer that takes nothing costs bounded memory, and messag
   REQUIRE(world.until([&] { return world.near.link->up(); }));
   for (uint64_t i = 0; i < 200; ++i) {
     world.near.link->send(fetch(i));
+    world.near.link->flush();
     world.loop.timer().afterDelay(0 * kj::MILLISECONDS).wait(world.loop.wait_scope());
   }
   CHECK(world.near.link->counts().deliveries_total == kMaxDeliveriesInFlight);
@@ -295,9 +304,12 @@ TEST_CASE("peer link: a peer that takes nothing costs bounded memory, and messag
   const uint64_t before = world.near.link->counts().messages_total;
   for (uint64_t i = 0; i < 20; ++i) {
     paxos::Accept accept;
-    accept.entries = {{{i + 1}, {1, kNear}, base::EntryKind::kCommands,
+    accept.entries = {{{i + 1},
+                       {1, kNear},
+                       base::EntryKind::kCommands,
                        std::make_shared<const std::string>(1024 * 1024, 'x')}};
     world.near.link->send(accept);
+    world.near.link->flush();
     world.loop.timer().afterDelay(0 * kj::MILLISECONDS).wait(world.loop.wait_scope());
   }
   CHECK(world.near.link->counts().messages_total - before <=
@@ -322,8 +334,8 @@ TEST_CASE("peer link: a peer is lost when the last of its links is") {
 TEST_CASE("peer link: a message that makes no sense is dropped and told, its neighbours count") {
   // Why: P11; and one damaged entry is no reason to lose the heartbeat beside it.
   World world;
-  auto client = kj::heap<Client>(dial(world.loop.port(), world.far.address)
-                                     .wait(world.loop.wait_scope()));
+  auto client =
+      kj::heap<Client>(dial(world.loop.port(), world.far.address).wait(world.loop.wait_scope()));
   auto request = client->bootstrap().castAs<wire::Holdfast>().peerRequest();
   fill_hello(hello_of(kNear), request.initHello());
   auto link = request.send().getLink();
