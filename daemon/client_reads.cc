@@ -124,12 +124,11 @@ void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
     fill_row(*row, to.initLease());
     return;
   }
-  rpc::fill_error(
-      {base::ErrorCode::kLeaseNotFound,
-       fmt::format("lease {} is not there: it expired, was closed, or never was",
-                   base::lease_text(base::LeaseId{asked.getId()})),
-       {}},
-      to.initError());
+  rpc::fill_error({base::ErrorCode::kLeaseNotFound,
+                   fmt::format("lease {} is not there: it expired, was closed, or never was",
+                               base::lease_text(base::LeaseId{asked.getId()})),
+                   {}},
+                  to.initError());
 }
 
 void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,

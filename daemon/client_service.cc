@@ -227,9 +227,7 @@ class LeaseServer final : public wire::Lease::Server {
 class ClientRecordServer final : public wire::ClientRecord::Server {
  public:
   ClientRecordServer(Driver& driver, Caller caller, std::shared_ptr<Kept> kept)
-      : driver_(driver),
-        caller_(std::move(caller)),
-        counted_(std::move(kept), &Kept::clients) {}
+      : driver_(driver), caller_(std::move(caller)), counted_(std::move(kept), &Kept::clients) {}
 
   kj::Promise<void> openLease(OpenLeaseContext context) override {
     auto params = context.getParams();
@@ -387,8 +385,9 @@ class HoldfastServer final : public wire::Holdfast::Server {
 
   kj::Promise<void> enter(EnterContext context) override {
     if (connection_->for_peers_only()) {
-      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "this node has as many connections as it "
-                                                       "may have: ask another one, or later"));
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED,
+                                           "this node has as many connections as it "
+                                           "may have: ask another one, or later"));
     }
     auto results = context.getResults();
     results.setCell(cell_);

@@ -76,9 +76,8 @@ class Lookup {
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
     request_->uv.data = request_;
-    const int error = uv_getaddrinfo(&port.uv(), &request_->uv, &Lookup::done,
-                                     address.host.c_str(), std::to_string(address.port).c_str(),
-                                     &hints);
+    const int error = uv_getaddrinfo(&port.uv(), &request_->uv, &Lookup::done, address.host.c_str(),
+                                     std::to_string(address.port).c_str(), &hints);
     if (error == 0) return;
     delete std::exchange(request_, nullptr);
     fulfiller.reject(KJ_EXCEPTION(FAILED, "can't look up a name", uv_strerror(error)));
@@ -195,8 +194,8 @@ kj::Array<SocketAddress> resolve_now(const Address& address) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(),
-                                  &hints, &found);
+  const int error =
+      ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, ::freeaddrinfo);
   KJ_REQUIRE(error == 0, "can't look up a name", address.host, gai_strerror(error));
   return copy_all(found);

@@ -45,15 +45,14 @@ class BufferedStream::Waiter {
   }
 
   kj::PromiseFulfiller<void>& fulfiller_;
-  Waiter** slot_;  // null: settled
+  Waiter** slot_;       // null: settled
   const size_t bytes_;  // of input that a reader waits for
 };
 
 BufferedStream::BufferedStream(UvEventPort& port, kj::AutoCloseFd fd)
     : TurnObserver(port),
       fd_(kj::mv(fd)),
-      watcher_(port.uv(), fd_.get(),
-               [this](int status, int events) { on_poll(status, events); }),
+      watcher_(port.uv(), fd_.get(), [this](int status, int events) { on_poll(status, events); }),
       write_disconnected_promise_(nullptr) {
   auto paf = kj::newPromiseAndFulfiller<void>();
   write_disconnected_ = kj::mv(paf.fulfiller);
@@ -70,7 +69,9 @@ BufferedStream::~BufferedStream() noexcept(false) {
   if (writer_ != nullptr) writer_->reject(gone);
 }
 
-const kj::Exception& BufferedStream::error() const { return KJ_ASSERT_NONNULL(error_); }
+const kj::Exception& BufferedStream::error() const {
+  return KJ_ASSERT_NONNULL(error_);
+}
 
 // -- reading --------------------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ kj::Promise<void> BufferedStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj
 }
 
 kj::Promise<void> BufferedStream::after_queueing() {
-  KJ_IF_MAYBE(error, error_) return kj::cp(*error);
+  KJ_IF_MAYBE (error, error_) return kj::cp(*error);
   if (!congested_) return kj::READY_NOW;
   return kj::newAdaptedPromise<void, Waiter>(writer_, size_t{0});
 }
@@ -209,7 +210,9 @@ void BufferedStream::queue(const void* bytes, size_t size) {
   enrol();
 }
 
-void BufferedStream::on_turn_end() { flush(); }
+void BufferedStream::on_turn_end() {
+  flush();
+}
 
 void BufferedStream::flush() {
   if (failed()) return;

@@ -14,8 +14,8 @@ namespace {
 using capnp::rpc::twoparty::Side;
 
 void set_client_patience(BufferedStream& stream) {
-  set_patience(KJ_ASSERT_NONNULL(stream.getFd()), kClientKeepaliveIdleS,
-               kClientKeepaliveIntervalS, kClientUserTimeoutMs);
+  set_patience(KJ_ASSERT_NONNULL(stream.getFd()), kClientKeepaliveIdleS, kClientKeepaliveIntervalS,
+               kClientUserTimeoutMs);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ class Server::Handle final : public ConnectionHandle {
  private:
   friend class Accepted;
   const std::string peer_;
-  bool for_peers_only_;  // and not admitted
+  bool for_peers_only_;           // and not admitted
   Accepted* accepted_ = nullptr;  // null: not open yet, or closed
 };
 
@@ -165,8 +165,8 @@ void Server::serve(kj::Own<BufferedStream> stream, std::string peer) {
 }
 
 void Server::taskFailed(kj::Exception&& exception) {
-  tell(Severity::kError, std::string("a connection ended with: ") +
-                             exception.getDescription().cStr());
+  tell(Severity::kError,
+       std::string("a connection ended with: ") + exception.getDescription().cStr());
 }
 
 void Server::tell(Severity severity, std::string text) {

@@ -65,9 +65,9 @@ class Server : private kj::TaskSet::ErrorHandler {
   struct Counts {
     size_t open = 0;
     uint64_t accepted_total = 0;
-    uint64_t rejected_total = 0;    // above max_connections, those for peers only among them
-    uint64_t slow_total = 0;        // closed because it did not read
-    uint64_t silent_total = 0;      // closed because it never said anything
+    uint64_t rejected_total = 0;  // above max_connections, those for peers only among them
+    uint64_t slow_total = 0;      // closed because it did not read
+    uint64_t silent_total = 0;    // closed because it never said anything
   };
   const Counts& counts() const { return counts_; }
 
@@ -83,7 +83,7 @@ class Server : private kj::TaskSet::ErrorHandler {
   NoticeSink notices_;
   const ServerLimits limits_;
   Counts counts_;
-  bool told_full_ = false;  // people know that max_connections was reached
+  bool told_full_ = false;   // people know that max_connections was reached
   kj::TaskSet connections_;  // last: each one, while it ends, counts itself out
 };
 

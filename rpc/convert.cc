@@ -15,7 +15,9 @@ namespace {
 constexpr size_t kMaxErrorDetails = 64;
 constexpr size_t kMaxGrants = base::kMaxLocksPerAcquire;
 
-std::string text(capnp::Text::Reader from) { return std::string(from.begin(), from.size()); }
+std::string text(capnp::Text::Reader from) {
+  return std::string(from.begin(), from.size());
+}
 capnp::Text::Reader text(const std::string& from) {
   return capnp::Text::Reader(from.c_str(), from.size());
 }
@@ -43,10 +45,10 @@ Read<T> guarded(std::string_view what, ReadIt&& read_it) {
   try {
     return read_it();
   } catch (const kj::Exception& damage) {
-    return base::Error{base::ErrorCode::kInvalidArgument,
-                       "the " + std::string(what) + " can't be read: " +
-                           damage.getDescription().cStr(),
-                       {}};
+    return base::Error{
+        base::ErrorCode::kInvalidArgument,
+        "the " + std::string(what) + " can't be read: " + damage.getDescription().cStr(),
+        {}};
   }
 }
 
@@ -61,7 +63,9 @@ base::Mode read_mode(wire::Mode mode) {
   return known(mode) ? static_cast<base::Mode>(mode) : base::Mode::kNull;
 }
 
-wire::Mode wire_mode(base::Mode mode) { return static_cast<wire::Mode>(mode); }
+wire::Mode wire_mode(base::Mode mode) {
+  return static_cast<wire::Mode>(mode);
+}
 
 // -- what clients send ----------------------------------------------------------------------------
 
@@ -96,10 +100,11 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
       // Not read_mode()'s kNull, which would be granted beside every other holder.
       if (!known(lock.getMode())) {
         return base::Error{base::ErrorCode::kUnsupported,
-                           "a mode is asked for that this version doesn't know", {}};
+                           "a mode is asked for that this version doesn't know",
+                           {}};
       }
-      acquire.locks.push_back({text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(),
-                               lock.getCapacity()});
+      acquire.locks.push_back(
+          {text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(), lock.getCapacity()});
     }
     return acquire;
   });
@@ -257,17 +262,13 @@ locks::Answer read_answer(wire::Answer::Reader from) {
       }
       return granted;
     }
-    case wire::Answer::DONE:
-      return locks::Done{{from.getDone()}};
-    case wire::Answer::WAIT_CANCELLED:
-      return locks::WaitCancelled{};
-    case wire::Answer::ERROR:
-      return read_error(from.getError());
-    case wire::Answer::NONE:
-      break;
+    case wire::Answer::DONE: return locks::Done{{from.getDone()}};
+    case wire::Answer::WAIT_CANCELLED: return locks::WaitCancelled{};
+    case wire::Answer::ERROR: return read_error(from.getError());
+    case wire::Answer::NONE: break;
   }
-  return base::Error{base::ErrorCode::kUnsupported,
-                     "the answer is of a kind that this version doesn't know", {}};
+  return base::Error{
+      base::ErrorCode::kUnsupported, "the answer is of a kind that this version doesn't know", {}};
 }
 
 // -- what is told about locks and leases ----------------------------------------------------------
@@ -370,7 +371,9 @@ locks::LeaseInfo read_lease(wire::LeaseInfo::Reader from) {
 namespace {
 
 // A text takes its bytes, a terminating zero, and padding to a word.
-size_t text_bytes(const std::string& text) { return text.size() + 8; }
+size_t text_bytes(const std::string& text) {
+  return text.size() + 8;
+}
 
 size_t owner_bytes(const std::shared_ptr<const base::Owner>& owner) {
   constexpr size_t kStruct = 64;

@@ -34,7 +34,7 @@ kj::AutoCloseFd make_socket(int family) {
 // Makes way for a unix socket: the file of a process that is gone is removed; anything else that
 // stands there is an error.
 void remove_dead_socket(const Address& address, const SocketAddress& socket) {
-  struct stat there{};
+  struct stat there {};
   if (::lstat(address.host.c_str(), &there) != 0) return;  // bind() will say what is wrong, if so
   if (!S_ISSOCK(there.st_mode)) refuse(address, "a file that is not a socket is there");
   auto probe = make_socket(AF_UNIX);
@@ -76,7 +76,7 @@ class ListenerImpl final : public Listener {
   }
 
   ~ListenerImpl() noexcept(false) override {
-    struct stat there{};
+    struct stat there {};
     if (!file_ || ::lstat(address_.host.c_str(), &there) != 0) return;
     // Somebody may have put his own socket there meanwhile.
     if (there.st_dev == file_->st_dev && there.st_ino == file_->st_ino) {
@@ -88,7 +88,7 @@ class ListenerImpl final : public Listener {
 
  private:
   void remember_file() {
-    struct stat own{};
+    struct stat own {};
     if (::lstat(address_.host.c_str(), &own) == 0) file_ = own;
   }
 
@@ -115,8 +115,8 @@ class ListenerImpl final : public Listener {
   // The waiting connections stay in the kernel's queue, and would keep the loop spinning.
   void pause(int error) {
     if (!told_ && notices_) {
-      notices_(Severity::kError, "can't accept connections on " + address_.text() + " for now: " +
-                                     strerror(error));
+      notices_(Severity::kError,
+               "can't accept connections on " + address_.text() + " for now: " + strerror(error));
     }
     told_ = true;
     watcher_.watch(0);
@@ -131,7 +131,7 @@ class ListenerImpl final : public Listener {
   OnAccept on_accept_;
   NoticeSink notices_;
   kj::AutoCloseFd fd_;
-  FdWatcher watcher_;  // after fd_: it is gone before the descriptor closes
+  FdWatcher watcher_;                // after fd_: it is gone before the descriptor closes
   std::optional<struct stat> file_;  // of a unix socket, as we made it
   bool told_ = false;                // people know that accepting fails
   kj::Promise<void> resume_ = nullptr;
@@ -156,8 +156,7 @@ kj::Own<Listener> Listener::listen(UvEventPort& port, const Address& address, On
   if (address.kind == Address::Kind::kTcp) {
     SocketAddress bound;
     bound.length = sizeof bound.storage;
-    KJ_SYSCALL(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound.storage),
-                             &bound.length));
+    KJ_SYSCALL(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.length));
     std::string why;
     if (auto parsed = parse_address(bound.text(), why)) actual.port = parsed->port;
   }

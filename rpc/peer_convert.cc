@@ -18,7 +18,9 @@ constexpr unsigned kReservedAtOnce = 256;
 // Voters and learners of one cell; far above what DESIGN allows.
 constexpr unsigned kMaxMembers = 64;
 
-std::string text(capnp::Text::Reader from) { return std::string(from.begin(), from.size()); }
+std::string text(capnp::Text::Reader from) {
+  return std::string(from.begin(), from.size());
+}
 capnp::Text::Reader text(const std::string& from) {
   return capnp::Text::Reader(from.c_str(), from.size());
 }
@@ -52,8 +54,10 @@ std::optional<paxos::Message> read_found_propose(wire::peer::Config::Reader from
     return std::nullopt;
   }
   for (auto member : from.getMembers()) {
-    out.config.members.push_back({{member.getId()}, {member.getIncarnation()},
-                                  text(member.getAddress()), member.getVoter()});
+    out.config.members.push_back({{member.getId()},
+                                  {member.getIncarnation()},
+                                  text(member.getAddress()),
+                                  member.getVoter()});
   }
   return out;
 }
@@ -98,7 +102,9 @@ bool read_entries(WireEntries::Reader from, Entries& entries, std::string& why) 
   return true;
 }
 
-unsigned count(const Entries& entries) { return static_cast<unsigned>(entries.size()); }
+unsigned count(const Entries& entries) {
+  return static_cast<unsigned>(entries.size());
+}
 
 // One overload for each kind of message; the ballot is set by fill_message().
 struct Fill {
@@ -182,8 +188,9 @@ struct Fill {
 
 std::optional<paxos::Message> read_promise(Wire::Promise::Reader from, base::Ballot ballot,
                                            std::string& why) {
-  paxos::Promise out{ballot, {from.getFirstRetained()}, {from.getChosenUpto()}, {},
-                     from.getPart(), from.getParts()};
+  paxos::Promise out{
+      ballot,         {from.getFirstRetained()}, {from.getChosenUpto()}, {}, from.getPart(),
+      from.getParts()};
   if (!read_entries(from.getEntries(), out.entries, why)) return std::nullopt;
   return out;
 }
@@ -213,43 +220,33 @@ std::optional<paxos::Message> read_fetch_reply(Wire::FetchReply::Reader from, st
 std::optional<paxos::Message> read_kind(Wire::Reader from, std::string& why) {
   const base::Ballot ballot{from.getBallotRound(), {from.getBallotNode()}};
   switch (from.which()) {
-    case Wire::FOUND_PROPOSE:
-      return read_found_propose(from.getFoundPropose(), why);
-    case Wire::FOUND_ACK:
-      return paxos::FoundAck{{from.getFoundAck()}};
-    case Wire::FOUND_COMMIT:
-      return paxos::FoundCommit{{from.getFoundCommit()}};
-    case Wire::PROBE:
-      return paxos::Probe{ballot};
+    case Wire::FOUND_PROPOSE: return read_found_propose(from.getFoundPropose(), why);
+    case Wire::FOUND_ACK: return paxos::FoundAck{{from.getFoundAck()}};
+    case Wire::FOUND_COMMIT: return paxos::FoundCommit{{from.getFoundCommit()}};
+    case Wire::PROBE: return paxos::Probe{ballot};
     case Wire::PROBE_REPLY: {
       auto it = from.getProbeReply();
       return paxos::ProbeReply{ballot, it.getYes(), read_ballot(it.getPromised())};
     }
-    case Wire::PREPARE:
-      return paxos::Prepare{ballot, {from.getPrepare()}};
-    case Wire::PROMISE:
-      return read_promise(from.getPromise(), ballot, why);
-    case Wire::ACCEPT:
-      return read_accept(from.getAccept(), ballot, why);
-    case Wire::ACCEPTED:
-      return read_accepted(from.getAccepted(), ballot);
+    case Wire::PREPARE: return paxos::Prepare{ballot, {from.getPrepare()}};
+    case Wire::PROMISE: return read_promise(from.getPromise(), ballot, why);
+    case Wire::ACCEPT: return read_accept(from.getAccept(), ballot, why);
+    case Wire::ACCEPTED: return read_accepted(from.getAccepted(), ballot);
     case Wire::HEARTBEAT: {
       auto it = from.getHeartbeat();
       return paxos::Heartbeat{ballot, {it.getChosenUpto()}, {it.getConfirm()}};
     }
     case Wire::HEARTBEAT_REPLY: {
       auto it = from.getHeartbeatReply();
-      return paxos::HeartbeatReply{ballot, {it.getConfirm()}, {it.getChosenUpto()},
-                                   {it.getApplied()}, {it.getRecorded()}};
+      return paxos::HeartbeatReply{
+          ballot, {it.getConfirm()}, {it.getChosenUpto()}, {it.getApplied()}, {it.getRecorded()}};
     }
-    case Wire::REJECT:
-      return paxos::Reject{ballot, read_ballot(from.getReject())};
+    case Wire::REJECT: return paxos::Reject{ballot, read_ballot(from.getReject())};
     case Wire::FETCH: {
       auto it = from.getFetch();
       return paxos::Fetch{{it.getFrom()}, {it.getTo()}};
     }
-    case Wire::FETCH_REPLY:
-      return read_fetch_reply(from.getFetchReply(), why);
+    case Wire::FETCH_REPLY: return read_fetch_reply(from.getFetchReply(), why);
   }
   return std::nullopt;  // of a later version
 }
@@ -342,7 +339,7 @@ std::optional<paxos::Message> read_message(Wire::Reader from, std::string& why) 
   why.clear();
   std::optional<paxos::Message> result;
   auto damaged = kj::runCatchingExceptions([&]() { result = read_kind(from, why); });
-  KJ_IF_MAYBE(error, damaged) {
+  KJ_IF_MAYBE (error, damaged) {
     why = error->getDescription().cStr();
     return std::nullopt;
   }

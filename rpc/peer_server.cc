@@ -94,10 +94,11 @@ PeerServer::PeerServer(PeerServerEvents events) : state_(std::make_shared<State>
   state_->events = std::move(events);
 }
 
-PeerServer::~PeerServer() noexcept(false) { state_->serving = false; }
+PeerServer::~PeerServer() noexcept(false) {
+  state_->serving = false;
+}
 
-kj::Promise<void> PeerServer::peer(Context context,
-                                   std::shared_ptr<ConnectionHandle> connection) {
+kj::Promise<void> PeerServer::peer(Context context, std::shared_ptr<ConnectionHandle> connection) {
   const auto hello = read_hello(context.getParams().getHello());
   KJ_REQUIRE(hello.has_value() && hello->node, "this is not a hello");
   const std::optional<paxos::Refusal> refusal = state_->events.on_hello(*hello);

@@ -25,18 +25,13 @@ kj::Exception socket_error(kj::StringPtr doing, int error) {
     case EHOSTDOWN:
     case ENETUNREACH:
     case ENETDOWN:
-    case ENETRESET:
-      type = kj::Exception::Type::DISCONNECTED;
-      break;
+    case ENETRESET: type = kj::Exception::Type::DISCONNECTED; break;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-    case EAGAIN:
-      type = kj::Exception::Type::OVERLOADED;
-      break;
-    default:
-      break;
+    case EAGAIN: type = kj::Exception::Type::OVERLOADED; break;
+    default: break;
   }
   return kj::Exception(type, __FILE__, __LINE__, kj::str(doing, ": ", strerror(error)));
 }

@@ -15,9 +15,9 @@ namespace holdfast::cli {
 struct LoadOptions {
   std::string workload;  // pairs, handoff, renew
   uint64_t clients = 64;
-  uint64_t connections = 1;  // Cells: each has one connection and one thread
-  uint64_t locks = 0;        // pairs: choose among so many; 0: one for each client
-  bool batch = false;        // renew: one call for all leases of a connection
+  uint64_t connections = 1;                 // Cells: each has one connection and one thread
+  uint64_t locks = 0;                       // pairs: choose among so many; 0: one for each client
+  bool batch = false;                       // renew: one call for all leases of a connection
   std::chrono::milliseconds warm_up{1000};  // not counted
   std::chrono::milliseconds duration{5000};
   std::string prefix;  // of the locks' names

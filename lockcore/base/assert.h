@@ -8,8 +8,8 @@ namespace holdfast::base {
 
 }  // namespace holdfast::base
 
-#define HF_ASSERT(condition)                                             \
-  do {                                                                   \
-    if (!(condition)) [[unlikely]]                                       \
+#define HF_ASSERT(condition)                                              \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
       ::holdfast::base::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

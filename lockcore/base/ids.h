@@ -17,18 +17,18 @@ struct Id {
   constexpr Id next() const { return Id{value + 1}; }
 };
 
-using CellId = Id<struct CellTag>;                // random, made at founding
-using NodeId = Id<struct NodeTag>;                // given by the operator, permanent, never reused
-using Incarnation = Id<struct IncarnationTag>;    // random, made with the data directory (P10)
-using Slot = Id<struct SlotTag>;                  // a position in the log; the first is 1
-using Revision = Id<struct RevisionTag>;          // the state machine's counter of changes
-using ConfigVersion = Id<struct ConfigTag>;       // +1 for every membership change; founding is 1
-using LeaseId = Id<struct LeaseTag>;              // the revision at which the lease was opened
-using ClientId = Id<struct ClientTag>;            // the revision at which the client registered
+using CellId = Id<struct CellTag>;              // random, made at founding
+using NodeId = Id<struct NodeTag>;              // given by the operator, permanent, never reused
+using Incarnation = Id<struct IncarnationTag>;  // random, made with the data directory (P10)
+using Slot = Id<struct SlotTag>;                // a position in the log; the first is 1
+using Revision = Id<struct RevisionTag>;        // the state machine's counter of changes
+using ConfigVersion = Id<struct ConfigTag>;     // +1 for every membership change; founding is 1
+using LeaseId = Id<struct LeaseTag>;            // the revision at which the lease was opened
+using ClientId = Id<struct ClientTag>;          // the revision at which the client registered
 using HolderId = Id<struct HolderTag>;  // chosen by the client, tells holds of a lease apart
 using AgentId = Id<struct AgentTag>;    // chosen by the client: the thread or task that waits
 using WriteId = Id<struct WriteTag>;    // one write to log.db; unique in a process, growing
-using Confirm = Id<struct ConfirmTag>;            // P8's counter c, growing within a ballot
+using Confirm = Id<struct ConfirmTag>;  // P8's counter c, growing within a ballot
 
 // A fencing token is the revision of its grant (DESIGN 2.2).
 using Token = Revision;

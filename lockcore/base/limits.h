@@ -40,9 +40,9 @@ constexpr size_t kMaxAnswers = 8'000'000;  // of all clients together, pending o
 // The log and its batches.
 constexpr size_t kMaxBatchBytes = 512 * 1024;
 constexpr size_t kMaxBatchCommands = 4096;
-constexpr size_t kMaxSlotsInFlight = 256;       // proposed, not yet chosen
+constexpr size_t kMaxSlotsInFlight = 256;    // proposed, not yet chosen
 constexpr size_t kMaxUnappliedSlots = 8192;  // accepted or chosen above the applied slot, in memory
-constexpr size_t kMaxHeldAnswers = 1024;  // accepts whose answer waits for a follower's own disk
+constexpr size_t kMaxHeldAnswers = 1024;     // accepts whose answer waits for a follower's own disk
 constexpr size_t kLogCacheBytes = 4 * 1024 * 1024;  // applied entries kept in memory for laggards
 constexpr size_t kMaxPeerMessageBytes = 4 * 1024 * 1024;
 constexpr size_t kMaxFetchBytes = 1024 * 1024;  // one answer to a catch-up request

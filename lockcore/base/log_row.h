@@ -76,8 +76,8 @@ struct LogWrite {
   std::vector<Entry> entries;  // replace what stands at their slots
   std::optional<Config> config;
   std::optional<FoundingState> founding;
-  std::vector<PeerMark> peers;              // replace what stands for these nodes
-  std::optional<std::string> disk_lost;     // why this directory may never vote again (P10)
+  std::vector<PeerMark> peers;           // replace what stands for these nodes
+  std::optional<std::string> disk_lost;  // why this directory may never vote again (P10)
 };
 
 // What log.db says at start.

@@ -6,8 +6,8 @@ namespace holdfast::base {
 
 uint64_t hash_of(const Owner& owner) {
   uint64_t sum = checksum(&owner.pid, sizeof owner.pid, owner.started_at_ms);
-  for (const std::string* field : {&owner.host, &owner.boot_id, &owner.program, &owner.user,
-                                   &owner.reason, &owner.version}) {
+  for (const std::string* field :
+       {&owner.host, &owner.boot_id, &owner.program, &owner.user, &owner.reason, &owner.version}) {
     sum = checksum(*field, sum);
   }
   return sum;

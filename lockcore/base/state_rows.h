@@ -20,7 +20,7 @@ struct Owner {
   std::string program;
   std::string user;
   std::string reason;
-  std::string version;        // of the client library
+  std::string version;         // of the client library
   uint64_t started_at_ms = 0;  // wall time of the process's start, unix ms
 
   bool operator==(const Owner&) const = default;
@@ -43,10 +43,10 @@ struct MetaRow {
   Slot applied;
   Revision revision;
   uint64_t cell_time_ms = 0;
-  uint64_t wall_ms = 0;         // of the last applied batch; for people
+  uint64_t wall_ms = 0;  // of the last applied batch; for people
   ConfigVersion config_version;
-  Ballot leader;                // ballot of the last applied NewLeader (P13)
-  uint64_t event_digest = 0;    // chained over all events ever; part of the digest
+  Ballot leader;              // ballot of the last applied NewLeader (P13)
+  uint64_t event_digest = 0;  // chained over all events ever; part of the digest
 
   bool operator==(const MetaRow&) const = default;
 };
@@ -64,7 +64,7 @@ struct LeaseRow {
 // A lock exists while it has holders or waiters.
 struct LockRow {
   std::string name;
-  Revision revision;   // of its last change
+  Revision revision;      // of its last change
   uint32_t capacity = 0;  // semaphores; 0: not one
 };
 
@@ -116,9 +116,21 @@ struct AnswerRow {
 };
 
 enum class EventType : uint8_t {
-  kGrant = 0, kRelease = 1, kExpire = 2, kForce = 3, kQueue = 4, kCancel = 5, kConvert = 6,
-  kDelay = 7, kValue = 8, kPut = 9, kDelete = 10, kLeaseOpen = 11, kLeaseClose = 12,
-  kLeaseExpire = 13, kDeadlock = 14,
+  kGrant = 0,
+  kRelease = 1,
+  kExpire = 2,
+  kForce = 3,
+  kQueue = 4,
+  kCancel = 5,
+  kConvert = 6,
+  kDelay = 7,
+  kValue = 8,
+  kPut = 9,
+  kDelete = 10,
+  kLeaseOpen = 11,
+  kLeaseClose = 12,
+  kLeaseExpire = 13,
+  kDeadlock = 14,
 };
 
 // One change, told to people and watchers. Its revision is unique: every event takes one.

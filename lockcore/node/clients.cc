@@ -68,7 +68,9 @@ void Node::on_read(ClientRef ref, Instant, Effects& fx) {
   }
 }
 
-void Node::on_dropped(ClientRef ref) { state_->operations.drop(ref); }
+void Node::on_dropped(ClientRef ref) {
+  state_->operations.drop(ref);
+}
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
   if (confirms.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
@@ -90,8 +92,8 @@ void Node::State::take_command(ClientRef ref, locks::Command command, Effects& f
   }
   if (!command.op.client) {
     fx.replies.push_back(CommandReply{
-        ref, Error{ErrorCode::kInvalidArgument, "the operation names no client; register first",
-                   {}}});
+        ref,
+        Error{ErrorCode::kInvalidArgument, "the operation names no client; register first", {}}});
     return;
   }
   const AnswerKey key{command.op.client, command.op.number};
@@ -120,8 +122,8 @@ void Node::State::propose_command(ClientRef ref, locks::Command command, Effects
     return;
   }
   if (batcher.pending() >= base::kMaxPendingCommands) {
-    fx.replies.push_back(CommandReply{
-        ref, too_many("commands", "pendingCommands", base::kMaxPendingCommands)});
+    fx.replies.push_back(
+        CommandReply{ref, too_many("commands", "pendingCommands", base::kMaxPendingCommands)});
     return;
   }
   if (const auto* close = std::get_if<locks::CloseLease>(&command.body)) ++ending[close->lease];
@@ -180,14 +182,16 @@ void Node::State::answer_lookup(LookupCall& call, Effects& fx) {
   const AnswerKey op{call.command.op.client, call.command.op.number};
   switch (table.op_state(op.client, op.number)) {
     case OpState::kUnknownClient:
-      fx.replies.push_back(CommandReply{
-          call.ref, Error{ErrorCode::kUnknownClient,
-                          "this client is not registered, or was idle for too long", {}}});
+      fx.replies.push_back(
+          CommandReply{call.ref, Error{ErrorCode::kUnknownClient,
+                                       "this client is not registered, or was idle for too long",
+                                       {}}});
       return;
     case OpState::kSettled:
-      fx.replies.push_back(CommandReply{
-          call.ref, Error{ErrorCode::kCancelled,
-                          "this operation was answered before, and the client said so", {}}});
+      fx.replies.push_back(
+          CommandReply{call.ref, Error{ErrorCode::kCancelled,
+                                       "this operation was answered before, and the client said so",
+                                       {}}});
       return;
     case OpState::kAnswered:
       fx.replies.push_back(CommandReply{call.ref, *table.recorded_answer(op.client, op.number)});

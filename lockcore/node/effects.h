@@ -24,8 +24,8 @@ struct CommandReply {
 enum class Renewal : uint8_t { kAlive, kNotFound };
 struct RenewReply {
   ClientRef ref = 0;
-  std::vector<Renewal> leases;        // in the order asked
-  std::optional<base::Error> error;   // notLeader and the like: nothing was renewed
+  std::vector<Renewal> leases;       // in the order asked
+  std::optional<base::Error> error;  // notLeader and the like: nothing was renewed
 };
 
 // The driver may now read the LockTable for this call, or answer the error.

@@ -132,8 +132,8 @@ uint64_t Node::State::cell_time_ms(Instant now) const {
 
 Error Node::State::not_leader() const {
   if (replica.founding() != base::FoundingState::kFounded) {
-    return Error{ErrorCode::kUnavailable, "the cell is not founded yet: " + replica.waiting_for(),
-                 {}};
+    return Error{
+        ErrorCode::kUnavailable, "the cell is not founded yet: " + replica.waiting_for(), {}};
   }
   const base::NodeId leader = replica.leader();
   if (!leader || leader == options.paxos.self) {
@@ -141,8 +141,9 @@ Error Node::State::not_leader() const {
   }
   for (const base::Member& member : replica.config().members) {
     if (member.id != leader) continue;
-    return Error{ErrorCode::kNotLeader, "this node does not lead; node " +
-                     std::to_string(leader.value) + " at " + member.address + " does",
+    return Error{ErrorCode::kNotLeader,
+                 "this node does not lead; node " + std::to_string(leader.value) + " at " +
+                     member.address + " does",
                  {{"leader", member.address}, {"leaderId", std::to_string(leader.value)}}};
   }
   return Error{ErrorCode::kNotLeader, "this node does not lead", {}};

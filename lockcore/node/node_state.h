@@ -61,7 +61,7 @@ struct Node::State {
 
   // -- recording. recorded <= table.meta().applied; recorded <= replica.durable_upto().
   base::Slot recorded;
-  base::Slot recording;        // handed to the driver, not yet confirmed; 0: none
+  base::Slot recording;  // handed to the driver, not yet confirmed; 0: none
   base::Instant last_record;
 
   // -- leading. Ballots are 0 when this node doesn't lead.

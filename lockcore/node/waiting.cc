@@ -23,8 +23,7 @@ void OperationWaits::drop(ClientRef ref) {
   keys_.erase(it);
 }
 
-void OperationWaits::take(const base::AnswerKey& key,
-                          const std::function<void(ClientRef)>& visit) {
+void OperationWaits::take(const base::AnswerKey& key, const std::function<void(ClientRef)>& visit) {
   const auto [first, last] = refs_.equal_range(key);
   for (auto it = first; it != last; ++it) {
     keys_.erase(it->second);

@@ -71,7 +71,8 @@ bool learn_all(ReplicaState& s, const Peer& from, std::vector<base::Entry> entri
     }
     if (verdict == Verdict::kDiverged) {
       s.end("slot " + std::to_string(slot.value) + " holds another value here than " +
-                node_text(from.id, from.address) + " knows chosen: the logs of the cell have "
+                node_text(from.id, from.address) +
+                " knows chosen: the logs of the cell have "
                 "diverged",
             fx);
       return false;
@@ -142,8 +143,7 @@ void on_fetch(ReplicaState& s, Peer& from, const Fetch& message, Effects& fx) {
   s.send(from.id, std::move(reply), fx);
 }
 
-void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> entries,
-                 Effects& fx) {
+void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> entries, Effects& fx) {
   std::vector<CatchUpState::Reading>& readings = s.catch_up.readings;
   const auto place = std::find_if(readings.begin(), readings.end(),
                                   [&](const auto& reading) { return reading.id == read_id; });

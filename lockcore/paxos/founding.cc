@@ -112,9 +112,12 @@ std::optional<Refusal> check_stranger(ReplicaState& s, const Hello& peer, Effect
     // lost our disk.
     const std::string reason =
         "node " + self + " has an empty disk, and " + who + " belongs to " + cell_text(peer.cell) +
-        ", which is founded already. If node " + self + " was a member of it, its disk was lost or "
+        ", which is founded already. If node " + self +
+        " was a member of it, its disk was lost or "
         "wiped: a voter that forgot its promises must never vote again; bring it back under a new "
-        "node id with `lockctl member replace " + self + " NEW=HOST:PORT`. If it never was, its "
+        "node id with `lockctl member replace " +
+        self +
+        " NEW=HOST:PORT`. If it never was, its "
         "--cluster list names a cell that it can't found again.";
     s.end(reason, fx);
     return Refusal{reason, false};

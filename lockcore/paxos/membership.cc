@@ -19,11 +19,13 @@ std::string lost_text(const ReplicaState& s, base::NodeId node, const std::strin
   const std::string id = std::to_string(node.value);
   return "the disk of node " + id + " was lost or wiped: " + cell_text(s.config.cell) + " " + how +
          ". A voter that forgot its promises must never vote again. Bring it back with an empty "
-         "data directory under a new node id, with `lockctl member replace " + id +
-         " NEW=HOST:PORT`.";
+         "data directory under a new node id, with `lockctl member replace " +
+         id + " NEW=HOST:PORT`.";
 }
 
-Refusal refuse(std::string reason) { return {std::move(reason), false}; }
+Refusal refuse(std::string reason) {
+  return {std::move(reason), false};
+}
 Refusal lost(const ReplicaState& s, base::NodeId node, const std::string& how) {
   return {lost_text(s, node, how), true};
 }
@@ -209,10 +211,10 @@ void check_at_start(ReplicaState& s, const std::string& disk_lost) {
   // P10: stored membership beats the list of the command line.
   const std::string stored = paxos::cluster_text(s.config.members);
   if (!s.options.cluster.empty() && stored != s.cluster_text) {
-    s.early_notices.push_back({Notice::Level::kWarning,
-                               "the cluster list given, " + s.cluster_text +
-                                   ", differs from the cell's own, " + stored +
-                                   ", which is what counts"});
+    s.early_notices.push_back({Notice::Level::kWarning, "the cluster list given, " +
+                                                            s.cluster_text +
+                                                            ", differs from the cell's own, " +
+                                                            stored + ", which is what counts"});
   }
 }
 

@@ -54,10 +54,10 @@ struct Prepare {
 };
 struct Promise {
   base::Ballot ballot;
-  base::Slot first_retained;   // P6
-  base::Slot chosen_upto;      // slots through here are fetched, not re-proposed
+  base::Slot first_retained;         // P6
+  base::Slot chosen_upto;            // slots through here are fetched, not re-proposed
   std::vector<base::Entry> entries;  // accepted rows above max(from - 1, chosen_upto)
-  uint32_t part = 0;           // a promise in several messages counts when complete (P2)
+  uint32_t part = 0;                 // a promise in several messages counts when complete (P2)
   uint32_t parts = 1;
 };
 
@@ -80,8 +80,8 @@ struct Heartbeat {
 };
 struct HeartbeatReply {
   base::Ballot ballot;
-  base::Confirm confirm;    // of the very message answered
-  base::Slot chosen_upto;   // what the answerer knows chosen: the leader's view of lag
+  base::Confirm confirm;   // of the very message answered
+  base::Slot chosen_upto;  // what the answerer knows chosen: the leader's view of lag
   base::Slot applied;
   base::Slot recorded;
 };
@@ -103,9 +103,9 @@ struct FetchReply {
   std::vector<base::Entry> entries;  // contiguous from `from`; may end early
 };
 
-using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
-                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, Fetch,
-                             FetchReply>;
+using Message =
+    std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
+                 Accepted, Heartbeat, HeartbeatReply, Reject, Fetch, FetchReply>;
 
 struct Outgoing {
   base::NodeId to;

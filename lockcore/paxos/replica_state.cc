@@ -177,8 +177,7 @@ std::string cell_text(base::CellId cell) {
 }
 
 std::string ballot_text(const base::Ballot& ballot) {
-  return "ballot " + std::to_string(ballot.round) + " of node " +
-         std::to_string(ballot.node.value);
+  return "ballot " + std::to_string(ballot.round) + " of node " + std::to_string(ballot.node.value);
 }
 
 std::string cluster_text(const std::vector<base::Member>& members) {

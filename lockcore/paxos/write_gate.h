@@ -35,10 +35,10 @@ class WriteGate {
   // Everything through `id` is durable: its messages go. False: that was known before.
   bool written(base::WriteId id, Effects& fx);
 
-  base::WriteId last() const { return last_; }        // the newest one, opened or handed over
+  base::WriteId last() const { return last_; }  // the newest one, opened or handed over
   base::WriteId durable() const { return durable_; }
   bool is_durable(base::WriteId id) const { return id <= durable_; }
-  bool idle() const { return sealed_.empty(); }       // nothing is with the writer
+  bool idle() const { return sealed_.empty(); }  // nothing is with the writer
   const DurableFacts& facts() const { return durable_facts_; }
   // When the oldest write that is still with the writer was handed over.
   std::optional<base::Instant> oldest() const;
@@ -62,9 +62,9 @@ class WriteGate {
   std::deque<Sealed> sealed_;  // by id, all above durable_
   std::deque<Held> held_;      // by `after`, all above durable_
   base::WriteId last_;
-  base::WriteId durable_;      // <= last_
+  base::WriteId durable_;  // <= last_
   DurableFacts durable_facts_;
-  DurableFacts facts_;         // with everything sealed
+  DurableFacts facts_;  // with everything sealed
 };
 
 }  // namespace holdfast::paxos

@@ -58,12 +58,12 @@ class Filler {
   }
   void acquire(holdfast::Session session, size_t number) {
     holdfast::Lock lock = session.lock("bench/fill/" + std::to_string(number));
-    lock.acquire_async(std::nullopt, [this, session = std::move(session)](
-                                         std::optional<holdfast::Grant> grant,
-                                         const holdfast::Error* error) {
-      if (grant) held_.push_back({session, std::move(*grant)});
-      finish(error);
-    });
+    lock.acquire_async(std::nullopt,
+                       [this, session = std::move(session)](std::optional<holdfast::Grant> grant,
+                                                            const holdfast::Error* error) {
+                         if (grant) held_.push_back({session, std::move(*grant)});
+                         finish(error);
+                       });
   }
   void finish(const holdfast::Error* error) {
     if (error != nullptr) std::fprintf(stderr, "fill_leases: %s\n", error->what());

@@ -23,7 +23,9 @@ Client::Client(World& world, Cluster& cluster, BeliefChecker& beliefs, ReadCheck
   clock_.origin_ns = static_cast<int64_t>(world.random.below(1'000'000'000'000));
 }
 
-void Client::start() { become_somebody(); }
+void Client::start() {
+  become_somebody();
+}
 
 void Client::after(Duration by_own_clock, std::function<void()> what) {
   world_.after(clock_.true_ns(by_own_clock), [this, life = life_, what = std::move(what)] {
@@ -207,17 +209,17 @@ void Client::renew_now(uint64_t renewal) {
   };
   auto answered = std::make_shared<bool>(false);
   // A lease that never was is renewed along: each is answered for itself.
-  cluster_.renew(leader_guess_, {base::LeaseId{~uint64_t{0}}, lease_->id},
-                 [this, sent, lease = lease_, life = life_, answered,
-                  retry](const CallResult& result) {
-                   if (life != life_ || lease != lease_ || *answered) return;
-                   *answered = true;
-                   if (result.unreachable || !result.renewal || result.renewal->error) {
-                     after(Duration::from_ms(20), retry);
-                     return;
-                   }
-                   on_renewed(*lease, sent, *result.renewal);
-                 });
+  cluster_.renew(
+      leader_guess_, {base::LeaseId{~uint64_t{0}}, lease_->id},
+      [this, sent, lease = lease_, life = life_, answered, retry](const CallResult& result) {
+        if (life != life_ || lease != lease_ || *answered) return;
+        *answered = true;
+        if (result.unreachable || !result.renewal || result.renewal->error) {
+          after(Duration::from_ms(20), retry);
+          return;
+        }
+        on_renewed(*lease, sent, *result.renewal);
+      });
   after(lease_->ttl / 8, [answered, retry] {
     if (!*answered) {
       *answered = true;
@@ -231,8 +233,8 @@ void Client::on_renewed(Lease& lease, base::Instant sent, const node::RenewReply
   if (reply.leases[1] == node::Renewal::kAlive) {
     // Unless it gave up meanwhile: lost stays lost.
     if (!lease_alive()) return;
-    lease.deadline = std::max(
-        lease.deadline, sent + lease.ttl * (1000 - 2 * base::kDriftPerMille) / 1000);
+    lease.deadline =
+        std::max(lease.deadline, sent + lease.ttl * (1000 - 2 * base::kDriftPerMille) / 1000);
     beliefs_.check(index_);
     return;
   }
@@ -262,9 +264,9 @@ void Client::work() {
   acquire.wait = !world_.random.chance(options_.try_only);
   const bool waits = acquire.wait;
   const uint64_t serial = next_serial_;
-  issue(std::move(acquire),
-        [this, lock, mode](const locks::Answer& answer) { on_acquired(lock, mode, answer); },
-        waits);
+  issue(
+      std::move(acquire),
+      [this, lock, mode](const locks::Answer& answer) { on_acquired(lock, mode, answer); }, waits);
   if (waits && world_.random.chance(options_.cancel)) {
     after(think() * 4, [this, serial, lock, mode] { maybe_cancel(serial, lock, mode); });
   }
@@ -326,23 +328,21 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
 
 void Client::release(const std::string& lock, base::Token token) {
   beliefs_.end_belief(index_, lock, token);
-  issue(locks::Release{lease_->id, lock, token},
-        [this](const locks::Answer& answer) {
-          holding_ = false;
-          const auto* error = std::get_if<base::Error>(&answer);
-          if (error && lease_ && believes(*lease_)) {
-            world_.fail("client " + std::to_string(index_) + " lost its hold early: " +
-                        error->message);
-          }
-          if (error && error->code == ErrorCode::kUnknownClient) {
-            become_somebody();
-          } else if (!draining_ && lease_alive() && world_.random.chance(options_.close)) {
-            close_lease();
-          } else {
-            if (world_.random.chance(options_.read)) read();
-            after(think(), [this] { work(); });
-          }
-        });
+  issue(locks::Release{lease_->id, lock, token}, [this](const locks::Answer& answer) {
+    holding_ = false;
+    const auto* error = std::get_if<base::Error>(&answer);
+    if (error && lease_ && believes(*lease_)) {
+      world_.fail("client " + std::to_string(index_) + " lost its hold early: " + error->message);
+    }
+    if (error && error->code == ErrorCode::kUnknownClient) {
+      become_somebody();
+    } else if (!draining_ && lease_alive() && world_.random.chance(options_.close)) {
+      close_lease();
+    } else {
+      if (world_.random.chance(options_.read)) read();
+      after(think(), [this] { work(); });
+    }
+  });
 }
 
 // A renewal may be under way meanwhile: it says yes or no, as it comes before or after.

@@ -91,7 +91,7 @@ class Client {
   uint32_t leader_guess_ = 0;
 
   uint64_t next_serial_ = 1;
-  std::map<uint64_t, Operation> operations_;  // by serial
+  std::map<uint64_t, Operation> operations_;   // by serial
   std::map<uint64_t, locks::Answer> answers_;  // by number, of this identity
 };
 

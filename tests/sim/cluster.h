@@ -21,7 +21,7 @@ namespace holdfast::sim {
 // What a client's call gets back. `unreachable`: the process died before it answered.
 struct CallResult {
   bool unreachable = false;
-  std::optional<locks::Answer> answer;                 // of a command
+  std::optional<locks::Answer> answer;  // of a command
   std::optional<node::RenewReply> renewal;
   std::optional<node::ReadReply> read;
   base::Revision revision;  // of the state that a read saw
@@ -59,7 +59,7 @@ class Cluster {
     uint64_t process = 0;              // counts starts
     bool paused = false;
     bool turn_planned = false;
-    int64_t tick_planned_at = -1;      // true time of the earliest planned tick; -1: none
+    int64_t tick_planned_at = -1;  // true time of the earliest planned tick; -1: none
     bool log_busy = false;
     bool state_busy = false;
     std::vector<std::function<void()>> backlog;  // what arrived while paused

@@ -86,7 +86,9 @@ using client::Core;
 using client::Effects;
 using client::Ref;
 
-Deadline to_deadline(Instant instant) { return {nanoseconds(instant.ns)}; }
+Deadline to_deadline(Instant instant) {
+  return {nanoseconds(instant.ns)};
+}
 
 client::Options core_options(const CellOptions& options) {
   client::Options to;
@@ -146,17 +148,17 @@ void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
   client::OpenCall call{ttl_ms(options.ttl), state_->owner(options.reason)};
   call.lock_delay_ms = static_cast<uint64_t>(options.lock_delay.count());
   state_->start(opening(std::move(call)), [cell = state_, options = std::move(options),
-                                   done = std::move(done)](client::Outcome&& outcome) {
+                                           done = std::move(done)](client::Outcome&& outcome) {
     if (auto* failure = std::get_if<client::Failure>(&outcome)) {
       Error error = detail::to_error(*failure);
       return done(std::nullopt, &error);
     }
     const auto& opened = std::get<client::Opened>(outcome);
     auto state = std::make_shared<detail::SessionState>(cell, options, opened);
-    cell->engine->watch_session(
-        opened.session, [weak = std::weak_ptr(state)](const client::SessionEvent& event) {
-          if (auto session = weak.lock()) session->on_event(event);
-        });
+    cell->engine->watch_session(opened.session,
+                                [weak = std::weak_ptr(state)](const client::SessionEvent& event) {
+                                  if (auto session = weak.lock()) session->on_event(event);
+                                });
     done(Session(std::move(state)), nullptr);
   });
 }
@@ -190,8 +192,8 @@ Deadline Cell::renew_lease(std::string_view id) {
   uint64_t ttl_ms = known ? known->ttl_ms : static_cast<uint64_t>(lease(id).ttl.count());
   auto renewed = state_->wait_for<client::Renewed>(
       [name](Core& core, Ref ref, Instant now, Effects& fx) { core.renew(ref, name, now, fx); });
-  Instant deadline = client::local_deadline(renewed.sent,
-                                            Duration::from_ms(static_cast<int64_t>(ttl_ms)));
+  Instant deadline =
+      client::local_deadline(renewed.sent, Duration::from_ms(static_cast<int64_t>(ttl_ms)));
   state_->remember(name.lease, {ttl_ms, deadline});
   return to_deadline(deadline);
 }

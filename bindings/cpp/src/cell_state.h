@@ -131,8 +131,8 @@ struct LockState : std::enable_shared_from_this<LockState> {
   std::atomic<uint64_t> good{0};  // the token of its grant, until somebody begins to release it
 
   // engine
-  uint64_t holder = 0;         // the token of its grant, until it is on its way back
-  base::AgentId holder_agent;  // who acquired it
+  uint64_t holder = 0;                        // the token of its grant, until it is on its way back
+  base::AgentId holder_agent;                 // who acquired it
   std::shared_ptr<Wait> at_cell;              // the one whose acquire is under way
   std::deque<std::shared_ptr<Wait>> waiting;  // behind it, or behind the holder
 

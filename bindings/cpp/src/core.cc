@@ -484,7 +484,9 @@ void Core::forget_closed(Instant now, Effects& fx) {
   for (size_t i = 0; i < fx.closes.size(); ++i) requeue_in_flight(fx.closes[i], now, fx);
 }
 
-Router::Load Core::load() const { return {ordinary_in_flight_ > 0, queued_in_flight_ > 0}; }
+Router::Load Core::load() const {
+  return {ordinary_in_flight_ > 0, queued_in_flight_ > 0};
+}
 
 bool Core::in_need() const {
   return queued_ops_ > 0 || ordinary_in_flight_ > 0 || queued_in_flight_ > 0 ||
@@ -505,18 +507,18 @@ void Core::ask(const Router::Questions& questions, uint64_t survey, Instant now,
 }
 
 Failure Core::out_of_time(const Op& op) const {
-  const std::string unknown =
-      op.is_mutation() && op.attempts > 0 ? "; the outcome is unknown" : "";
+  const std::string unknown = op.is_mutation() && op.attempts > 0 ? "; the outcome is unknown" : "";
   // What isn't sent although there is a leader waits for something else that it doesn't answer.
-  bool reached =
-      router_.leader() != 0 && (op.in_flight == 0 || op.connection == router_.leader());
+  bool reached = router_.leader() != 0 && (op.in_flight == 0 || op.connection == router_.leader());
   if (!reached) {
     return {Code::unavailable,
-            "no active leader was found in time (" + router_.complaint() + ")" + unknown, {}};
+            "no active leader was found in time (" + router_.complaint() + ")" + unknown,
+            {}};
   }
   const std::string& leader = router_.leader_address();
   return {op.is_mutation() ? Code::unavailable : Code::timeout,
-          "the leader (" + leader + ") did not answer in time" + unknown, {{"leader", leader}}};
+          "the leader (" + leader + ") did not answer in time" + unknown,
+          {{"leader", leader}}};
 }
 
 }  // namespace holdfast::client

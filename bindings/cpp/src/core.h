@@ -82,17 +82,17 @@ class Core {
   Core(Options options, uint64_t seed);
 
   // -- callers' calls. Each is completed once, if its ref isn't 0 ---------------------------------
-  void open(Ref ref, OpenCall call, base::Instant now, Effects& fx);             // Opened
+  void open(Ref ref, OpenCall call, base::Instant now, Effects& fx);  // Opened
   AcquireId acquire(Ref ref, AcquireCall call, base::Instant now,
                     Effects& fx);  // Granted, NotAcquired
   // Ends the wait with `cancelled`; does nothing if it is over.
   void cancel(AcquireId acquire, base::Instant now, Effects& fx);
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
-               base::Instant now, Effects& fx);                                   // Done
-  void renew(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);    // Renewed
+               base::Instant now, Effects& fx);                                 // Done
+  void renew(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);  // Renewed
   // All sessions with one call, or the next that fit in it. Renewed, or Done if there are none.
   void renew_sessions(Ref ref, base::Instant now, Effects& fx);
-  void close(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);    // Done
+  void close(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);  // Done
   // Stops renewing; the lease lives on by itself. The session is gone.
   void detach(SessionId session, base::Instant now, Effects& fx);
   void read(Ref ref, ReadRequest request, base::Instant now, Effects& fx);
@@ -134,9 +134,9 @@ class Core {
   void transmit(Op& op, ConnectionId connection, base::Duration patience, base::Instant now,
                 Effects& fx);
   void give_number(Op& op);
-  void land(Op& op);                    // no longer in flight
-  void recall(Op& op, Effects& fx);     // the same, and nobody waits for the answer
-  void finish(Op& op, Effects& fx);     // over and forgotten
+  void land(Op& op);                 // no longer in flight
+  void recall(Op& op, Effects& fx);  // the same, and nobody waits for the answer
+  void finish(Op& op, Effects& fx);  // over and forgotten
   void complete(Op& op, Outcome outcome, Effects& fx);
   void requeue(Op& op, base::Instant now, Effects& fx);
   // All that is in flight on `lost`, or, if that is 0, anywhere but at the current leader's.
@@ -198,7 +198,7 @@ class Core {
   Sessions sessions_;
   Pool<Op> ops_;
   size_t helpers_ = 0;  // ops that the end needn't wait for: questions, renewals
-  TimerHeap timers_;  // by op slot: deadline or resend_at, whichever comes first
+  TimerHeap timers_;    // by op slot: deadline or resend_at, whichever comes first
 
   // What waits to be sent, oldest first; stale entries are skipped. Mutations need a client id and
   // room; those that give something back don't wait behind those that take, nor the others behind
@@ -208,8 +208,8 @@ class Core {
   Queue others_;
   uint64_t last_order_ = 0;
   uint64_t last_request_ = 0;
-  ConnectionId current_ = 0;     // where the last things were sent
-  size_t queued_ops_ = 0;        // those in the queues that are not stale
+  ConnectionId current_ = 0;  // where the last things were sent
+  size_t queued_ops_ = 0;     // those in the queues that are not stale
   size_t ordinary_in_flight_ = 0;
   size_t queued_in_flight_ = 0;  // acquires that may take for ever
   size_t taking_in_flight_ = 0;  // of the ordinary ones

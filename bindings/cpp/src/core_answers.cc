@@ -177,9 +177,7 @@ void Core::on_error(Op& op, const base::Error& error, ConnectionId from, Instant
     case ErrorCode::kNotLeader:
       router_.on_not_leader(from, error, now, fx);
       return requeue(op, now, fx);
-    case ErrorCode::kUnavailable:
-      router_.on_unavailable(from);
-      return requeue(op, now, fx);
+    case ErrorCode::kUnavailable: router_.on_unavailable(from); return requeue(op, now, fx);
     case ErrorCode::kUnknownClient:
       if (op.is_mutation()) return on_unknown_client(op, now, fx);
       break;
@@ -238,8 +236,8 @@ void Core::on_unknown_client(Op& op, Instant now, Effects& fx) {
     op.attempts = 0;
     return enqueue(op, true);
   }
-  Failure unknown{Code::unavailable, "the cell has forgotten this client; the outcome is unknown",
-                  {}};
+  Failure unknown{
+      Code::unavailable, "the cell has forgotten this client; the outcome is unknown", {}};
   if (op.kind == OpKind::kCancelWait && op.partner != kNoSlot) {
     Op& acquire = ops_.at(op.partner);
     finish(op, fx);

@@ -199,8 +199,7 @@ void Core::shut_down(Instant now, Effects& fx) {
     complete(*op, waits ? session_closed : closed, fx);
     if (op->attempts == 0 || !op->is_mutation()) {
       conclude(*op, Done{}, fx);
-    } else if (op->kind == OpKind::kAcquire && op->giving_up == GivingUp::kNo &&
-               op->session == 0) {
+    } else if (op->kind == OpKind::kAcquire && op->giving_up == GivingUp::kNo && op->session == 0) {
       op->deadline = kNever;
       give_up(*op, GivingUp::kCancelled, now, fx);
     }

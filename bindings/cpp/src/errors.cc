@@ -50,7 +50,9 @@ int64_t clock_ns(clockid_t clock) {
 
 }  // namespace
 
-Deadline Deadline::now() { return {nanoseconds(clock_ns(CLOCK_BOOTTIME))}; }
+Deadline Deadline::now() {
+  return {nanoseconds(clock_ns(CLOCK_BOOTTIME))};
+}
 
 nanoseconds Deadline::remaining() const {
   return std::max(boottime - now().boottime, nanoseconds(0));
@@ -61,7 +63,9 @@ int64_t Deadline::unix_ms() const {
   return (clock_ns(CLOCK_REALTIME) + ahead) / 1'000'000;
 }
 
-std::string_view version() { return HOLDFAST_VERSION; }
+std::string_view version() {
+  return HOLDFAST_VERSION;
+}
 
 namespace detail {
 

@@ -8,7 +8,9 @@ namespace holdfast::client {
 
 namespace {
 
-std::string text(capnp::Text::Reader from) { return {from.begin(), from.end()}; }
+std::string text(capnp::Text::Reader from) {
+  return {from.begin(), from.end()};
+}
 
 Owner owner_of(const std::shared_ptr<const base::Owner>& from, const std::string& own_reason) {
   Owner to;
@@ -105,8 +107,7 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.node.pid = from.getPid();
   to.node.version = text(from.getVersion());
   to.ballot = {from.getBallot().getRound(), {from.getBallot().getNode()}};
-  to.node.ballot =
-      std::to_string(to.ballot.round) + "." + std::to_string(to.ballot.node.value);
+  to.node.ballot = std::to_string(to.ballot.round) + "." + std::to_string(to.ballot.node.value);
   to.node.chosen = from.getChosen();
   to.node.applied = from.getApplied();
   to.node.recorded = from.getRecorded();

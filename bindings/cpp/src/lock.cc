@@ -13,9 +13,7 @@ using base::Instant;
 
 LockState::LockState(std::shared_ptr<SessionState> own_session, std::string own_name,
                      LockOptions own_options)
-    : session(std::move(own_session)),
-      name(std::move(own_name)),
-      options(std::move(own_options)) {}
+    : session(std::move(own_session)), name(std::move(own_name)), options(std::move(own_options)) {}
 
 // -- waiting --------------------------------------------------------------------------------------
 
@@ -121,9 +119,8 @@ void LockState::next() {
 void LockState::cancel(const std::shared_ptr<Wait>& wait) {
   if (!wait->done) return;
   if (wait == at_cell) {
-    session->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
-      core.cancel(wait->acquire, now, fx);
-    });
+    session->cell->engine->with_core(
+        [&](Core& core, Instant now, Effects& fx) { core.cancel(wait->acquire, now, fx); });
     return;
   }
   leave_queue(wait);
@@ -142,7 +139,9 @@ void LockState::cancel_all() {
 GrantState::GrantState(std::shared_ptr<LockState> own_lock, uint64_t own_token)
     : lock(std::move(own_lock)), token(own_token) {}
 
-bool GrantState::held() const { return !released && lock->session->alive(); }
+bool GrantState::held() const {
+  return !released && lock->session->alive();
+}
 
 void GrantState::release(std::function<void(const Error*)> done) {
   if (released.exchange(true)) {
@@ -263,18 +262,30 @@ std::optional<Grant> Lock::acquire(std::optional<nanoseconds> timeout) {
   return future.get();
 }
 
-std::optional<Grant> Lock::try_acquire() { return acquire(nanoseconds(0)); }
+std::optional<Grant> Lock::try_acquire() {
+  return acquire(nanoseconds(0));
+}
 
 void Lock::cancel() {
   state_->session->cell->run([lock = state_] { lock->cancel_all(); });
 }
 
-const std::string& Lock::name() const { return state_->name; }
-Mode Lock::mode() const { return state_->options.mode; }
-bool Lock::held() const { return state_->good != 0 && state_->session->alive(); }
-bool Lock::locked() { return !info().holders.empty(); }
+const std::string& Lock::name() const {
+  return state_->name;
+}
+Mode Lock::mode() const {
+  return state_->options.mode;
+}
+bool Lock::held() const {
+  return state_->good != 0 && state_->session->alive();
+}
+bool Lock::locked() {
+  return !info().holders.empty();
+}
 
-LockInfo Lock::info() { return Cell(state_->session->cell).describe(state_->name); }
+LockInfo Lock::info() {
+  return Cell(state_->session->cell).describe(state_->name);
+}
 
 void Lock::info_async(Callback<LockInfo> done) {
   Cell(state_->session->cell).describe_async(state_->name, std::move(done));
@@ -295,9 +306,15 @@ Grant::~Grant() {
   state_->release(nullptr);
 }
 
-uint64_t Grant::token() const { return state_->token; }
-const std::string& Grant::lock() const { return state_->lock->name; }
-bool Grant::held() const { return state_->held(); }
+uint64_t Grant::token() const {
+  return state_->token;
+}
+const std::string& Grant::lock() const {
+  return state_->lock->name;
+}
+bool Grant::held() const {
+  return state_->held();
+}
 Deadline Grant::deadline() const {
   return {nanoseconds(state_->lock->session->deadline_ns.load())};
 }

@@ -12,9 +12,16 @@ namespace holdfast::client {
 
 enum class OpKind : uint8_t {
   // Mutations: numbered, retried with the same number until answered (DESIGN 7a).
-  kOpen, kClose, kAcquire, kCancelWait, kRelease, kForget,
+  kOpen,
+  kClose,
+  kAcquire,
+  kCancelWait,
+  kRelease,
+  kForget,
   // The others may be sent as often as one likes.
-  kRegister, kRenew, kRead,
+  kRegister,
+  kRenew,
+  kRead,
   kQuestion,  // a status question of the router or a survey, for one certain node
 };
 

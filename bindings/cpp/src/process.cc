@@ -90,7 +90,9 @@ const char* environment(const char* name) {
 
 }  // namespace
 
-uint64_t fork_count() { return forks; }
+uint64_t fork_count() {
+  return forks;
+}
 
 const base::Owner& this_process() {
   static const base::Owner owner = read_process();
@@ -145,7 +147,11 @@ std::vector<std::string> default_endpoints() {
 
 namespace holdfast {
 
-Agent Agent::this_thread() { return {client::this_agent()}; }
-Agent Agent::create() { return {client::new_agent()}; }
+Agent Agent::this_thread() {
+  return {client::this_agent()};
+}
+Agent Agent::create() {
+  return {client::new_agent()};
+}
 
 }  // namespace holdfast

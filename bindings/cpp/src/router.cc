@@ -191,8 +191,8 @@ void Router::on_asked(uint32_t node, Instant now) {
   nodes_[node].asked_at = now;
 }
 
-bool Router::on_status(uint32_t index, const StatusResponse& status, const Load& load,
-                       Instant now, Effects& fx) {
+bool Router::on_status(uint32_t index, const StatusResponse& status, const Load& load, Instant now,
+                       Effects& fx) {
   Node& node = nodes_[index];
   node.asked = false;
   node.id = status.node.id;

@@ -66,7 +66,7 @@ class Router {
   Router(const std::vector<std::string>& endpoints, base::Random& random);
 
   // -- what is known ------------------------------------------------------------------------------
-  ConnectionId leader() const;  // 0: none, or not connected yet
+  ConnectionId leader() const;                // 0: none, or not connected yet
   const std::string& leader_address() const;  // empty: none
   bool seeking() const { return seeking_; }
   const std::vector<Node>& nodes() const { return nodes_; }

@@ -25,8 +25,7 @@ SessionState::~SessionState() {
   if (cell->forked() || over) return;
   cell->engine->run([engine = cell->engine.get(), name = name()] {
     engine->unwatch_session(name.session);
-    engine->with_core(
-        [&](Core& core, Instant now, Effects& fx) { core.close(0, name, now, fx); });
+    engine->with_core([&](Core& core, Instant now, Effects& fx) { core.close(0, name, now, fx); });
   });
 }
 
@@ -87,18 +86,26 @@ Lock Session::shared_lock(std::string_view name, std::string reason) {
   return lock(name, {Mode::shared, std::move(reason)});
 }
 
-std::string Session::lease() const { return base::lease_text(state_->lease); }
-std::string Session::secret() const { return base::hex_text(state_->secret); }
-milliseconds Session::ttl() const { return milliseconds(state_->ttl_ms); }
-bool Session::alive() const { return state_->alive(); }
-Deadline Session::deadline() const { return {nanoseconds(state_->deadline_ns.load())}; }
+std::string Session::lease() const {
+  return base::lease_text(state_->lease);
+}
+std::string Session::secret() const {
+  return base::hex_text(state_->secret);
+}
+milliseconds Session::ttl() const {
+  return milliseconds(state_->ttl_ms);
+}
+bool Session::alive() const {
+  return state_->alive();
+}
+Deadline Session::deadline() const {
+  return {nanoseconds(state_->deadline_ns.load())};
+}
 
 void Session::renew_async(Finished done) {
-  state_->cell->start(
-      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
-        core.renew(ref, name, now, fx);
-      },
-      detail::report(std::move(done)));
+  state_->cell->start([name = state_->name()](Core& core, Ref ref, Instant now,
+                                              Effects& fx) { core.renew(ref, name, now, fx); },
+                      detail::report(std::move(done)));
 }
 
 void Session::renew() {
@@ -112,15 +119,13 @@ void Session::close_async(Finished done) {
     return;
   }
   state_->closed = true;
-  state_->cell->start(
-      [name = state_->name()](Core& core, Ref ref, Instant now, Effects& fx) {
-        core.close(ref, name, now, fx);
-      },
-      detail::report([done = std::move(done)](const Error* error) {
-        // With the cell, its sessions are closed.
-        if (error != nullptr && error->code() == Code::cancelled) error = nullptr;
-        if (done) done(error);
-      }));
+  state_->cell->start([name = state_->name()](Core& core, Ref ref, Instant now,
+                                              Effects& fx) { core.close(ref, name, now, fx); },
+                      detail::report([done = std::move(done)](const Error* error) {
+                        // With the cell, its sessions are closed.
+                        if (error != nullptr && error->code() == Code::cancelled) error = nullptr;
+                        if (done) done(error);
+                      }));
 }
 
 void Session::close() {
@@ -133,9 +138,8 @@ OpenedLease Session::detach() {
   state_->closed = true;
   std::promise<void> done;
   auto detaching = [&] {
-    state_->cell->engine->with_core([&](Core& core, Instant now, Effects& fx) {
-      core.detach(state_->id, now, fx);
-    });
+    state_->cell->engine->with_core(
+        [&](Core& core, Instant now, Effects& fx) { core.detach(state_->id, now, fx); });
     done.set_value();
   };
   if (state_->cell->run(detaching)) done.get_future().wait();

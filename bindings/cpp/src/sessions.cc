@@ -105,8 +105,8 @@ void Sessions::on_unanswered(Session& session, Instant again) {
 
 void Sessions::watch(Session& session) {
   Instant jeopardy = session.good_sent + session.ttl * 2 / kRenewParts;
-  watch_.set(session.slot, session.jeopardy_told ? session.deadline
-                                                 : std::min(jeopardy, session.deadline));
+  watch_.set(session.slot,
+             session.jeopardy_told ? session.deadline : std::min(jeopardy, session.deadline));
 }
 
 Session* Sessions::take_watched(Instant now) {

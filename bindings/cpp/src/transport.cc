@@ -21,20 +21,18 @@ std::string text_of(const kj::Exception& error) {
 
 void Transport::connect(ConnectionId id, const std::string& address) {
   Link& link = links_[id];
-  link.task = run(id, link, address)
-                  .eagerlyEvaluate([this, id](kj::Exception&& error) {
-                    events_.push_back(Disconnected{id, text_of(error)});
-                  });
+  link.task = run(id, link, address).eagerlyEvaluate([this, id](kj::Exception&& error) {
+    events_.push_back(Disconnected{id, text_of(error)});
+  });
 }
 
 kj::Promise<void> Transport::run(ConnectionId id, Link& link, const std::string& text) {
   std::string why;
   std::optional<rpc::Address> address = rpc::parse_address(text, why);
   if (!address) return KJ_EXCEPTION(FAILED, "not an address", why.c_str());
-  return rpc::dial(port_, *address)
-      .then([this, id, &link](kj::Own<rpc::BufferedStream> stream) {
-        return serve(id, link, kj::mv(stream));
-      });
+  return rpc::dial(port_, *address).then([this, id, &link](kj::Own<rpc::BufferedStream> stream) {
+    return serve(id, link, kj::mv(stream));
+  });
 }
 
 // Lasts as long as the connection.
@@ -58,7 +56,9 @@ kj::Promise<void> Transport::serve(ConnectionId id, Link& link,
       });
 }
 
-void Transport::close(ConnectionId id) { links_.erase(id); }
+void Transport::close(ConnectionId id) {
+  links_.erase(id);
+}
 
 wire::ClientRecord::Client& Transport::record(Link& link, uint64_t client) {
   auto found = link.records.find(client);
@@ -118,9 +118,8 @@ kj::Promise<void> Transport::then(RequestId id, Promise&& promise, Convert conve
 
 template <class Promise>
 kj::Promise<void> Transport::answer(RequestId id, Promise&& promise) {
-  return then(id, promise, [](auto&& results) -> Response {
-    return rpc::read_answer(results.getAnswer());
-  });
+  return then(id, promise,
+              [](auto&& results) -> Response { return rpc::read_answer(results.getAnswer()); });
 }
 
 kj::Promise<void> Transport::register_client(Link& link, RequestId id) {

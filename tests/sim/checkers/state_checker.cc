@@ -40,8 +40,7 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
     auto& newest = newest_exclusive_[hold.lock];
     if (hold.token <= newest) {
       world_.fail("a later grant of " + hold.lock + " has the token " +
-                  std::to_string(hold.token.value) + ", not above " +
-                  std::to_string(newest.value));
+                  std::to_string(hold.token.value) + ", not above " + std::to_string(newest.value));
     }
     if (hold.mode == base::Mode::kExclusive) newest = hold.token;
   }

@@ -5,7 +5,9 @@ namespace holdfast::client {
 
 namespace {
 
-base::Error would_block() { return {base::ErrorCode::kWouldBlock, "held", {}}; }
+base::Error would_block() {
+  return {base::ErrorCode::kWouldBlock, "held", {}};
+}
 
 }  // namespace
 
@@ -105,7 +107,9 @@ TEST_CASE("client: cancel ends a wait, and a grant that was faster is given back
   Core::AcquireId id = s.acquire(2, session, std::nullopt);
   s.with([&](Effects& fx) { s.core.cancel(id, s.now, fx); });
   auto cancel = s.find<locks::CancelWait>();
-  SUBCASE("in time") { s.respond(cancel.request, locks::Answer(locks::WaitCancelled{})); }
+  SUBCASE("in time") {
+    s.respond(cancel.request, locks::Answer(locks::WaitCancelled{}));
+  }
   SUBCASE("too late") {
     s.respond(cancel.request, locks::Answer(locks::Granted{{{900}}}));
     s.respond(s.find<locks::Release>().request, locks::Answer(locks::Done{{901}}));

@@ -20,7 +20,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Cell connect(const TestNode& node) { return Cell::connect({.endpoints = {node.endpoint()}}); }
+Cell connect(const TestNode& node) {
+  return Cell::connect({.endpoints = {node.endpoint()}});
+}
 
 // The code with which `call` fails; nullopt: it doesn't.
 template <class Call>
@@ -100,19 +102,25 @@ TEST_CASE("library: who waits behind another thread of the process hears of the 
   TestNode node;
   Cell cell = connect(node);
   std::atomic<int> lost{0};
-  Session session =
-      cell.open_session({.ttl = 500ms, .on_lost = [&](const Error&) { ++lost; }});
+  Session session = cell.open_session({.ttl = 500ms, .on_lost = [&](const Error&) { ++lost; }});
   Lock lock = session.lock("a");
   auto grant = lock.acquire(5s);
   REQUIRE(grant.has_value());
-  Background<std::optional<Code>> waiting(
-      [&] { return failure([&] { lock.acquire(); }); });
+  Background<std::optional<Code>> waiting([&] { return failure([&] { lock.acquire(); }); });
   CHECK_FALSE(waiting.done_within(50ms));
   std::optional<Code> expected = Code::lease_lost;
-  SUBCASE("lost") { node.freeze(); }
-  SUBCASE("closed") { session.close(); }
-  SUBCASE("detached") { session.detach(); }
-  SUBCASE("the cell closed") { cell.close(); }
+  SUBCASE("lost") {
+    node.freeze();
+  }
+  SUBCASE("closed") {
+    session.close();
+  }
+  SUBCASE("detached") {
+    session.detach();
+  }
+  SUBCASE("the cell closed") {
+    cell.close();
+  }
   CHECK(waiting.get() == expected);
   CHECK_FALSE(grant->held());
   CHECK_FALSE(lock.held());
@@ -129,12 +137,15 @@ TEST_CASE("library: whoever hears of the session's end in a callback may go on a
   std::promise<bool> opened;
   lock.acquire_async(std::nullopt, [&](std::optional<Grant>, const Error* error) {
     REQUIRE(error != nullptr);
-    cell.open_session_async({}, [&](std::optional<Session> next, const Error*) {
-      opened.set_value(next.has_value());
-    });
+    cell.open_session_async(
+        {}, [&](std::optional<Session> next, const Error*) { opened.set_value(next.has_value()); });
   });
-  SUBCASE("closed") { session.close(); }
-  SUBCASE("detached") { session.detach(); }
+  SUBCASE("closed") {
+    session.close();
+  }
+  SUBCASE("detached") {
+    session.detach();
+  }
   CHECK(opened.get_future().get());
 }
 
@@ -145,10 +156,10 @@ TEST_CASE("library: with no network the loss is told at the deadline, not before
   std::atomic<int64_t> lost_at{0};
   std::atomic<bool> jeopardy{false};
   std::atomic<bool> grant_lost{false};
-  Session session = cell.open_session({
-      .ttl = 500ms,
-      .on_jeopardy = [&](nanoseconds left) { jeopardy = left > 0ns && left < 200ms; },
-      .on_lost = [&](const Error&) { lost_at = Deadline::now().boottime.count(); }});
+  Session session = cell.open_session(
+      {.ttl = 500ms,
+       .on_jeopardy = [&](nanoseconds left) { jeopardy = left > 0ns && left < 200ms; },
+       .on_lost = [&](const Error&) { lost_at = Deadline::now().boottime.count(); }});
   auto grant = session.lock("a").acquire(5s);
   REQUIRE(grant.has_value());
   grant->on_lost([&](const Error&) { grant_lost = true; });
@@ -229,9 +240,8 @@ TEST_CASE("library: arguments that make no sense are told as such") {
   CHECK(failure([&] { cell.lease("no hex"); }) == Code::invalid_argument);
   CHECK(failure([&] { cell.lease("ffff"); }) == Code::lease_not_found);
   CHECK(failure([&] { Cell::connect({.endpoints = {"nonsense"}}); }) == Code::invalid_argument);
-  CHECK(failure([&] {
-          Cell::connect({.endpoints = {"a:1"}, .request_timeout = 0ms});
-        }) == Code::invalid_argument);
+  CHECK(failure([&] { Cell::connect({.endpoints = {"a:1"}, .request_timeout = 0ms}); }) ==
+        Code::invalid_argument);
   // As long as there is time at all, one may wait that long.
   auto grant = session.lock("a").acquire(nanoseconds::max());
   CHECK(grant.has_value());
@@ -258,9 +268,8 @@ TEST_CASE("library: a call that waits is refused in a callback, an async one is 
     CHECK(failure([&] { session.renew(); }) == Code::invalid_argument);
     CHECK(failure([&] { session.close(); }) == Code::invalid_argument);
     CHECK(failure([&] { cell.status(); }) == Code::invalid_argument);
-    lock.acquire_async(5s, [&](std::optional<Grant> grant, const Error*) {
-      async.set_value(grant.has_value());
-    });
+    lock.acquire_async(
+        5s, [&](std::optional<Grant> grant, const Error*) { async.set_value(grant.has_value()); });
   });
   CHECK(sync.get_future().get() == Code::invalid_argument);
   CHECK(async.get_future().get());

@@ -5,8 +5,12 @@ namespace holdfast::client {
 
 namespace {
 
-base::Error full() { return {base::ErrorCode::kResourceExhausted, "full", {{"limit", "MaxX"}}}; }
-base::Error unknown_client() { return {base::ErrorCode::kUnknownClient, "who?", {}}; }
+base::Error full() {
+  return {base::ErrorCode::kResourceExhausted, "full", {{"limit", "MaxX"}}};
+}
+base::Error unknown_client() {
+  return {base::ErrorCode::kUnknownClient, "who?", {}};
+}
 
 }  // namespace
 

@@ -9,7 +9,9 @@ using base::Instant;
 
 namespace {
 
-RenewResponse alive(size_t leases) { return {std::vector<bool>(leases, true)}; }
+RenewResponse alive(size_t leases) {
+  return {std::vector<bool>(leases, true)};
+}
 
 }  // namespace
 
@@ -18,8 +20,7 @@ TEST_CASE("client: a deadline is 98 percent of the ttl after the sending, rounde
   CHECK(local_deadline(Instant{1000}, Duration{100}) == Instant{1098});
   CHECK(local_deadline(Instant{0}, Duration{1}) == Instant{0});
   CHECK(local_deadline(Instant{0}, Duration{99}) == Instant{97});  // 97.02
-  CHECK(certain_for(Duration::from_ms(24ll * 3600 * 1000)) ==
-        Duration::from_ms(24ll * 3600 * 980));
+  CHECK(certain_for(Duration::from_ms(24ll * 3600 * 1000)) == Duration::from_ms(24ll * 3600 * 980));
 }
 
 TEST_CASE("client: an open's deadline counts from the first attempt") {
@@ -150,7 +151,9 @@ TEST_CASE("client: after a stop past the deadline a waiting answer is too late, 
     s.respond(renewal.request, alive(1));
     CHECK(s.events_of<DeadlineMoved>() == 0);
   }
-  SUBCASE("a grant") { s.grant(900); }
+  SUBCASE("a grant") {
+    s.grant(900);
+  }
   CHECK(s.events_of<Lost>() == 1);
   CHECK(s.failure(2) == Code::lease_lost);
 }

@@ -133,8 +133,7 @@ TEST_CASE_FIXTURE(LockTest, "locks: an agent isn't let wait for its own hold") {
   CHECK(std::get<holdfast::base::Error>(*refused).detail == cycle);
   CHECK(table.describe("x").waiters.empty());
   // Not a wait, or not for itself: a try, what is compatible, another thread, another lease.
-  CHECK(code_of(a.acquire(lease_a, "x", Mode::kExclusive, 3, false, me)) ==
-        ErrorCode::kWouldBlock);
+  CHECK(code_of(a.acquire(lease_a, "x", Mode::kExclusive, 3, false, me)) == ErrorCode::kWouldBlock);
   CHECK(is<Granted>(a.acquire(lease_a, "x", Mode::kShared, 4, true, me)));
   CHECK_FALSE(a.acquire(lease_a, "x", Mode::kExclusive, 5, true, other).has_value());
   CHECK_FALSE(b.acquire(lease_b, "x", Mode::kExclusive, 6, true, me).has_value());

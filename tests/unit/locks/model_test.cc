@@ -85,9 +85,12 @@ class Workload {
     if (kind < 23) return ForgetClient{};
     if (kind < 60 || tokens_.empty()) {
       const Mode mode = random_.chance(0.5) ? Mode::kShared : Mode::kExclusive;
-      return Acquire{random_lease(),      HolderId{random_.between(1, 3)},
-                     AgentId{random_.below(3)}, {{random_lock(), mode, 1, 0}},
-                     random_.chance(0.8), ""};
+      return Acquire{random_lease(),
+                     HolderId{random_.between(1, 3)},
+                     AgentId{random_.below(3)},
+                     {{random_lock(), mode, 1, 0}},
+                     random_.chance(0.8),
+                     ""};
     }
     return random_release();
   }

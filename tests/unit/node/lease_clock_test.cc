@@ -15,7 +15,9 @@ using node::LeaseClock;
 
 namespace {
 
-Instant at_ms(int64_t ms) { return Instant{ms * 1'000'000}; }
+Instant at_ms(int64_t ms) {
+  return Instant{ms * 1'000'000};
+}
 
 std::vector<LeaseId> due(LeaseClock& clock, Instant as_of, size_t limit = 1'000'000) {
   std::vector<LeaseId> out;
@@ -91,7 +93,7 @@ TEST_CASE("lease clock: agrees with a plain list under random use") {
   base::Random random(7);
   LeaseClock clock;
   std::map<LeaseId, std::pair<int64_t, int64_t>> model;  // ttl, deadline in ms
-  uint64_t opened = 0;  // ids are never used twice
+  uint64_t opened = 0;                                   // ids are never used twice
   int64_t now = 0;
   for (int step = 0; step < 20'000; ++step) {
     now += static_cast<int64_t>(random.below(20));

@@ -136,8 +136,8 @@ TEST_CASE("stream: a writer whose reader is gone gets DISCONNECTED, and so does 
   EventLoop loop;
   auto [stream, fd] = make_stream_and_fd(loop);
   bool told = false;
-  auto watch = stream->whenWriteDisconnected().then([&]() { told = true; })
-                   .eagerlyEvaluate(nullptr);
+  auto watch =
+      stream->whenWriteDisconnected().then([&]() { told = true; }).eagerlyEvaluate(nullptr);
   const std::string block(1'000'000, 'x');
   auto waiting = stream->write(block.data(), block.size());
   fd = nullptr;

@@ -187,7 +187,9 @@ struct World {
 
 using Bytes = std::vector<kj::byte>;
 
-kj::ArrayPtr<const kj::byte> view(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
+kj::ArrayPtr<const kj::byte> view(const Bytes& bytes) {
+  return {bytes.data(), bytes.size()};
+}
 
 void append(Bytes& to, capnp::MessageBuilder& message) {
   auto words = capnp::messageToFlatArray(message);
@@ -232,21 +234,18 @@ constexpr uint16_t kDescribe = 3;
 constexpr uint16_t kLocks = 4;
 constexpr uint16_t kLeases = 6;
 
-
 void append_describe(Bytes& to, uint32_t question, size_t name_bytes) {
   append_call<wire::Cell::DescribeParams>(
       to, question, 1, true, capnp::typeId<wire::Cell>(), kDescribe,
       [&](auto params) { params.setName(std::string(name_bytes, 'n')); });
 }
 void append_locks(Bytes& to, uint32_t question, uint32_t answer_bytes) {
-  append_call<wire::Cell::LocksParams>(
-      to, question, 1, true, capnp::typeId<wire::Cell>(), kLocks,
-      [&](auto params) { params.setLimit(answer_bytes); });
+  append_call<wire::Cell::LocksParams>(to, question, 1, true, capnp::typeId<wire::Cell>(), kLocks,
+                                       [&](auto params) { params.setLimit(answer_bytes); });
 }
 void append_leases(Bytes& to, uint32_t question, uint32_t answer_bytes) {
-  append_call<wire::Cell::LeasesParams>(
-      to, question, 1, true, capnp::typeId<wire::Cell>(), kLeases,
-      [&](auto params) { params.setLimit(answer_bytes); });
+  append_call<wire::Cell::LeasesParams>(to, question, 1, true, capnp::typeId<wire::Cell>(), kLeases,
+                                        [&](auto params) { params.setLimit(answer_bytes); });
 }
 
 // A frame's beginning that claims these segments' sizes, in words.
@@ -308,16 +307,16 @@ TEST_CASE("connection: what is no message ends its own connection only") {
   World world;
   std::vector<Bytes> nonsense;
   nonsense.push_back(claim({words(kMaxStrangerFrameBytes) + 1}));
-  nonsense.push_back(claim({0xffffffff, 0xffffffff}));           // 64 GiB
-  nonsense.push_back(claim(std::vector<uint32_t>(512, 0)));      // as many segments as may be
-  nonsense.push_back(claim(std::vector<uint32_t>(513, 0)));      // one more
-  nonsense.push_back({0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0});      // 2^32 of them
-  nonsense.push_back(claim({0}));                                // no root
-  Bytes nested = claim({2});                                     // a root that points nowhere
+  nonsense.push_back(claim({0xffffffff, 0xffffffff}));       // 64 GiB
+  nonsense.push_back(claim(std::vector<uint32_t>(512, 0)));  // as many segments as may be
+  nonsense.push_back(claim(std::vector<uint32_t>(513, 0)));  // one more
+  nonsense.push_back({0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0});  // 2^32 of them
+  nonsense.push_back(claim({0}));                            // no root
+  Bytes nested = claim({2});                                 // a root that points nowhere
   nested.insert(nested.end(), 16, 0xff);
   nonsense.push_back(nested);
   Bytes late = entering();
-  late.insert(late.end(), 64, 0xff);                             // good, then bad
+  late.insert(late.end(), 64, 0xff);  // good, then bad
   nonsense.push_back(late);
   for (const Bytes& bytes : nonsense) {
     auto fd = world.stranger();
@@ -432,8 +431,12 @@ TEST_CASE("connection: calls that wait are bounded in bytes, and gone with their
   CHECK(world.seen.waiting > 200);
   CHECK(world.seen.most_waiting <= 256 * 1024 / kName + 1);
   world.check_alive();
-  SUBCASE("closed") { fd = nullptr; }
-  SUBCASE("half closed") { ::shutdown(fd.get(), SHUT_WR); }
+  SUBCASE("closed") {
+    fd = nullptr;
+  }
+  SUBCASE("half closed") {
+    ::shutdown(fd.get(), SHUT_WR);
+  }
   CHECK(world.all_closed());
   CHECK(world.seen.waiting == 0);
 }

@@ -45,8 +45,8 @@ bool same(const locks::WaiterInfo& a, const locks::WaiterInfo& b) {
          same(*a.owner, *b.owner);
 }
 bool same(const base::Entry& a, const base::Entry& b) {
-  return std::tie(a.slot, a.ballot, a.kind, *a.value) == std::tie(b.slot, b.ballot, b.kind,
-                                                                  *b.value);
+  return std::tie(a.slot, a.ballot, a.kind, *a.value) ==
+         std::tie(b.slot, b.ballot, b.kind, *b.value);
 }
 template <class T>
 bool same(const std::vector<T>& a, const std::vector<T>& b) {
@@ -57,9 +57,15 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
 bool same(const paxos::FoundPropose& a, const paxos::FoundPropose& b) {
   return a.config == b.config;
 }
-bool same(const paxos::FoundAck& a, const paxos::FoundAck& b) { return a.cell == b.cell; }
-bool same(const paxos::FoundCommit& a, const paxos::FoundCommit& b) { return a.cell == b.cell; }
-bool same(const paxos::Probe& a, const paxos::Probe& b) { return a.ballot == b.ballot; }
+bool same(const paxos::FoundAck& a, const paxos::FoundAck& b) {
+  return a.cell == b.cell;
+}
+bool same(const paxos::FoundCommit& a, const paxos::FoundCommit& b) {
+  return a.cell == b.cell;
+}
+bool same(const paxos::Probe& a, const paxos::Probe& b) {
+  return a.ballot == b.ballot;
+}
 bool same(const paxos::ProbeReply& a, const paxos::ProbeReply& b) {
   return std::tie(a.ballot, a.yes, a.promised) == std::tie(b.ballot, b.yes, b.promised);
 }
@@ -150,9 +156,9 @@ TEST_CASE("convert: what a client asks arrives as it was asked") {
     const locks::Acquire acquire = samples.acquire();
     const auto acquire2 =
         good(carried<wire::Acquire>([&](auto to) { fill_acquire(acquire, to); }, read_acquire));
-    CHECK(std::tie(acquire2.lease, acquire2.holder, acquire2.agent, acquire2.wait,
-                   acquire2.reason) == std::tie(acquire.lease, acquire.holder, acquire.agent,
-                                                acquire.wait, acquire.reason));
+    CHECK(
+        std::tie(acquire2.lease, acquire2.holder, acquire2.agent, acquire2.wait, acquire2.reason) ==
+        std::tie(acquire.lease, acquire.holder, acquire.agent, acquire.wait, acquire.reason));
     CHECK(same(acquire2.locks, acquire.locks));
 
     const locks::OpenLease open = samples.open_lease();
@@ -180,8 +186,7 @@ TEST_CASE("convert: what a node answers arrives as it was answered") {
     CHECK(carried<wire::Error>([&](auto to) { fill_error(error, to); }, read_error) == error);
 
     const locks::LockInfo lock = samples.lock_info();
-    const auto lock2 =
-        carried<wire::LockInfo>([&](auto to) { fill_lock(lock, to); }, read_lock);
+    const auto lock2 = carried<wire::LockInfo>([&](auto to) { fill_lock(lock, to); }, read_lock);
     CHECK(std::tie(lock2.name, lock2.mode, lock2.capacity, lock2.revision) ==
           std::tie(lock.name, lock.mode, lock.capacity, lock.revision));
     CHECK(same(lock2.holders, lock.holders));
@@ -191,9 +196,9 @@ TEST_CASE("convert: what a node answers arrives as it was answered") {
     const auto lease2 =
         carried<wire::LeaseInfo>([&](auto to) { fill_lease(lease, -5, to); }, read_lease);
     CHECK(std::tie(lease2.lease, lease2.ttl_ms, lease2.lock_delay_ms, lease2.opened_wall_ms,
-                   lease2.holds, lease2.waits) ==
-          std::tie(lease.lease, lease.ttl_ms, lease.lock_delay_ms, lease.opened_wall_ms,
-                   lease.holds, lease.waits));
+                   lease2.holds,
+                   lease2.waits) == std::tie(lease.lease, lease.ttl_ms, lease.lock_delay_ms,
+                                             lease.opened_wall_ms, lease.holds, lease.waits));
     CHECK(same(*lease2.owner, *lease.owner));
   }
 }
@@ -224,9 +229,9 @@ TEST_CASE("convert: what a peer says arrives as it was said") {
       const paxos::Message message = samples.message(kind);
       REQUIRE(message.index() == kind);
       std::string why;
-      const auto message2 = carried<wire::peer::Message>(
-          [&](auto to) { fill_message(message, to); },
-          [&](auto from) { return read_message(from, why); });
+      const auto message2 =
+          carried<wire::peer::Message>([&](auto to) { fill_message(message, to); },
+                                       [&](auto from) { return read_message(from, why); });
       REQUIRE_MESSAGE(message2.has_value(), why);
       CHECK(same_message(*message2, message));
     }
@@ -265,8 +270,8 @@ TEST_CASE("convert: lists beyond their limits are refused by the limit's name") 
   CHECK(refused(carried<wire::Acquire>([&](auto to) { fill_acquire(acquire, to); },
                                        read_acquire)) == base::ErrorCode::kResourceExhausted);
   capnp::MallocMessageBuilder message;
-  auto leases = message.initRoot<wire::Cell::RenewParams>().initLeases(
-      base::kMaxRenewalsPerCall + 1);
+  auto leases =
+      message.initRoot<wire::Cell::RenewParams>().initLeases(base::kMaxRenewalsPerCall + 1);
   CHECK(refused(read_leases(leases.asReader())) == base::ErrorCode::kResourceExhausted);
 }
 
@@ -307,8 +312,8 @@ TEST_CASE("convert: a damaged entry is not handed on, and is named") {
   // Why: P11. What a checksum refuses must neither be accepted nor counted.
   paxos::Accept accept;
   accept.ballot = {3, {1}};
-  accept.entries = {{{7}, {3, {1}}, base::EntryKind::kCommands,
-                     std::make_shared<const std::string>("value")}};
+  accept.entries = {
+      {{7}, {3, {1}}, base::EntryKind::kCommands, std::make_shared<const std::string>("value")}};
   std::string why;
   const auto read = [&](auto damage) {
     return carried<wire::peer::Message>(
@@ -388,9 +393,9 @@ TEST_CASE("convert: no damage to a message does more than have it refused") {
       case 2: return packed<wire::Answer>([&](auto to) { fill_answer(samples.answer(), to); });
       case 3: return packed<wire::LockInfo>([&](auto to) { fill_lock(samples.lock_info(), to); });
       case 4: return packed<wire::peer::Hello>([&](auto to) { fill_hello(samples.hello(), to); });
-      default: return packed<wire::peer::Message>([&](auto to) {
-        fill_message(samples.message(samples.below(Samples::kKinds)), to);
-      });
+      default:
+        return packed<wire::peer::Message>(
+            [&](auto to) { fill_message(samples.message(samples.below(Samples::kKinds)), to); });
     }
   };
   for (int round = 0; round < 20'000; ++round) {

@@ -42,7 +42,9 @@ class Samples {
     return out;
   }
   template <class Id>
-  Id id() { return Id{number()}; }
+  Id id() {
+    return Id{number()};
+  }
   template <class Id>
   std::vector<Id> ids(size_t most) {
     return list(most, [this] { return id<Id>(); });
@@ -63,13 +65,15 @@ class Samples {
     auto lock = [this] {
       return locks::LockRequest{bytes(60), mode(), small_number(), small_number()};
     };
-    return {id<base::LeaseId>(), id<base::HolderId>(), id<base::AgentId>(), list(6, lock), coin(),
+    return {id<base::LeaseId>(),
+            id<base::HolderId>(),
+            id<base::AgentId>(),
+            list(6, lock),
+            coin(),
             bytes(60)};
   }
   locks::OpenLease open_lease() { return {number(), number(), bytes(20), owner()}; }
-  locks::Release release() {
-    return {id<base::LeaseId>(), bytes(60), id<base::Token>()};
-  }
+  locks::Release release() { return {id<base::LeaseId>(), bytes(60), id<base::Token>()}; }
   base::Error error() {
     auto detail = [this] { return std::pair{bytes(20), bytes(20)}; };
     return {static_cast<base::ErrorCode>(below(18)), bytes(80), list(5, detail)};
@@ -86,20 +90,22 @@ class Samples {
   }
   locks::LockInfo lock_info() {
     auto holder = [this] {
-      return locks::HolderInfo{id<base::LeaseId>(), id<base::HolderId>(), mode(), small_number(),
-                               id<base::Token>(), number(), bytes(30), shared_owner()};
+      return locks::HolderInfo{id<base::LeaseId>(), id<base::HolderId>(), mode(),
+                               small_number(),      id<base::Token>(),    number(),
+                               bytes(30),           shared_owner()};
     };
     auto waiter = [this] {
-      return locks::WaiterInfo{id<base::LeaseId>(), id<base::HolderId>(), mode(), small_number(),
-                               number(), number(), bytes(30), shared_owner()};
+      return locks::WaiterInfo{
+          id<base::LeaseId>(), id<base::HolderId>(), mode(), small_number(), number(), number(),
+          bytes(30),           shared_owner()};
     };
-    return {bytes(60), mode(), small_number(), id<base::Revision>(), list(4, holder),
-            list(6, waiter)};
+    return {bytes(60),       mode(),         small_number(), id<base::Revision>(),
+            list(4, holder), list(6, waiter)};
   }
   locks::LeaseInfo lease_info() {
     auto hold = [this] { return std::pair{bytes(60), id<base::Token>()}; };
-    return {id<base::LeaseId>(), number(), number(), number(), shared_owner(), list(8, hold),
-            number()};
+    return {id<base::LeaseId>(), number(),      number(), number(),
+            shared_owner(),      list(8, hold), number()};
   }
 
   // -- of peers -----------------------------------------------------------------------------------
@@ -114,9 +120,18 @@ class Samples {
     return list(5, [this] { return entry(); });
   }
   paxos::Hello hello() {
-    return {id<base::NodeId>(), id<base::CellId>(), id<base::Incarnation>(), number(), number(),
-            static_cast<base::FoundingState>(below(3)), ballot(), slot(),
-            id<base::ConfigVersion>(), static_cast<uint16_t>(number()), bytes(30), bytes(60)};
+    return {id<base::NodeId>(),
+            id<base::CellId>(),
+            id<base::Incarnation>(),
+            number(),
+            number(),
+            static_cast<base::FoundingState>(below(3)),
+            ballot(),
+            slot(),
+            id<base::ConfigVersion>(),
+            static_cast<uint16_t>(number()),
+            bytes(30),
+            bytes(60)};
   }
   base::Config config() {
     auto member = [this] {
@@ -133,8 +148,8 @@ class Samples {
       case 3: return paxos::Probe{ballot()};
       case 4: return paxos::ProbeReply{ballot(), coin(), ballot()};
       case 5: return paxos::Prepare{ballot(), slot()};
-      case 6: return paxos::Promise{ballot(), slot(), slot(), entries(), small_number(),
-                                    small_number()};
+      case 6:
+        return paxos::Promise{ballot(), slot(), slot(), entries(), small_number(), small_number()};
       case 7: return paxos::Accept{ballot(), entries(), slot(), confirm()};
       case 8: return paxos::Accepted{ballot(), ids<base::Slot>(20), confirm()};
       case 9: return paxos::Heartbeat{ballot(), slot(), confirm()};

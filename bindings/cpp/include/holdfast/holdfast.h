@@ -42,14 +42,28 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 enum class Code {
-  internal, invalid_argument, lease_not_found, not_held, would_block, timeout, cancelled, deadlock,
-  lock_delay, conflict, compacted, not_leader, unavailable, resource_exhausted, permission_denied,
-  unauthenticated, unsupported,
+  internal,
+  invalid_argument,
+  lease_not_found,
+  not_held,
+  would_block,
+  timeout,
+  cancelled,
+  deadlock,
+  lock_delay,
+  conflict,
+  compacted,
+  not_leader,
+  unavailable,
+  resource_exhausted,
+  permission_denied,
+  unauthenticated,
+  unsupported,
   // Told apart on the client only; both are "lost" to the caller.
-  lease_lost,     // the session's lease ended, or its local deadline passed
-  lock_lost,      // release() of a grant that was lost meanwhile
-  already_held,   // this Lock object, in this thread, holds it already
-  forked,         // used in a child process after fork()
+  lease_lost,    // the session's lease ended, or its local deadline passed
+  lock_lost,     // release() of a grant that was lost meanwhile
+  already_held,  // this Lock object, in this thread, holds it already
+  forked,        // used in a child process after fork()
 };
 
 // The name that RPC, JSON and the documentation use: "leaseNotFound" and so on.
@@ -159,7 +173,7 @@ struct CellOptions {
 struct SessionOptions {
   milliseconds ttl{10000};     // 500 ms to 24 h
   milliseconds lock_delay{0};  // how long its locks stay closed when it expires; up to 60 s
-  std::string reason;       // shown wherever the holder is shown
+  std::string reason;          // shown wherever the holder is shown
   // The lease was renewed: what deadline() says from now on. For those who keep watch elsewhere.
   std::function<void(Deadline)> on_renewed;
   // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but
@@ -269,11 +283,11 @@ class HOLDFAST_API Session {
   std::string lease() const;   // as lockctl takes it
   std::string secret() const;  // hex
   milliseconds ttl() const;
-  bool alive() const;          // certainly alive now, by the local deadline
+  bool alive() const;  // certainly alive now, by the local deadline
   Deadline deadline() const;
-  void renew();                // now; lease_lost
+  void renew();  // now; lease_lost
   void renew_async(Finished done);
-  void close();                // twice is fine; later use throws lease_lost
+  void close();  // twice is fine; later use throws lease_lost
   void close_async(Finished done);
   // Stops renewing and leaves the lease to whoever has its id; it ends by its TTL.
   OpenedLease detach();
@@ -320,7 +334,7 @@ class HOLDFAST_API Lock {
 
   const std::string& name() const;
   Mode mode() const;
-  bool locked();     // held by anyone; linearizable
+  bool locked();      // held by anyone; linearizable
   bool held() const;  // this object has a grant that is certainly good now
   LockInfo info();
   void info_async(Callback<LockInfo> done);
@@ -342,7 +356,7 @@ class HOLDFAST_API Grant {
 
   uint64_t token() const;  // the fencing token: greater than that of any conflicting grant before
   const std::string& lock() const;
-  bool held() const;            // certainly held now, by the local deadline
+  bool held() const;  // certainly held now, by the local deadline
   Deadline deadline() const;
   nanoseconds remaining() const;
   // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never
