@@ -22,19 +22,16 @@ struct LockTable::State {
   uint64_t grants_total = 0;
   uint64_t expirations_total = 0;
 
-  // -- commands (lock_table.cc)
-  // --------------------------------------------------------------------
+  // -- commands (lock_table.cc) ------------------------------------------------------------------
   void apply(const Command& command, Applied& out);
 
-  // -- the record (lock_table_rows.cc)
-  // ------------------------------------------------------------- Fills an empty state. Returns
-  // what contradicts what.
+  // -- the record (lock_table_rows.cc) -----------------------------------------------------------
+  // Fills an empty state. Returns what contradicts what.
   std::optional<std::string> load(base::StateRows rows);
   base::StateRows rows() const;
 
-  // -- invariants.cc
-  // ------------------------------------------------------------------------------- What is wrong
-  // with this state by the rules of locking; nullopt: nothing.
+  // -- invariants.cc -----------------------------------------------------------------------------
+  // What is wrong with this state by the rules of locking; nullopt: nothing.
   std::optional<std::string> contradiction() const;
   // Aborts if counts and indexes don't agree with what they count and index.
   void check_indexes() const;
