@@ -36,10 +36,8 @@ void LeaderChecker::on_said(base::NodeId node, const paxos::Message& message) {
       world_.fail(name(node) + " asks for promises although no quorum would give them (P7)");
     }
   } else if (const auto* reply = std::get_if<paxos::ProbeReply>(&message); reply && reply->yes) {
-    const auto heard = heard_when_probed_.find({node, reply->ballot});
-    if (heard != heard_when_probed_.end()) {
-      world_.fail(name(node) + " would promise another ballot although it hears " +
-                  name(heard->second) + " lead (P7)");
+    if (may_say_yes_[{node, reply->ballot}]-- == 0) {
+      world_.fail(name(node) + " would promise another ballot although it hears a leader (P7)");
     }
   }
 }
@@ -67,9 +65,9 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
   } else if (const auto* probe = std::get_if<paxos::Probe>(&message)) {
     // What it says is decided now; what else it takes in this turn comes later.
     const auto heard = heard_.find(to);
-    const bool hears = heard != heard_.end() && after.own_clock - heard->second.at < election_;
-    heard_when_probed_.erase({to, probe->ballot});
-    if (hears) heard_when_probed_[{to, probe->ballot}] = heard->second.leader;
+    const bool hears = heard != heard_.end() && after.follows == heard->second.leader &&
+                       after.own_clock - heard->second.at < election_;
+    if (!hears) ++may_say_yes_[{to, probe->ballot}];
   } else if (const auto* reply = std::get_if<paxos::ProbeReply>(&message); reply && reply->yes) {
     auto& [ballot, yes] = probes_[to];
     if (ballot == reply->ballot) yes.insert(from);

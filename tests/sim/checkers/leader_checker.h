@@ -46,8 +46,8 @@ class LeaderChecker {
   const base::Duration election_;
   std::map<base::NodeId, std::pair<base::Ballot, std::set<base::NodeId>>> probes_;  // who said yes
   std::map<base::NodeId, Heard> heard_;
-  // Who was heard to lead when this node was probed with this ballot: it must say no.
-  std::map<std::pair<base::NodeId, base::Ballot>, base::NodeId> heard_when_probed_;
+  // How many probes of this ballot came when this node heard nobody lead, and aren't answered yes.
+  std::map<std::pair<base::NodeId, base::Ballot>, uint32_t> may_say_yes_;
   // When a voter took the message of this ballot and counter, and the newest such moment that the
   // leader was told of.
   std::map<std::tuple<base::NodeId, base::Ballot, base::Confirm>, int64_t> taken_at_;

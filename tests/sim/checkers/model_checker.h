@@ -1,6 +1,6 @@
-// Oracle: clients are told, and nodes hold, exactly what one machine would say and hold that carried
-// out the chosen commands one after the other. So answers are linearizable, given once, first come
-// first served, and waiters that may be served are.
+// Oracle: clients are told, and nodes hold, exactly what one machine would say and hold that
+// carried out the chosen commands one after the other. So answers are linearizable, given once,
+// first come first served, and waiters that may be served are.
 //
 // It decodes the chosen batches and carries them out on the simple model of the unit tests, which
 // shares no code with the lock table.
