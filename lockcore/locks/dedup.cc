@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lockcore/base/mutant.h"
 #include "lockcore/locks/refusal.h"
 
 namespace holdfast::locks {
@@ -134,6 +135,7 @@ std::optional<base::Error> ClientTable::acknowledge(Client& client, const OpId& 
   };
   if (op.lowest_unanswered > row.lowest_unanswered) {
     row.lowest_unanswered = drop_below(row.acked, op.lowest_unanswered);
+    if (HF_MUTANT(answers_dropped_early)) row.lowest_unanswered += 1;
     dirty_clients_.add(client);
     for (auto i = client.ops.begin(); i != client.ops.end() && i->first < row.lowest_unanswered;) {
       drop(i++);

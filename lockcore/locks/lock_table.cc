@@ -9,6 +9,7 @@
 #include "lockcore/base/assert.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/locks/deadlock.h"
 #include "lockcore/locks/digest.h"
 #include "lockcore/locks/lock_table_state.h"
@@ -40,6 +41,7 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   if (batch == nullptr) return;
   // A leader that lags in time must not turn cell time back.
   state.meta.cell_time_ms = std::max(state.meta.cell_time_ms, batch->cell_time_ms);
+  if (HF_MUTANT(cell_time_turns_back)) state.meta.cell_time_ms = batch->cell_time_ms;
   state.meta.wall_ms = batch->wall_ms;
   for (const Command& command : batch->commands) state.apply(command, out);
 }
@@ -80,8 +82,12 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   serve_touched(out);
 
   switch (clients.state(*client, op.number)) {
-    case OpState::kSettled: return reply(op, already_answered(op.number), out);
-    case OpState::kAnswered: return reply(op, *clients.recorded(*client, op.number), out);
+    case OpState::kSettled:
+      if (HF_MUTANT(late_copy_acts)) break;
+      return reply(op, already_answered(op.number), out);
+    case OpState::kAnswered:
+      if (HF_MUTANT(retry_acts_again)) break;
+      return reply(op, *clients.recorded(*client, op.number), out);
     case OpState::kWaiting: return;  // a copy of a waiting acquire: the answer will be for both
     case OpState::kUnknownClient:
     case OpState::kNew: break;
@@ -164,7 +170,9 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const CancelWait
   switch (clients.state(client, body.target)) {
     case OpState::kNew:
       // A copy of the target may still be under way: settle the number before it arrives.
-      clients.record(client, body.target, wait_cancelled("its client gave it up"));
+      if (!HF_MUTANT(cancel_settles_nothing)) {
+        clients.record(client, body.target, wait_cancelled("its client gave it up"));
+      }
       return WaitCancelled{};
     case OpState::kWaiting: {
       const Answer cancelled = wait_cancelled("its client gave it up");
@@ -214,7 +222,7 @@ void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
   // P13. A leader decides to expire leases by what it knows of their renewals. If this comes to be
   // applied under a later leader, that one may have renewed them meanwhile: then it must do
   // nothing.
-  if (body.decided != meta.leader) return;
+  if (body.decided != meta.leader && !HF_MUTANT(late_decision_counts)) return;
   std::vector<Lease*> ending;
   for (base::LeaseId id : body.leases) {
     Lease* lease = leases.find(id);
@@ -236,6 +244,10 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
     log_event(type, advance(), "", {}, *lease, cause);
     const Answer gone = lease_not_found(lease->row.id);
     while (!lease->waits.empty()) end_wait(*lease->waits.front(), cause, &gone, out);
+    if (HF_MUTANT(grant_to_the_dead)) {
+      while (!lease->holds.empty()) end_hold(*lease->holds.front(), EventType::kExpire, cause);
+      serve_touched(out);
+    }
   }
   for (Lease* lease : ending) {
     while (!lease->holds.empty()) {
@@ -301,7 +313,9 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
   if (claims.size() >= limits.holds) {
     return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
   }
-  if (!exists || grantable(lock->second, request.mode)) {
+  const bool overtakes = HF_MUTANT(waiter_overtaken) && exists &&
+                         (lock->second.held_modes.conflicts() & set_of(request.mode)) == 0;
+  if (!exists || overtakes || grantable(lock->second, request.mode)) {
     if (!exists) lock = claims.find_or_add(request.name);
     return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
   }
@@ -332,6 +346,10 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body
     return not_held(body, lock == claims.end() ? nullptr : &lock->second);
   }
   end_hold(*hold, EventType::kRelease, "released");
+  if (HF_MUTANT(release_wakes_nobody)) {
+    for (LockRef lock : touched_) lock->second.touched = false;
+    touched_.clear();
+  }
   return Done{meta.revision};
 }
 
@@ -351,7 +369,7 @@ Claim LockTable::State::make_claim(LockRef lock, Lease& lease, const OpId& op,
 }
 
 base::Token LockTable::State::grant_at_once(Claim claim) {
-  const base::Token token = advance();
+  const base::Token token = HF_MUTANT(token_of_the_release) ? meta.revision : advance();
   claim.id = token;
   claim.held = true;
   const Claim& hold = claims.add(std::move(claim));
@@ -410,7 +428,10 @@ void LockTable::State::touch(LockRef lock, base::Revision revision) {
 void LockTable::State::serve_touched(Applied& out) {
   for (LockRef lock : touched_) {
     lock->second.touched = false;
-    while (Claim* waiter = next_grantable(lock->second)) grant_waiter(*waiter, out);
+    while (Claim* waiter = next_grantable(lock->second)) {
+      grant_waiter(*waiter, out);
+      if (HF_MUTANT(one_reader_at_a_time)) break;
+    }
     claims.drop_if_unused(lock);
   }
   touched_.clear();

@@ -3,6 +3,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/node/node_state.h"
 
 namespace holdfast::node {
@@ -86,7 +87,8 @@ void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
 // leave a record of slots that the log has never heard of.
 bool Node::State::can_record() const {
   const base::Slot applied = table.meta().applied;
-  return !recording && recorded < applied && replica.durable_upto() >= applied;
+  return !recording && recorded < applied &&
+         (replica.durable_upto() >= applied || HF_MUTANT(recorded_before_durable));
 }
 
 // Hands what changed to state.db: many slots in one transaction, behind the log.

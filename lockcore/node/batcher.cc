@@ -4,6 +4,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::node {
 
@@ -30,6 +31,7 @@ locks::Batch Batcher::seal(uint64_t cell_time_ms, uint64_t wall_ms) {
     queue_.pop_front();
   }
   queued_bytes_ -= bytes;
+  if (HF_MUTANT(batch_loses_a_command) && batch.commands.size() > 1) batch.commands.pop_back();
   return batch;
 }
 

@@ -4,6 +4,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/node/node_state.h"
 
 namespace holdfast::node {
@@ -44,7 +45,9 @@ void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant no
   // The deadline moves at once, for by DESIGN 6 a renewal that has arrived holds back the expiry of
   // its lease; it is told only when a confirm round has shown that this node still leads. If the
   // round fails, the node steps down and its deadlines mean nothing any more.
-  for (const base::LeaseId lease : leases) state.clock.renew(lease, now);
+  for (const base::LeaseId lease : leases) {
+    if (!HF_MUTANT(renewal_moves_nothing)) state.clock.renew(lease, now);
+  }
   const size_t count = leases.size();
   if (state.renewing_leases + count > base::kMaxLeases) {
     fx.renewals.push_back(
@@ -60,7 +63,9 @@ void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant no
 void Node::on_read(ClientRef ref, Instant, Effects& fx) {
   State& state = *state_;
   state.follow_role(fx);
-  if (!state.is_active()) {
+  if (!state.is_active() && HF_MUTANT(follower_answers_reads)) {
+    fx.reads.push_back(ReadReply{ref, std::nullopt});
+  } else if (!state.is_active()) {
     fx.reads.push_back(ReadReply{ref, state.not_leader()});
   } else if (!state.wait_for_confirm(ReadCall{ref})) {
     fx.reads.push_back(
@@ -76,7 +81,10 @@ bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
   if (confirms.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
   // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
   // that this node led before the request came.
-  confirms.push_back(ConfirmWait{replica.want_confirm(), std::move(call)});
+  const base::Confirm none;
+  const bool blind = (HF_MUTANT(renewed_unconfirmed) && std::holds_alternative<RenewCall>(call)) ||
+                     (HF_MUTANT(read_unconfirmed) && std::holds_alternative<ReadCall>(call));
+  confirms.push_back(ConfirmWait{blind ? none : replica.want_confirm(), std::move(call)});
   return true;
 }
 
@@ -156,7 +164,7 @@ void Node::State::answer_confirmed(Effects& fx) {
 // as well overtake an answer that is under way.
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   const auto decide = [this, &call](uint32_t i) {
-    if (ending.contains(call.leases[i])) return false;
+    if (ending.contains(call.leases[i]) && !HF_MUTANT(renewed_while_ending)) return false;
     const bool alive = clock.deadline(call.leases[i]).has_value();
     call.answers[i] = alive ? Renewal::kAlive : Renewal::kNotFound;
     renewals_total += alive;

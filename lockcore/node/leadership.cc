@@ -4,6 +4,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/node/node_state.h"
 
 namespace holdfast::node {
@@ -51,7 +52,8 @@ void Node::State::become_active(Instant now, Effects& fx) {
   table.for_each_lease(
       [](void* raw, base::LeaseId lease, uint64_t ttl_ms) {
         auto& to = *static_cast<Context*>(raw);
-        to.clock->add(lease, base::Duration::from_ms(static_cast<int64_t>(ttl_ms)), to.now);
+        const int64_t share = HF_MUTANT(new_leader_gives_less) ? 4 : 1;
+        to.clock->add(lease, base::Duration::from_ms(static_cast<int64_t>(ttl_ms) / share), to.now);
       },
       &context);
   fx.became_active = true;
@@ -79,7 +81,7 @@ void Node::State::step_down(Effects& fx) {
   confirms.clear();
   held_renewals.clear();
   renewing_leases = 0;
-  batcher.clear();
+  if (!HF_MUTANT(queue_survives_leader)) batcher.clear();
   clock.clear();
   expiry_round.reset();
   ending.clear();
@@ -127,6 +129,7 @@ void Node::State::seal_batches(Instant now, WallClock wall, Effects& fx) {
 
 uint64_t Node::State::cell_time_ms(Instant now) const {
   HF_ASSERT(active_ballot);
+  if (HF_MUTANT(cell_time_from_own_clock)) return static_cast<uint64_t>(now.ns) / 1'000'000;
   return active_cell_ms + static_cast<uint64_t>((now - active_since).ms_floor());
 }
 

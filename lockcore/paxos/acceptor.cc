@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/election.h"
 
@@ -30,7 +31,7 @@ void take_chosen(ReplicaState& s, const base::Ballot& ballot, base::Slot upto) {
   while (s.chosen_upto < upto) {
     Row* row = s.log.find(s.chosen_upto.next());
     if (row == nullptr) break;
-    if (!row->chosen && row->entry.ballot != ballot) break;
+    if (!row->chosen && row->entry.ballot != ballot && !HF_MUTANT(chosen_over_older_ballot)) break;
     row->chosen = true;
     s.chosen_upto = s.chosen_upto.next();
   }
@@ -91,6 +92,7 @@ void on_prepare(ReplicaState& s, Peer& from, const Prepare& message, base::Insta
   for (base::Slot slot = first; slot <= s.log.last(); slot = slot.next()) {
     const Row* row = s.log.find(slot);
     if (row == nullptr) continue;
+    if (HF_MUTANT(promise_leaves_out_pending) && !s.gate.is_durable(row->write)) continue;
     if (bytes > 0 && bytes + row->entry.bytes() > kPromisePartBytes) {
       parts.emplace_back();
       bytes = 0;
@@ -104,6 +106,10 @@ void on_prepare(ReplicaState& s, Peer& from, const Prepare& message, base::Insta
     parts[i].chosen_upto = s.chosen_upto;
     parts[i].part = i;
     parts[i].parts = static_cast<uint32_t>(parts.size());
+    if (HF_MUTANT(promise_before_durable)) {
+      fx.messages.push_back({from.id, std::move(parts[i])});
+      continue;
+    }
     s.gate.hold({from.id, std::move(parts[i])}, fx);
   }
 }
@@ -114,7 +120,9 @@ void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, E
   }
   if (!admit_ballot(s, from, message.ballot, fx)) return;
   election::follow(s, from.id, message.ballot, now, fx);
-  if (message.ballot > s.promised) raise_promise(s, message.ballot);
+  if (message.ballot > s.promised && !HF_MUTANT(accept_keeps_promise)) {
+    raise_promise(s, message.ballot);
+  }
   Accepted reply{message.ballot, {}, message.confirm};
   for (base::Entry& entry : message.entries) {
     const base::Slot slot = entry.slot;
@@ -128,6 +136,10 @@ void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, E
         return;
     }
   }
+  if (HF_MUTANT(accept_before_durable)) {
+    fx.messages.push_back({from.id, std::move(reply)});
+    return;
+  }
   // P8: the promise is not above this ballot at this moment, which is after the counter was drawn;
   // that the echo leaves later, with a higher promise perhaps, takes nothing from that.
   // While a disk stalls, answers must not pile up: beyond the limit they count as lost on the way.
@@ -138,6 +150,12 @@ void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, E
 
 void on_heartbeat(ReplicaState& s, Peer& from, const Heartbeat& message, base::Instant now,
                   Effects& fx) {
+  if (HF_MUTANT(deposed_leader_confirmed) && message.ballot < s.promised) {
+    s.send(from.id,
+           HeartbeatReply{message.ballot, message.confirm, s.chosen_upto, s.applied, s.recorded},
+           fx);
+    return;
+  }
   if (!admit_ballot(s, from, message.ballot, fx)) return;
   election::follow(s, from.id, message.ballot, now, fx);
   take_chosen(s, message.ballot, message.chosen_upto);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/fan_out.h"
@@ -35,7 +36,9 @@ base::Confirm want(ReplicaState& s) {
   // request. Counter-example with the slot number for c: A leads, its Accept of slot 7 is accepted
   // by B, whose answer is delayed; B and C promise C's ballot, C grants the lock to somebody else;
   // a renewal reaches A, then B's old answer: A would say yes to it.
-  if (s.lead.drawn == s.lead.sent) s.lead.drawn = s.lead.drawn.next();
+  if (s.lead.drawn == s.lead.sent && !HF_MUTANT(confirm_drawn_early)) {
+    s.lead.drawn = s.lead.drawn.next();
+  }
   s.lead.wanted = s.lead.drawn;
   return s.lead.wanted;
 }
@@ -77,7 +80,7 @@ void on_heartbeat_reply(ReplicaState& s, Peer& from, const HeartbeatReply& messa
 }
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
-  if (s.role != Role::kLeader) return;
+  if (s.role != Role::kLeader || HF_MUTANT(leads_without_quorum)) return;
   if (s.disk_stalled(now)) {
     election::step_down(s, "its disk has not finished a write for an election timeout", now, fx);
   } else if (s.electorate.voters() > 1 && now >= s.lead.confirm_deadline) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/acceptor.h"
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/confirm.h"
@@ -32,7 +33,8 @@ bool hears_leader(const ReplicaState& s, base::Instant now) {
 // P1: a ballot above every one seen, durable before it is used, and never used again: after a
 // restart the promise found in log.db is at least this high.
 void start_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
-  const base::Ballot ballot{s.election.highest_round + 1, s.self};
+  const uint64_t step = HF_MUTANT(ballot_used_again) ? 0 : 1;
+  const base::Ballot ballot{s.election.highest_round + step, s.self};
   s.role = Role::kCandidate;
   s.ballot = ballot;
   s.leader = {};
@@ -40,6 +42,7 @@ void start_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
   acceptor::raise_promise(s, ballot);
   s.phase1 = {};
   s.phase1.from = s.chosen_upto.next();
+  if (HF_MUTANT(phase1_asks_too_far)) s.phase1.from = s.phase1.from.next();
   s.phase1.own_promise = s.gate.last();
   s.election.deadline = now + s.options.election;
   s.tell(Notice::Level::kInfo, "asks to lead in " + ballot_text(ballot), fx);
@@ -64,6 +67,7 @@ void probe(ReplicaState& s, base::Instant now, Effects& fx) {
     if (peer.connected && s.electorate.is_voter(peer.id)) s.send(peer.id, Probe{s.ballot}, fx);
   }
   try_phase1(s, now, fx);  // a single voter needs nobody's word
+  if (HF_MUTANT(no_probe)) start_phase1(s, now, fx);
 }
 
 Phase1::Answer* find_answer(Phase1& phase1, base::NodeId from) {
@@ -186,7 +190,8 @@ void on_probe(ReplicaState& s, Peer& from, const Probe& message, base::Instant n
   // candidate that doesn't succeed gives up within it: until then both count as working.
   const bool busy = s.role == Role::kLeader || s.role == Role::kCandidate;
   // A promise would wait for the disk as well: whoever counted on it would wait in vain.
-  const bool yes = !busy && !hears_leader(s, now) && !s.disk_stalled(now);
+  const bool yes =
+      HF_MUTANT(probe_always_yes) || (!busy && !hears_leader(s, now) && !s.disk_stalled(now));
   s.send(from.id, ProbeReply{message.ballot, yes, s.promised}, fx);
 }
 
@@ -208,13 +213,16 @@ void on_promise(ReplicaState& s, Peer& from, Promise message, base::Instant now,
   for (base::Entry& entry : message.entries) {
     s.saw_round(entry.ballot);
     auto [place, added] = s.phase1.best.try_emplace(entry.slot, entry);
-    if (!added && place->second.ballot < entry.ballot) place->second = std::move(entry);
+    if (!added && (place->second.ballot < entry.ballot) != HF_MUTANT(lowest_ballot_wins)) {
+      place->second = std::move(entry);
+    }
   }
   if (complete) try_to_lead(s, now, fx);
 }
 
 void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
-  if (s.role != Role::kCandidate || !s.gate.is_durable(s.phase1.own_promise)) return;
+  const bool may = s.gate.is_durable(s.phase1.own_promise) || HF_MUTANT(ballot_before_durable);
+  if (s.role != Role::kCandidate || !may) return;
   VoterSet promised;
   promised.add(*s.electorate.index_of(s.self));
   const Phase1::Answer* furthest = nullptr;
@@ -224,7 +232,8 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
     if (furthest == nullptr || furthest->chosen_upto < answer.chosen_upto) furthest = &answer;
   }
   if (!s.electorate_of(s.chosen_upto.next()).is_quorum(promised)) return;
-  if (furthest != nullptr && furthest->chosen_upto > s.chosen_upto) {
+  if (furthest != nullptr && furthest->chosen_upto > s.chosen_upto &&
+      !HF_MUTANT(chosen_not_fetched)) {
     if (furthest->first_retained > s.chosen_upto.next()) {
       // P6: what we lack is gone from its log, and was chosen: nothing may be proposed there.
       s.tell(Notice::Level::kWarning,
@@ -268,7 +277,7 @@ void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
 
 void on_written(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kCandidate || s.phase1.asked) return;
-  if (!s.gate.is_durable(s.phase1.own_promise)) return;
+  if (!s.gate.is_durable(s.phase1.own_promise) && !HF_MUTANT(ballot_before_durable)) return;
   send_prepares(s, now, fx);
   try_to_lead(s, now, fx);  // a single voter's own promise is its quorum
 }

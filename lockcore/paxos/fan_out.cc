@@ -120,8 +120,7 @@ void on_peer_lost(ReplicaState& s, base::NodeId peer, base::Instant now) {
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader || now < s.lead.rest_at) return;
-  const bool is_late =
-      s.chosen_upto < s.lead.rest_slot || s.lead.confirmed < s.lead.rest_confirm;
+  const bool is_late = s.chosen_upto < s.lead.rest_slot || s.lead.confirmed < s.lead.rest_confirm;
   s.lead.rest_at = base::kNever;
   s.lead.rest_bytes = 0;
   for (LeaderState::Follower& follower : s.lead.followers) {

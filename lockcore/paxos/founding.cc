@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/membership.h"
 
@@ -67,6 +68,7 @@ void make_record(ReplicaState& s, Effects& fx) {
   HF_ASSERT(static_cast<bool>(config.cell));
   for (base::Member& member : config.members) {
     const Peer* peer = s.find_peer(member.id);
+    if (HF_MUTANT(founded_by_a_majority) && peer != nullptr && !peer->hello) continue;
     member.incarnation = peer != nullptr ? peer->hello->incarnation : s.incarnation;
   }
   s.tell(Notice::Level::kInfo, "founds " + cell_text(config.cell) + " of " + s.cluster_text, fx);
@@ -89,9 +91,9 @@ bool agrees(const ReplicaState& s, const base::Config& config) {
 // The proposer alone can see that all are ready, and then that all have the record.
 void propose_if_ready(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.founding != FoundingState::kEmpty || proposer(s) != s.self) return;
-  for (const Peer& peer : s.peers) {
-    if (!ready(s, peer)) return;
-  }
+  size_t missing = 0;
+  for (const Peer& peer : s.peers) missing += !ready(s, peer);
+  if (missing > (HF_MUTANT(founded_by_a_majority) ? s.peers.size() / 2 : 0)) return;
   make_record(s, fx);
   s.progress.resend_at = now;
 }
@@ -99,7 +101,8 @@ void propose_if_ready(ReplicaState& s, base::Instant now, Effects& fx) {
 void found_if_all_have_it(ReplicaState& s) {
   if (s.founding != FoundingState::kProposed || proposer(s) != s.self) return;
   if (s.gate.facts().founding != FoundingState::kProposed) return;  // our own record counts too
-  if (s.progress.acked.size() == s.peers.size()) become_founded(s);
+  const size_t needed = HF_MUTANT(founded_by_a_majority) ? s.peers.size() / 2 : s.peers.size();
+  if (s.progress.acked.size() >= needed) become_founded(s);
 }
 
 }  // namespace

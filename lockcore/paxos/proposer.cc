@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/fan_out.h"
 
@@ -87,8 +88,10 @@ void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& bes
     // nothing can have been chosen, and a no-op closes the gap.
     const base::Entry* choice = nullptr;
     if (const auto place = best.find(slot); place != best.end()) choice = &place->second;
-    if (const Row* row = s.log.find(slot)) {
-      if (choice == nullptr || choice->ballot < row->entry.ballot) choice = &row->entry;
+    if (HF_MUTANT(no_op_over_value)) choice = nullptr;
+    if (const Row* row = s.log.find(slot); row != nullptr && !HF_MUTANT(own_rows_forgotten)) {
+      const bool higher = choice == nullptr || choice->ballot < row->entry.ballot;
+      if (higher != (choice != nullptr && HF_MUTANT(lowest_ballot_wins))) choice = &row->entry;
     }
     static const auto kNothing = std::make_shared<const std::string>();
     base::Entry entry{slot, s.ballot, base::EntryKind::kNoOp, kNothing};
@@ -143,7 +146,8 @@ void on_written(ReplicaState& s) {
   if (s.role != Role::kLeader) return;
   const size_t self = *s.electorate.index_of(s.self);
   std::deque<LeaderState::OwnWrite>& writes = s.lead.own_writes;
-  while (!writes.empty() && s.gate.is_durable(writes.front().id)) {
+  while (!writes.empty() &&
+         (s.gate.is_durable(writes.front().id) || HF_MUTANT(own_vote_before_durable))) {
     const LeaderState::OwnWrite& done = writes.front();
     for (base::Slot slot = done.first; slot <= done.last; slot = slot.next()) vote(s, self, slot);
     writes.pop_front();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lockcore/base/log_row.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::paxos {
 
@@ -35,7 +36,7 @@ class Electorate {
   std::optional<size_t> index_of(base::NodeId node) const;  // nullopt: no voter
   bool is_voter(base::NodeId node) const { return index_of(node).has_value(); }
   size_t voters() const { return ids_.size(); }
-  size_t quorum() const { return ids_.size() / 2 + 1; }
+  size_t quorum() const { return ids_.size() / 2 + (HF_MUTANT(half_is_a_quorum) ? 0 : 1); }
   bool is_quorum(VoterSet set) const { return set.size() >= quorum(); }
 
   // The greatest number that a quorum reached, given how far each voter is (one number a voter).

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::paxos {
 
@@ -56,6 +57,12 @@ ReplicaState::ReplicaState(Options given, base::RecoveredLog recovered, base::Sl
   for (base::Entry& entry : recovered.entries) {
     saw_round(entry.ballot);
     if (entry.slot > applied_slot) log.put(std::move(entry), {});
+  }
+  if (HF_MUTANT(recovered_counts_as_chosen)) {
+    while (Row* row = log.find(chosen_upto.next())) {
+      row->chosen = true;
+      chosen_upto = durable_upto = chosen_upto.next();
+    }
   }
   set_config(std::move(recovered.config));
   for (const base::PeerMark& mark : recovered.peers) {

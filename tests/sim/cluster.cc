@@ -16,8 +16,13 @@ Cluster::Cluster(World& world, const Options& options)
     : world_(world),
       options_(options),
       claim_checker_(world),
-      log_checker_(world, options.nodes),
-      state_checker_(world) {
+      leader_checker_(world, options.nodes, base::Duration::from_ms(options.election_ms)),
+      model_checker_(world),
+      log_checker_(world, options.nodes,
+                   [this](base::Slot slot, base::EntryKind kind, const std::string& value) {
+                     model_checker_.on_chosen(slot, kind, value);
+                   }),
+      state_checker_(world, model_checker_) {
   for (uint32_t i = 0; i < options.nodes; ++i) {
     auto machine = std::make_unique<Machine>();
     machine->id = base::NodeId{i + 1};
@@ -40,6 +45,9 @@ void Cluster::start(Machine& machine) {
   HF_ASSERT(!machine.node);
   ++machine.process;
   machine.paused = false;
+  machine.resumed_at = world_.now();
+  machine.leads_in = {};
+  leader_checker_.on_started(machine.id);
   machine.turn_planned = false;
   machine.tick_planned_at = -1;
   machine.log_busy = machine.state_busy = false;
@@ -124,7 +132,29 @@ void Cluster::finish_turn(Machine& machine) {
     state_checker_.on_applied(machine.id, machine.node->table());
   }
   carry_out(machine);
+  check_leader(machine);
   plan_tick(machine);
+}
+
+// A leader without a quorum's word for an election timeout steps down (P8). After a pause it has
+// a moment to read what came meanwhile.
+void Cluster::check_leader(Machine& machine) {
+  if (!machine.node) return;
+  const paxos::Replica& replica = machine.node->replica();
+  if (replica.role() != paxos::Role::kLeader) {
+    machine.leads_in = {};
+    return;
+  }
+  if (machine.leads_in != replica.ballot()) {
+    machine.leads_in = replica.ballot();
+    machine.leads_since = world_.now();
+  }
+  const int64_t heard_at = std::max({leader_checker_.quorum_heard_at(machine.id, replica.ballot()),
+                                     machine.leads_since, machine.resumed_at});
+  if (world_.now() - heard_at > (2 * options_.election_ms + 4 * options_.heartbeat_ms) * kMs) {
+    world_.fail("node " + std::to_string(machine.id.value) +
+                " goes on leading although no quorum answers (P8)");
+  }
 }
 
 void Cluster::carry_out(Machine& machine) {
@@ -168,10 +198,27 @@ void Cluster::carry_out(Machine& machine) {
       world_.after(*delay, [done = std::move(done), result = std::move(result)] { done(result); });
     }
   };
-  for (auto& reply : fx.replies) answer(reply.ref, CallResult{.answer = std::move(reply.answer)});
-  for (auto& reply : fx.renewals) answer(reply.ref, CallResult{.renewal = std::move(reply)});
+  for (auto& reply : fx.replies) {
+    if (const auto it = machine.calls.find(reply.ref); it != machine.calls.end()) {
+      model_checker_.on_told(machine.id, it->second.key, reply.answer);
+    }
+    answer(reply.ref, CallResult{.answer = std::move(reply.answer)});
+  }
+  const auto check_confirmed = [&](node::ClientRef ref, bool is_error) {
+    const auto it = machine.calls.find(ref);
+    if (is_error || it == machine.calls.end()) return;
+    leader_checker_.on_confirmed_answer(machine.id, machine.node->replica().ballot(),
+                                        it->second.since);
+  };
+  for (auto& reply : fx.renewals) {
+    check_confirmed(reply.ref, reply.error.has_value());
+    answer(reply.ref, CallResult{.renewal = std::move(reply)});
+  }
   const base::Revision seen = machine.node->table().meta().revision;
-  for (auto& reply : fx.reads) answer(reply.ref, CallResult{.read = reply, .revision = seen});
+  for (auto& reply : fx.reads) {
+    check_confirmed(reply.ref, reply.error.has_value());
+    answer(reply.ref, CallResult{.read = reply, .revision = seen});
+  }
 }
 
 void Cluster::plan_tick(Machine& machine) {
@@ -290,6 +337,7 @@ void Cluster::greet(std::shared_ptr<Dialling> dialling) {
       const auto refusal = here.node->on_hello(dialling->hello, now(here), here.fx);
       if (!dialling->from.node && !refusal) {  // it died meanwhile, and so did the connection
         here.node->on_peer_lost(dialling->from.id, now(here), here.fx);
+        leader_checker_.on_link_lost(here.id, dialling->from.id);
       }
       const auto delay_back = network_delay();
       if (!delay_back) return;
@@ -320,6 +368,7 @@ void Cluster::disconnect(Machine& from, base::NodeId to) {
                  [this, &machine, peer, process = machine.process] {
                    deliver(machine, process, [this, &machine, peer] {
                      machine.node->on_peer_lost(peer, now(machine), machine.fx);
+                     leader_checker_.on_link_lost(machine.id, peer);
                    });
                  });
   };
@@ -337,6 +386,7 @@ void Cluster::disconnect(Machine& from, base::NodeId to) {
 
 void Cluster::send(Machine& from, paxos::Outgoing out) {
   claim_checker_.on_said(from.id, *from.disk, out.message);
+  leader_checker_.on_said(from.id, out.message);
   const Link& link = from.outgoing[out.to];
   if (!link.up) return;
   Machine& to = at(out.to);
@@ -351,31 +401,35 @@ void Cluster::send(Machine& from, paxos::Outgoing out) {
       if (now_link.epoch != epoch || !reachable(from.id, to.id)) return;
       deliver(to, process, [this, &from, &to, message] {
         to.node->on_message(from.id, message, now(to), to.fx);
+        const paxos::Replica& replica = to.node->replica();
+        leader_checker_.on_taken(to.id, from.id, message,
+                                 {replica.promised(), replica.leader(), now(to)});
       });
     });
   }
 }
 
-void Cluster::call(uint32_t index, Ask ask, CallDone done) {
+void Cluster::call(uint32_t index, base::AnswerKey key, Ask ask, CallDone done) {
   Machine& machine = *machines_[index];
   const auto delay = network_delay();
   if (!delay) return;
-  world_.after(*delay, [this, &machine, ask = std::move(ask), done = std::move(done)] {
+  world_.after(*delay, [this, &machine, key, ask = std::move(ask), done = std::move(done)] {
     if (!machine.node) {
       done(CallResult{.unreachable = true});
       return;
     }
-    deliver(machine, machine.process, [this, &machine, ask, done] {
+    deliver(machine, machine.process, [this, &machine, key, ask, done] {
       const node::ClientRef ref = next_ref_++;
-      machine.calls.emplace(ref, Machine::Call{done, world_.now()});
+      machine.calls.emplace(ref, Machine::Call{done, world_.now(), key});
       ask(*machine.node, ref, now(machine), machine.fx);
     });
   });
 }
 
 void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
+  const base::AnswerKey key{command.op.client, command.op.number};
   call(
-      index,
+      index, key,
       [command = std::move(command)](node::Node& node, node::ClientRef ref, base::Instant now,
                                      node::Effects& fx) { node.on_command(ref, command, now, fx); },
       std::move(done));
@@ -383,7 +437,7 @@ void Cluster::command(uint32_t index, locks::Command command, CallDone done) {
 
 void Cluster::renew(uint32_t index, std::vector<base::LeaseId> leases, CallDone done) {
   call(
-      index,
+      index, {},
       [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
                                    node::Effects& fx) { node.on_renew(ref, leases, now, fx); },
       std::move(done));
@@ -391,7 +445,7 @@ void Cluster::renew(uint32_t index, std::vector<base::LeaseId> leases, CallDone 
 
 void Cluster::read(uint32_t index, CallDone done) {
   call(
-      index,
+      index, {},
       [](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
         node.on_read(ref, now, fx);
       },
@@ -425,6 +479,7 @@ void Cluster::stop_faults() {
   blocked_.clear();
   for (auto& machine : machines_) {
     if (!machine->node) start(*machine);
+    if (machine->paused) machine->resumed_at = world_.now();
     machine->paused = false;
     for (auto& what : std::exchange(machine->backlog, {})) what();
     plan_turn(*machine);
@@ -471,6 +526,7 @@ void Cluster::fault_pause() {
   world_.after(ms * kMs, [this, &machine, process = machine.process] {
     if (machine.process != process || !machine.node || !machine.paused) return;
     machine.paused = false;
+    machine.resumed_at = world_.now();
     for (auto& what : std::exchange(machine.backlog, {})) what();
     plan_turn(machine);
   });

@@ -10,7 +10,9 @@
 
 #include "lockcore/node/node.h"
 #include "tests/sim/checkers/claim_checker.h"
+#include "tests/sim/checkers/leader_checker.h"
 #include "tests/sim/checkers/log_checker.h"
+#include "tests/sim/checkers/model_checker.h"
 #include "tests/sim/checkers/state_checker.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/options.h"
@@ -58,6 +60,9 @@ class Cluster {
     std::unique_ptr<node::Node> node;  // null: down
     uint64_t process = 0;              // counts starts
     bool paused = false;
+    int64_t resumed_at = 0;   // true time: of its start, or the end of its last pause
+    int64_t leads_since = 0;  // true time
+    base::Ballot leads_in;
     bool turn_planned = false;
     int64_t tick_planned_at = -1;  // true time of the earliest planned tick; -1: none
     bool log_busy = false;
@@ -65,7 +70,8 @@ class Cluster {
     std::vector<std::function<void()>> backlog;  // what arrived while paused
     struct Call {
       CallDone done;
-      int64_t since;  // true time
+      int64_t since;        // true time
+      base::AnswerKey key;  // of a command
     };
     std::map<node::ClientRef, Call> calls;
     node::Effects fx;
@@ -78,10 +84,11 @@ class Cluster {
   void deliver(Machine& machine, uint64_t process, std::function<void()> what);
   // A client's call, at the machine after the network's delay.
   using Ask = std::function<void(node::Node&, node::ClientRef, base::Instant, node::Effects&)>;
-  void call(uint32_t node, Ask ask, CallDone done);
+  void call(uint32_t node, base::AnswerKey key, Ask ask, CallDone done);
   void plan_turn(Machine& machine);
   void finish_turn(Machine& machine);
   void carry_out(Machine& machine);
+  void check_leader(Machine& machine);
   void plan_tick(Machine& machine);
   void write_log(Machine& machine);
   void write_state(Machine& machine);
@@ -110,6 +117,8 @@ class Cluster {
   bool faults_ = false;
   node::ClientRef next_ref_ = 1;
   ClaimChecker claim_checker_;
+  LeaderChecker leader_checker_;
+  ModelChecker model_checker_;
   LogChecker log_checker_;
   StateChecker state_checker_;
 };

@@ -31,7 +31,12 @@ void LogChecker::on_durable(base::NodeId node, const base::Entry& entry) {
   if (!fresh && it->second != proposal.value) {
     world_.fail(name_of(entry) + " is the second value chosen there");
   }
-  while (chosen_.contains(contiguous_.next())) contiguous_ = contiguous_.next();
+  for (auto next = chosen_.find(contiguous_.next()); next != chosen_.end();
+       next = chosen_.find(contiguous_.next())) {
+    contiguous_ = contiguous_.next();
+    on_chosen_(contiguous_, static_cast<base::EntryKind>(next->second[0] - '0'),
+               next->second.substr(1));
+  }
 }
 
 void LogChecker::on_applied(base::NodeId node, base::Slot through) {

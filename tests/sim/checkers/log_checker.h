@@ -4,6 +4,7 @@
 // quorum holds in one ballot. It asks no node.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -15,7 +16,10 @@ namespace holdfast::sim {
 
 class LogChecker {
  public:
-  LogChecker(World& world, uint32_t voters) : world_(world), quorum_(voters / 2 + 1) {}
+  // Told of every slot once it is chosen, in order.
+  using OnChosen = std::function<void(base::Slot, base::EntryKind, const std::string& value)>;
+  LogChecker(World& world, uint32_t voters, OnChosen on_chosen)
+      : world_(world), quorum_(voters / 2 + 1), on_chosen_(std::move(on_chosen)) {}
   // A node hands this entry to its writer.
   void on_written(base::NodeId node, const base::Entry& entry);
   // It is durable there.
@@ -31,6 +35,7 @@ class LogChecker {
 
   World& world_;
   const size_t quorum_;
+  const OnChosen on_chosen_;
   std::map<std::pair<base::Slot, base::Ballot>, Proposal> proposals_;
   std::map<base::Slot, std::string> chosen_;
   base::Slot contiguous_;  // every slot through here is in chosen_

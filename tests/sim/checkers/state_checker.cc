@@ -11,7 +11,10 @@ void StateChecker::on_applied(base::NodeId node, const locks::LockTable& table) 
                 std::to_string(slot.value));
     return;
   }
-  if (fresh) check_holds(node, table.rows());
+  if (!fresh) return;
+  const base::StateRows rows = table.rows();
+  model_.on_state(node, rows);
+  check_holds(node, rows);
 }
 
 void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {

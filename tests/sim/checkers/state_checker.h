@@ -7,13 +7,14 @@
 #include <string>
 
 #include "lockcore/locks/lock_table.h"
+#include "tests/sim/checkers/model_checker.h"
 #include "tests/sim/world.h"
 
 namespace holdfast::sim {
 
 class StateChecker {
  public:
-  explicit StateChecker(World& world) : world_(world) {}
+  StateChecker(World& world, ModelChecker& model) : world_(world), model_(model) {}
   // A node has applied everything through table.meta().applied.
   void on_applied(base::NodeId node, const locks::LockTable& table);
 
@@ -23,6 +24,7 @@ class StateChecker {
   void check_order(const base::StateRows& rows);
 
   World& world_;
+  ModelChecker& model_;
   std::map<base::Slot, uint64_t> digests_;
   std::map<std::string, base::Token> newest_exclusive_;  // as first seen, on any node
   std::set<base::Token> seen_;

@@ -39,6 +39,37 @@ class SimpleModel {
 
   uint64_t revision() const { return revision_; }
 
+  // What a copy of this operation would be told now; empty: it would act.
+  std::string told_again(base::ClientId id, uint64_t number) const {
+    const auto client = clients_.find(id.value);
+    if (client == clients_.end()) return "";
+    if (is_settled(client->second, number)) return "error cancelled";
+    const auto known = client->second.ops.find(number);
+    return known == client->second.ops.end() ? "" : known->second;
+  }
+
+  // Who holds and waits, in a form that can be compared: by lock, then as granted or queued.
+  struct ClaimText {
+    std::string lock;
+    uint64_t lease, holder, token;  // token 0: waits
+    auto operator<=>(const ClaimText&) const = default;
+  };
+  static std::string text_of(uint64_t revision, std::vector<ClaimText> claims) {
+    std::sort(claims.begin(), claims.end());
+    std::string text = "revision " + std::to_string(revision);
+    for (const ClaimText& claim : claims) {
+      text += "; " + claim.lock + (claim.token == 0 ? " awaited by " : " held by ") +
+              std::to_string(claim.lease) + "/" + std::to_string(claim.holder);
+      if (claim.token != 0) text += " with " + std::to_string(claim.token);
+    }
+    return text;
+  }
+  std::string claims_text() const {
+    std::vector<ClaimText> claims;
+    for (const Claim& c : claims_) claims.push_back({c.lock, c.lease, c.holder, c.token});
+    return text_of(revision_, std::move(claims));
+  }
+
   static std::string text_of(const Answer& answer) {
     struct Text {
       std::string operator()(const ClientRegistered& a) { return number("client", a.client.value); }

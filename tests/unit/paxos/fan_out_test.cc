@@ -29,7 +29,9 @@ Cell thrifty_cell(size_t voters = 3) {
   return cell;
 }
 
-uint64_t last_slot(Cell& cell) { return cell[1].chosen_upto().value; }
+uint64_t last_slot(Cell& cell) {
+  return cell[1].chosen_upto().value;
+}
 
 }  // namespace
 

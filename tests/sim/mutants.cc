@@ -1,0 +1,72 @@
+#include "tests/sim/mutants.h"
+
+#include <algorithm>
+#include <array>
+
+namespace holdfast::sim {
+namespace {
+
+constexpr std::array kMutants = std::to_array<Mutant>({
+    // -- Paxos
+    {"ballot_used_again", "P1", 50, "a candidate takes a ballot that was used before"},
+    {"ballot_before_durable", "P1", 50, "a ballot is used before it is durable"},
+    {"promise_before_durable", "P2", 50, "a promise is answered before it is durable"},
+    {"accept_before_durable", "P2", 50, "an accept is answered before it is durable"},
+    {"promise_leaves_out_pending", "P2", 400, "a promise leaves out a row still being written"},
+    {"accept_keeps_promise", "P2", 50, "accepting in a ballot doesn't raise the promise to it"},
+    {"own_vote_before_durable", "P2", 50, "the leader counts its own vote before its write ends"},
+    {"phase1_asks_too_far", "P3", 400, "phase 1 leaves out the first slot not known chosen"},
+    {"lowest_ballot_wins", "P3", 400, "of the answers' values the lowest ballot's is proposed"},
+    {"no_op_over_value", "P3", 400, "a no-op is proposed where another node accepted a value"},
+    {"own_rows_forgotten", "P3", 400, "the new leader doesn't count what it accepted itself"},
+    {"chosen_not_fetched", "P3", 400, "a leader proposes where an answerer knows a chosen value"},
+    {"half_is_a_quorum", "P4", 50, "half of the voters is taken for a quorum"},
+    {"chosen_over_older_ballot", "P5", 400, "chosen_upto is trusted over an older ballot's entry"},
+    {"no_probe", "P7", 50, "a candidate doesn't ask before phase 1"},
+    {"probe_always_yes", "P7", 50, "a probe is answered yes although a leader is heard"},
+    {"confirm_drawn_early", "P8", 400, "a confirm round that began before the request counts"},
+    {"deposed_leader_confirmed", "P8", 400, "a heartbeat is echoed below the promise"},
+    {"leads_without_quorum", "P8", 400, "a leader that no quorum answers doesn't step down"},
+    {"founded_by_a_majority", "P10", 50, "a cell is founded before every voter is there"},
+    {"recovered_counts_as_chosen", "P11", 400, "rows found in the log at start count as chosen"},
+    {"batch_loses_a_command", "P12", 50, "a sealed batch leaves out its last command"},
+    {"late_decision_counts", "P13", 400, "an expiry decided in an older ballot is carried out"},
+    {"queue_survives_leader", "P13", 400, "what a leader queued is kept when it steps down"},
+    // -- lease time
+    {"new_leader_gives_less", "6", 400, "a new leader doesn't give every lease its full TTL"},
+    {"lease_ends_early", "6", 400, "a lease's first deadline is too early"},
+    {"lease_clock_runs_fast", "6", 400, "a renewal moves the deadline by less than the TTL"},
+    {"renewal_moves_nothing", "6", 50, "a renewal is answered yes and doesn't move the deadline"},
+    {"renewed_unconfirmed", "6", 400, "a renewal is answered without a confirm round"},
+    {"renewed_while_ending", "6", 400, "a renewal is answered yes after the expiry was proposed"},
+    {"cell_time_from_own_clock", "5, 7", 400, "cell time is each leader's own clock"},
+    {"cell_time_turns_back", "7", 400, "cell time may turn back"},
+    // -- the state machine, and what users rely on
+    {"shared_beside_exclusive", "2.1", 50, "a reader is let in beside a writer"},
+    {"token_of_the_release", "2.2", 50, "a token is a revision that was given before"},
+    {"grant_to_the_dead", "6", 400, "a hold passes to a lease that ends in the same command"},
+    {"release_wakes_nobody", "2.5", 50, "a release doesn't pass the lock on"},
+    {"waiter_overtaken", "2.6", 50, "a request is granted although others wait"},
+    {"second_comes_first", "2.6", 50, "the second waiter is served before the first"},
+    {"one_reader_at_a_time", "2.6", 50, "of neighbouring readers only one is admitted"},
+    {"late_copy_acts", "2.7", 400, "a copy that comes after the answer was told acts again"},
+    {"retry_acts_again", "2.7", 50, "a retry acts again"},
+    {"cancel_settles_nothing", "7a", 400, "a cancelled number that was never seen isn't settled"},
+    {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
+    {"read_unconfirmed", "2.8", 400, "a read is answered without a confirm round"},
+    {"follower_answers_reads", "2.8", 50, "a follower answers a linearizable read"},
+    {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
+});
+
+}  // namespace
+
+std::span<const Mutant> mutants() {
+  return kMutants;
+}
+
+const Mutant* find_mutant(std::string_view name) {
+  const auto found = std::ranges::find(kMutants, name, &Mutant::name);
+  return found == kMutants.end() ? nullptr : &*found;
+}
+
+}  // namespace holdfast::sim
