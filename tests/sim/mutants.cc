@@ -30,7 +30,6 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"founded_by_a_majority", "P10", 50, "a cell is founded before every voter is there"},
     {"recovered_counts_as_chosen", "P11", 400, "rows found in the log at start count as chosen"},
     {"batch_loses_a_command", "P12", 50, "a sealed batch leaves out its last command"},
-    {"late_decision_counts", "P13", 400, "an expiry decided in an older ballot is carried out"},
     {"queue_survives_leader", "P13", 400, "what a leader queued is kept when it steps down"},
     // -- lease time
     {"new_leader_gives_less", "6", 400, "a new leader doesn't give every lease its full TTL"},
@@ -40,7 +39,6 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"renewed_unconfirmed", "6", 400, "a renewal is answered without a confirm round"},
     {"renewed_while_ending", "6", 400, "a renewal is answered yes after the expiry was proposed"},
     {"cell_time_from_own_clock", "5, 7", 400, "cell time is each leader's own clock"},
-    {"cell_time_turns_back", "7", 400, "cell time may turn back"},
     // -- the state machine, and what users rely on
     {"shared_beside_exclusive", "2.1", 50, "a reader is let in beside a writer"},
     {"token_of_the_release", "2.2", 50, "a token is a revision that was given before"},
@@ -49,7 +47,6 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"waiter_overtaken", "2.6", 50, "a request is granted although others wait"},
     {"second_comes_first", "2.6", 50, "the second waiter is served before the first"},
     {"one_reader_at_a_time", "2.6", 50, "of neighbouring readers only one is admitted"},
-    {"late_copy_acts", "2.7", 400, "a copy that comes after the answer was told acts again"},
     {"retry_acts_again", "2.7", 50, "a retry acts again"},
     {"cancel_settles_nothing", "7a", 400, "a cancelled number that was never seen isn't settled"},
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
