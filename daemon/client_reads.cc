@@ -144,8 +144,8 @@ void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
   for (unsigned i = 0; i < page.size(); ++i) fill_row(page[i], list[i]);
 }
 
-void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatus::Builder to) {
-  const node::Node& node = driver.node();
+void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to) {
+  const node::Node& node = access.node();
   const paxos::Replica& replica = node.replica();
   const base::Config& config = replica.config();
   const base::MetaRow& meta = node.table().meta();
@@ -178,8 +178,8 @@ void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatu
   to.setHolds(counts.holds);
   to.setWaiters(counts.waiters);
   to.setClients(counts.clients);
-  to.setLogBytes(driver.writer().log_bytes());
-  to.setStateBytes(driver.writer().state_bytes());
+  to.setLogBytes(access.log_bytes());
+  to.setStateBytes(access.state_bytes());
 }
 
 }  // namespace holdfast::daemon

@@ -18,6 +18,6 @@ void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
                 wire::Cell::LeaseResults::Builder to);
 void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
                  wire::Cell::LeasesResults::Builder to);
-void fill_status(const Driver& driver, const Identity& identity, wire::NodeStatus::Builder to);
+void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to);
 
 }  // namespace holdfast::daemon

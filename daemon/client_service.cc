@@ -33,11 +33,11 @@ template <class Reply, class Done>
 class WaitingCall final : public Call {
  public:
   template <class Ask>
-  WaitingCall(kj::PromiseFulfiller<void>& fulfiller, Driver& driver, Ask&& ask, Done done)
-      : fulfiller_(fulfiller), driver_(driver), done_(kj::mv(done)), ref_(driver.begin(*this)) {
+  WaitingCall(kj::PromiseFulfiller<void>& fulfiller, NodeAccess& access, Ask&& ask, Done done)
+      : fulfiller_(fulfiller), access_(access), done_(kj::mv(done)), ref_(access.begin(*this)) {
     ask(ref_);
   }
-  ~WaitingCall() { driver_.drop(ref_); }
+  ~WaitingCall() { access_.drop(ref_); }
 
   void on_reply(const Reply& reply) override {
     fulfiller_.rejectIfThrows([&] { done_(reply); });
@@ -46,15 +46,15 @@ class WaitingCall final : public Call {
 
  private:
   kj::PromiseFulfiller<void>& fulfiller_;
-  Driver& driver_;
+  NodeAccess& access_;
   Done done_;
   const node::ClientRef ref_;
 };
 
 // Calls ask(ref) now and done(reply) when the node has answered.
 template <class Reply, class Ask, class Done>
-kj::Promise<void> wait_for_node(Driver& driver, Ask&& ask, Done done) {
-  return kj::newAdaptedPromise<void, WaitingCall<Reply, Done>>(driver, kj::fwd<Ask>(ask),
+kj::Promise<void> wait_for_node(NodeAccess& access, Ask&& ask, Done done) {
+  return kj::newAdaptedPromise<void, WaitingCall<Reply, Done>>(access, kj::fwd<Ask>(ask),
                                                                kj::mv(done));
 }
 
@@ -66,12 +66,12 @@ kj::Promise<void> answer_now(Context& context, const base::Error& error) {
 
 // Proposes the command, and calls filled(answer, results) once the answer is in the results.
 template <class Context, class Filled>
-kj::Promise<void> propose(Driver& driver, locks::Command command, Context context,
+kj::Promise<void> propose(NodeAccess& access, locks::Command command, Context context,
                           capnp::MessageSize size, Filled filled) {
   context.releaseParams();
   context.allowCancellation();
   return wait_for_node<node::CommandReply>(
-      driver, [&](node::ClientRef ref) { driver.command(ref, std::move(command)); },
+      access, [&](node::ClientRef ref) { access.command(ref, std::move(command)); },
       [context, size, filled = kj::mv(filled)](const node::CommandReply& reply) mutable {
         auto results = context.getResults(size);
         rpc::fill_answer(reply.answer, results.initAnswer());
@@ -80,16 +80,16 @@ kj::Promise<void> propose(Driver& driver, locks::Command command, Context contex
 }
 
 template <class Context>
-kj::Promise<void> propose(Driver& driver, locks::Command command, Context context) {
-  return propose(driver, std::move(command), context, kSmallAnswer, [](auto&, auto&) {});
+kj::Promise<void> propose(NodeAccess& access, locks::Command command, Context context) {
+  return propose(access, std::move(command), context, kSmallAnswer, [](auto&, auto&) {});
 }
 
 // Reads the whole table after a confirm round; fill(context) runs then, or the error is told.
 template <class Context, class Fill>
-kj::Promise<void> read(Driver& driver, Context context, Fill fill) {
+kj::Promise<void> read(NodeAccess& access, Context context, Fill fill) {
   context.allowCancellation();
   return wait_for_node<node::ReadReply>(
-      driver, [&](node::ClientRef ref) { driver.read(ref); },
+      access, [&](node::ClientRef ref) { access.read(ref); },
       [context, fill = kj::mv(fill)](const node::ReadReply& reply) mutable {
         if (reply.error) {
           rpc::fill_error(*reply.error, context.getResults(kSmallAnswer).initError());
@@ -129,21 +129,21 @@ std::optional<base::Error> refusal_of(const locks::Answer& answer) {
 
 // Reads the operation and its body, lets `adjust` complete the body, and proposes both.
 template <class Body, class Context, class Adjust>
-kj::Promise<void> propose_read(Driver& driver, const Caller& caller, Context context,
+kj::Promise<void> propose_read(NodeAccess& access, const Caller& caller, Context context,
                                rpc::Read<Body> read_body, Adjust adjust) {
   auto op = read_op(caller, context.getParams().getOp());
   if (auto* error = std::get_if<base::Error>(&op)) return answer_now(context, *error);
   if (auto* error = std::get_if<base::Error>(&read_body)) return answer_now(context, *error);
   Body& body = std::get<Body>(read_body);
   if (std::optional<base::Error> wrong = adjust(body)) return answer_now(context, *wrong);
-  return propose(driver, locks::Command{std::get<locks::OpId>(std::move(op)), std::move(body)},
+  return propose(access, locks::Command{std::get<locks::OpId>(std::move(op)), std::move(body)},
                  context);
 }
 
 template <class Body, class Context>
-kj::Promise<void> propose_read(Driver& driver, const Caller& caller, Context context,
+kj::Promise<void> propose_read(NodeAccess& access, const Caller& caller, Context context,
                                rpc::Read<Body> read_body) {
-  return propose_read(driver, caller, context, std::move(read_body),
+  return propose_read(access, caller, context, std::move(read_body),
                       [](Body&) { return std::optional<base::Error>(); });
 }
 
@@ -170,24 +170,24 @@ class Counted {
 
 class LeaseServer final : public wire::Lease::Server {
  public:
-  LeaseServer(Driver& driver, Caller caller, base::LeaseId lease, std::shared_ptr<Kept> kept)
-      : driver_(driver),
+  LeaseServer(NodeAccess& access, Caller caller, base::LeaseId lease, std::shared_ptr<Kept> kept)
+      : access_(access),
         caller_(std::move(caller)),
         lease_(lease),
         counted_(std::move(kept), &Kept::leases) {}
 
   kj::Promise<void> acquire(AcquireContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::read_acquire(context.getParams().getAcquire()),
                         [this](locks::Acquire& acquire) { return complete(acquire.lease); });
   }
   kj::Promise<void> release(ReleaseContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::read_release(context.getParams().getRelease()),
                         [this](locks::Release& release) { return complete(release.lease); });
   }
   kj::Promise<void> close(CloseContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::Read<locks::CloseLease>(locks::CloseLease{lease_}));
   }
   kj::Promise<void> renew(RenewContext context) override {
@@ -197,7 +197,7 @@ class LeaseServer final : public wire::Lease::Server {
     }
     context.allowCancellation();
     return wait_for_node<node::RenewReply>(
-        driver_, [this](node::ClientRef ref) { driver_.renew(ref, {lease_}); },
+        access_, [this](node::ClientRef ref) { access_.renew(ref, {lease_}); },
         [context](const node::RenewReply& reply) mutable {
           auto results = context.getResults(kSmallAnswer);
           if (reply.error) {
@@ -218,7 +218,7 @@ class LeaseServer final : public wire::Lease::Server {
                        {}};
   }
 
-  Driver& driver_;
+  NodeAccess& access_;
   const Caller caller_;
   const base::LeaseId lease_;
   const Counted counted_;
@@ -226,8 +226,8 @@ class LeaseServer final : public wire::Lease::Server {
 
 class ClientRecordServer final : public wire::ClientRecord::Server {
  public:
-  ClientRecordServer(Driver& driver, Caller caller, std::shared_ptr<Kept> kept)
-      : driver_(driver), caller_(std::move(caller)), counted_(std::move(kept), &Kept::clients) {}
+  ClientRecordServer(NodeAccess& access, Caller caller, std::shared_ptr<Kept> kept)
+      : access_(access), caller_(std::move(caller)), counted_(std::move(kept), &Kept::clients) {}
 
   kj::Promise<void> openLease(OpenLeaseContext context) override {
     auto params = context.getParams();
@@ -240,7 +240,7 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     // Drawn here and not in the core: it travels in the command, so that every node knows the same.
     if (body.secret.empty()) body.secret = random_bytes(base::kSecretBytes);
     locks::Command command{std::get<locks::OpId>(std::move(op)), std::move(body)};
-    return propose(driver_, std::move(command), context, kAnswerWithCapability,
+    return propose(access_, std::move(command), context, kAnswerWithCapability,
                    [this](const locks::Answer& answer, auto& results) {
                      const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
                      give_lease(results, refusal_of(answer),
@@ -249,22 +249,22 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
   }
   kj::Promise<void> closeLease(CloseLeaseContext context) override {
     locks::CloseLease close{base::LeaseId{context.getParams().getLease()}};
-    return propose_read(driver_, caller_, context, rpc::Read<locks::CloseLease>(close));
+    return propose_read(access_, caller_, context, rpc::Read<locks::CloseLease>(close));
   }
   kj::Promise<void> acquire(AcquireContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::read_acquire(context.getParams().getAcquire()));
   }
   kj::Promise<void> cancelWait(CancelWaitContext context) override {
     locks::CancelWait cancel{context.getParams().getTarget()};
-    return propose_read(driver_, caller_, context, rpc::Read<locks::CancelWait>(cancel));
+    return propose_read(access_, caller_, context, rpc::Read<locks::CancelWait>(cancel));
   }
   kj::Promise<void> release(ReleaseContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::read_release(context.getParams().getRelease()));
   }
   kj::Promise<void> forget(ForgetContext context) override {
-    return propose_read(driver_, caller_, context,
+    return propose_read(access_, caller_, context,
                         rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));
   }
 
@@ -278,11 +278,11 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
   template <class Results>
   void give_lease(Results& results, std::optional<base::Error> refusal, base::LeaseId lease) {
     if (counted_.kept()->leases >= kMaxLeasesPerConnection) return;
-    results.setLease(kj::heap<LeaseServer>(driver_, Caller{caller_.client, std::move(refusal)},
+    results.setLease(kj::heap<LeaseServer>(access_, Caller{caller_.client, std::move(refusal)},
                                            lease, counted_.kept()));
   }
 
-  Driver& driver_;
+  NodeAccess& access_;
   const Caller caller_;
   const Counted counted_;
 };
@@ -290,12 +290,12 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
 // One per connection, which may keep only so many capabilities.
 class CellServer final : public wire::Cell::Server {
  public:
-  CellServer(Driver& driver, const Identity& identity) : driver_(driver), identity_(identity) {}
+  CellServer(NodeAccess& access, const Identity& identity) : access_(access), identity_(identity) {}
 
   // `register` is a keyword of C++: the schema compiler calls it register_.
   kj::Promise<void> register_(RegisterContext context) override {
     locks::Command command{{}, locks::RegisterClient{context.getParams().getTtlMs()}};
-    return propose(driver_, std::move(command), context, kAnswerWithCapability,
+    return propose(access_, std::move(command), context, kAnswerWithCapability,
                    [this](const locks::Answer& answer, auto& results) {
                      const auto* registered = std::get_if<locks::ClientRegistered>(&answer);
                      Caller caller{registered == nullptr ? base::ClientId{} : registered->client,
@@ -317,9 +317,9 @@ class CellServer final : public wire::Cell::Server {
     context.releaseParams();
     context.allowCancellation();
     return wait_for_node<node::RenewReply>(
-        driver_,
+        access_,
         [&](node::ClientRef ref) {
-          driver_.renew(ref, std::get<std::vector<base::LeaseId>>(std::move(leases)));
+          access_.renew(ref, std::get<std::vector<base::LeaseId>>(std::move(leases)));
         },
         [context](const node::RenewReply& reply) mutable {
           auto size = kSmallAnswer;
@@ -336,27 +336,27 @@ class CellServer final : public wire::Cell::Server {
         });
   }
   kj::Promise<void> describe(DescribeContext context) override {
-    return read(driver_, context, [this](DescribeContext& asked) {
-      fill_describe(driver_.node().table(), asked.getParams(), asked.getResults());
+    return read(access_, context, [this](DescribeContext& asked) {
+      fill_describe(access_.node().table(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> locks(LocksContext context) override {
-    return read(driver_, context, [this](LocksContext& asked) {
-      fill_locks(driver_.node().table(), asked.getParams(), asked.getResults());
+    return read(access_, context, [this](LocksContext& asked) {
+      fill_locks(access_.node().table(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> lease(LeaseContext context) override {
-    return read(driver_, context, [this](LeaseContext& asked) {
-      fill_lease(driver_.node(), asked.getParams(), asked.getResults());
+    return read(access_, context, [this](LeaseContext& asked) {
+      fill_lease(access_.node(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> leases(LeasesContext context) override {
-    return read(driver_, context, [this](LeasesContext& asked) {
-      fill_leases(driver_.node(), asked.getParams(), asked.getResults());
+    return read(access_, context, [this](LeasesContext& asked) {
+      fill_leases(access_.node(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> status(StatusContext context) override {
-    fill_status(driver_, identity_, context.getResults().initStatus());
+    fill_status(access_, identity_, context.getResults().initStatus());
     return kj::READY_NOW;
   }
 
@@ -367,20 +367,20 @@ class CellServer final : public wire::Cell::Server {
                                            "too many client capabilities are kept on "
                                            "this connection: drop some"));
     }
-    return kj::heap<ClientRecordServer>(driver_, std::move(caller), kept_);
+    return kj::heap<ClientRecordServer>(access_, std::move(caller), kept_);
   }
 
-  Driver& driver_;
+  NodeAccess& access_;
   const Identity& identity_;
   const std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 class HoldfastServer final : public wire::Holdfast::Server {
  public:
-  HoldfastServer(Driver& driver, const Identity& identity,
+  HoldfastServer(NodeAccess& access, const Identity& identity,
                  std::shared_ptr<rpc::ConnectionHandle> connection)
-      : driver_(driver),
-        cell_(kj::heap<CellServer>(driver, identity)),
+      : access_(access),
+        cell_(kj::heap<CellServer>(access, identity)),
         connection_(std::move(connection)) {}
 
   kj::Promise<void> enter(EnterContext context) override {
@@ -396,11 +396,11 @@ class HoldfastServer final : public wire::Holdfast::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> peer(PeerContext context) override {
-    return driver_.peers().server().peer(context, connection_);
+    return access_.peer_server().peer(context, connection_);
   }
 
  private:
-  Driver& driver_;
+  NodeAccess& access_;
   wire::Cell::Client cell_;
   const std::shared_ptr<rpc::ConnectionHandle> connection_;
 };
@@ -408,18 +408,18 @@ class HoldfastServer final : public wire::Holdfast::Server {
 }  // namespace
 
 struct ClientService::State {
-  Driver& driver;
+  NodeAccess& access;
   const Identity identity;
 };
 
-ClientService::ClientService(Driver& driver, Identity identity)
-    : state_(new State{driver, std::move(identity)}) {}
+ClientService::ClientService(NodeAccess& access, Identity identity)
+    : state_(new State{access, std::move(identity)}) {}
 
 ClientService::~ClientService() = default;
 
 capnp::Capability::Client ClientService::bootstrap(
     std::shared_ptr<rpc::ConnectionHandle> connection) {
-  return kj::heap<HoldfastServer>(state_->driver, state_->identity, std::move(connection));
+  return kj::heap<HoldfastServer>(state_->access, state_->identity, std::move(connection));
 }
 
 }  // namespace holdfast::daemon

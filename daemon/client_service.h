@@ -1,4 +1,4 @@
-// What clients may call: the servers of rpc/holdfast.capnp, over the driver.
+// What clients may call: the servers of rpc/holdfast.capnp, over the node.
 //
 // Every expected outcome is a value in the results; an exception means that the message was
 // malformed or the connection broke.
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "daemon/config.h"
-#include "daemon/driver.h"
+#include "daemon/node_access.h"
 
 namespace holdfast::rpc {
 class ConnectionHandle;
@@ -31,8 +31,8 @@ struct Identity {
 // on which it is made.
 class ClientService {
  public:
-  // The driver must outlive every capability handed out.
-  ClientService(Driver& driver, Identity identity);
+  // The node must outlive every capability handed out.
+  ClientService(NodeAccess& access, Identity identity);
   ~ClientService();
 
   // The first capability of a new connection.

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
-#include <ranges>
 #include <set>
 
 #include <fmt/format.h>
@@ -17,6 +16,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/settings.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/validate.h"
 #include "rpc/limits.h"
 
 namespace holdfast::daemon {
@@ -76,6 +76,8 @@ class Builder {
   template <class Enum, size_t n>
   Enum word(std::string_view key, const std::array<std::string_view, n>& words, Enum fallback);
 
+  // The file, the log and the RPC can hold UTF-8 only: they would show another value.
+  void check_texts();
   void build_timing(Config& config);
   void build_cluster(Config& config);
   void build_listen(Config& config);
@@ -87,15 +89,18 @@ class Builder {
   std::vector<Problem>& problems_;
 };
 
-// The elements of a list setting, however they were given: repeated, or parted by commas.
+// The elements of a list setting, however they were given: repeated, or parted by commas. An empty
+// text has one, an empty one: nobody means to listen nowhere.
 std::vector<std::string> elements(const Given& given) {
   std::vector<std::string> all;
-  for (const std::string& value : given.values) {
-    for (auto part : std::views::split(value, ',')) {
-      std::string_view item(part.begin(), part.end());
+  for (std::string_view value : given.values) {
+    for (size_t begin = 0; begin <= value.size();) {
+      const size_t end = std::min(value.find(',', begin), value.size());
+      std::string_view item = value.substr(begin, end - begin);
       item.remove_prefix(std::min(item.find_first_not_of(' '), item.size()));
       item.remove_suffix(item.size() - std::min(item.find_last_not_of(' ') + 1, item.size()));
       all.emplace_back(item);
+      begin = end + 1;
     }
   }
   return all;
@@ -307,8 +312,15 @@ void Builder::build_advertise(Config& config) {
   config.advertise = (tcp != config.listen.end() ? *tcp : config.listen.front()).text();
 }
 
+void Builder::check_texts() {
+  for (const auto& [key, given] : given_) {
+    if (!std::ranges::all_of(given.values, locks::is_utf8)) refuse(given, "is not valid UTF-8");
+  }
+}
+
 Config Builder::build() {
   Config config;
+  check_texts();
   config.id = base::NodeId{number("id", 1)};
   config.name = text("name", fmt::format("node-{}", config.id.value));
   if (config.name.size() > kMaxNodeNameBytes) {

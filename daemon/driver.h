@@ -17,6 +17,7 @@
 #include "daemon/calls.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/node_access.h"
 #include "daemon/peers.h"
 #include "daemon/store.h"
 #include "lockcore/node/node.h"
@@ -25,23 +26,21 @@
 
 namespace holdfast::daemon {
 
-class Driver final : private PeerHandler {
+class Driver final : public NodeAccess, private PeerHandler {
  public:
   Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store);
   ~Driver();
 
-  // -- for the services ---------------------------------------------------------------------------
-  // Names a call; exactly one of command(), renew() and read() follows.
-  node::ClientRef begin(Call& call) { return calls_.add(call); }
-  void command(node::ClientRef ref, locks::Command command);
-  void renew(node::ClientRef ref, std::vector<base::LeaseId> leases);
-  void read(node::ClientRef ref);
-  // The caller is gone. After the answer it does nothing.
-  void drop(node::ClientRef ref);
-
-  const node::Node& node() const { return node_; }
-  const store::WriterThreads& writer() const { return *writer_; }
-  Peers& peers() { return peers_; }
+  // -- NodeAccess, for the services ---------------------------------------------------------------
+  node::ClientRef begin(Call& call) override { return calls_.add(call); }
+  void command(node::ClientRef ref, locks::Command command) override;
+  void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
+  void read(node::ClientRef ref) override;
+  void drop(node::ClientRef ref) override;
+  const node::Node& node() const override { return node_; }
+  rpc::PeerServer& peer_server() override { return peers_.server(); }
+  uint64_t log_bytes() const override { return writer_->log_bytes(); }
+  uint64_t state_bytes() const override { return writer_->state_bytes(); }
 
  private:
   // -- PeerHandler --------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ void Applied::clear() {
   replies.clear();
   opened.clear();
   ended.clear();
-  new_leader.reset();
 }
 
 LockTable::LockTable(const TableLimits& limits) : state_(std::make_unique<State>()) {
@@ -132,7 +131,6 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
     reply(command.op, register_client(*body), out);
   } else if (const auto* leader = std::get_if<NewLeader>(&command.body)) {
     meta.leader = leader->ballot;
-    out.new_leader = leader->ballot;
   } else {
     expire_leases(std::get<ExpireLeases>(command.body), out);
   }

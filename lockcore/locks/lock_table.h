@@ -40,10 +40,9 @@ struct Reply {
 
 // What one apply() brought about. Cleared and reused by the caller.
 struct Applied {
-  std::vector<Reply> replies;              // in the order in which they came about
-  std::vector<base::LeaseId> opened;       // leases that now live, with full TTL from now on
-  std::vector<base::LeaseId> ended;        // leases that are gone
-  std::optional<base::Ballot> new_leader;  // a NewLeader was applied
+  std::vector<Reply> replies;         // in the order in which they came about
+  std::vector<base::LeaseId> opened;  // leases that now live, with full TTL from now on
+  std::vector<base::LeaseId> ended;   // leases that are gone
   void clear();
 };
 

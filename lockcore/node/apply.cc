@@ -44,7 +44,9 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   out.clear();
   table.apply(entry.slot, batch ? &*batch : nullptr, out);
 
-  if (out.new_leader && *out.new_leader == led && entry.ballot == led) become_active(now, fx);
+  // At its own slot alone: a value that was proposed again may be a NewLeader of any ballot, as
+  // some peer made it.
+  if (entry.slot == led_slot && entry.ballot == led) become_active(now, fx);
   if (!active_ballot) return;
   const auto full_ttl = [this](base::LeaseId lease) {
     return base::Duration::from_ms(static_cast<int64_t>(table.lease(lease)->ttl_ms));

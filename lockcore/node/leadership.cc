@@ -33,7 +33,7 @@ void Node::State::propose_new_leader(Instant now, WallClock wall, Effects& fx) {
   led = replica.ballot();
   locks::Batch batch{.cell_time_ms = table.meta().cell_time_ms, .wall_ms = wall.ms, .commands = {}};
   batch.commands.push_back(locks::Command{{}, locks::NewLeader{led}});
-  replica.propose(EntryKind::kNewLeader, locks::encode_batch(batch), now, fx.paxos);
+  led_slot = replica.propose(EntryKind::kNewLeader, locks::encode_batch(batch), now, fx.paxos);
 }
 
 void Node::State::become_active(Instant now, Effects& fx) {
@@ -63,6 +63,7 @@ void Node::State::become_active(Instant now, Effects& fx) {
 void Node::State::step_down(Effects& fx) {
   const bool was_active = static_cast<bool>(active_ballot);
   led = {};
+  led_slot = {};
   active_ballot = {};
   const Error error = not_leader();
   operations.take_all([&](ClientRef ref) { fx.replies.push_back(CommandReply{ref, error}); });

@@ -66,6 +66,7 @@ struct Node::State {
 
   // -- leading. Ballots are 0 when this node doesn't lead.
   base::Ballot led;            // the ballot whose NewLeader was proposed here
+  base::Slot led_slot;         // where; one that stands elsewhere is somebody else's word
   base::Ballot active_ballot;  // the ballot whose NewLeader was applied while leading; led or 0
   base::Instant active_since;
   uint64_t active_cell_ms = 0;  // cell time when it became active

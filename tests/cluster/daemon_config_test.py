@@ -68,6 +68,20 @@ def test_lists_may_be_one_string_with_commas(config_file):
     assert effective(HOLDFASTD_LISTEN="h:1,unix:/x")["listen"] == ["h:1", "unix:/x"]
 
 
+def test_an_empty_text_is_no_list():
+    # It was taken for a list without elements: a daemon that listens nowhere, and says so nowhere.
+    done = holdfastd("--check-config", "--listen", "")
+    assert done.returncode == USAGE
+    assert '--listen: "" is not an address' in done.stderr
+
+
+def test_a_value_that_is_not_utf8_is_refused():
+    # --check-config printed another path than the one in effect, and took it from the file.
+    done = holdfastd("--check-config", "--listen", "unix:/tmp/\udcff")
+    assert done.returncode == USAGE
+    assert "--listen: is not valid UTF-8" in done.stderr
+
+
 def test_without_arguments_it_is_a_cell_of_one_on_a_socket_and_loopback():
     got = effective(XDG_RUNTIME_DIR="/xdg", XDG_STATE_HOME="/state", HOME="/home/x")
     root = os.geteuid() == 0

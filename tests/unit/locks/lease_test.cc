@@ -112,7 +112,7 @@ TEST_CASE_FIXTURE(LeaseTest, "leases: P13: an expiry decided in another ballot d
   const LeaseId lease = a.open();
   const Ballot stale = table.meta().leader;
   lead(3, 2);
-  CHECK(applied.new_leader == Ballot{3, NodeId{2}});
+  CHECK(table.meta().leader == Ballot{3, NodeId{2}});
   apply({{{}, ExpireLeases{stale, {lease}}}});
   CHECK(table.lease(lease) != nullptr);
   // A ballot to come is another one as well.

@@ -432,3 +432,32 @@ TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is d
   CHECK(bench.node(third).table().lease(lease) != nullptr);
   CHECK(bench.node(third).remaining_ms(lease, bench.now()).value() > 0);
 }
+
+// Its own word alone makes a leader active, and its fence of P13. A value that was proposed again
+// may be anything, also a NewLeader of the very ballot in which it is; applied first, it made the
+// node active before its time, and its own NewLeader then ended the process.
+TEST_CASE("node: a NewLeader of somebody else's making makes nobody active") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  bench.settle();
+  const uint32_t liar = (leader + 1) % 3, follower = (leader + 2) % 3;
+  cut_off(bench, liar);
+  const base::Ballot ballot{bench.node(leader).replica().ballot().round + 1,
+                            base::NodeId{liar + 1}};
+  base::Slot slot = bench.node(leader).replica().chosen_upto();
+  paxos::Accept accept{ballot, {}, {}, {}};
+  for (uint64_t round = ballot.round + 1; round < ballot.round + 20; ++round) {
+    for (const uint32_t node : {leader, follower}) {
+      const locks::Batch batch{0, 0, {{{}, locks::NewLeader{{round, base::NodeId{node + 1}}}}}};
+      slot = slot.next();
+      accept.entries.push_back({slot, ballot, base::EntryKind::kCommands,
+                                std::make_shared<const std::string>(locks::encode_batch(batch))});
+    }
+  }
+  Effects fx;
+  bench.node(follower).on_message(base::NodeId{liar + 1}, std::move(accept), bench.now(), fx);
+  for (int i = 0; i < 200 && bench.node(leader).active(); ++i) bench.pass_ms(10);
+  const uint32_t next = bench.elect();
+  CHECK(bench.node(next).replica().ballot() > ballot);
+  CHECK(bench.node(next).table().meta().applied > slot);  // its own NewLeader, behind them all
+}

@@ -1,0 +1,132 @@
+// Commands made of the fuzzer's bytes. Most name clients, leases and holds that exist, with numbers
+// as a client would give them; any field may be anything.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lockcore/base/limits.h"
+#include "lockcore/locks/lock_table.h"
+#include "tests/fuzz/input.h"
+
+namespace holdfast::fuzz {
+
+// What the commands before have brought about.
+struct Known {
+  std::vector<base::ClientId> clients;
+  std::vector<base::LeaseId> leases;
+  std::map<base::ClientId, uint64_t> last_number;
+
+  void note(const locks::Answer& answer) {
+    if (const auto* registered = std::get_if<locks::ClientRegistered>(&answer)) {
+      clients.push_back(registered->client);
+    } else if (const auto* opened = std::get_if<locks::LeaseOpened>(&answer)) {
+      leases.push_back(opened->lease);
+    }
+  }
+};
+
+template <class Id>
+Id some_id(Input& in, const std::vector<Id>& known) {
+  const uint8_t choice = in.byte();
+  if (choice >= 248 || known.empty()) return Id{in.number()};
+  return known[choice % known.size()];
+}
+
+inline std::string some_name(Input& in) {
+  static const std::string kNames[] = {"a", "b", "a/b", "z"};
+  const uint8_t choice = in.byte();
+  return choice < 248 ? kNames[choice % std::size(kNames)] : in.text(255);
+}
+
+inline locks::OpId some_op(Input& in, Known& known) {
+  locks::OpId op{some_id(in, known.clients), 0, 0, {}};
+  uint64_t& last = known.last_number[op.client];
+  const uint8_t how = in.byte();
+  op.number = how % 4 != 0 ? last + 1 : in.near(last);
+  last = std::max(last, std::min(op.number, last + 10));
+  op.lowest_unanswered = how % 16 < 8    ? 1
+                         : how % 16 < 14 ? std::max<uint64_t>(last, 4) - 3
+                                         : in.near(last);
+  for (uint64_t i = how / 128 * in.below(4); i > 0; --i) op.answered.push_back(in.near(op.number));
+  return op;
+}
+
+inline base::Owner some_owner(Input& in) {
+  return {in.text(4), in.number(),  in.text(4), in.text(4),
+          in.text(4), in.text(255), in.text(4), in.number()};
+}
+
+inline locks::Acquire some_acquire(Input& in, const Known& known) {
+  locks::Acquire acquire;
+  acquire.lease = some_id(in, known.leases);
+  const uint8_t how = in.byte();
+  acquire.holder = {how % 3u};
+  acquire.agent = {how / 4 % 4u};
+  acquire.wait = how % 8 != 0;
+  size_t locks = how < 240 ? 1 : in.below(80);
+  if (how == 255) acquire.reason = in.text(255);
+  for (; locks > 0; --locks) {
+    locks::LockRequest request{some_name(in)};
+    const uint8_t mode = in.byte();
+    request.mode = static_cast<base::Mode>(mode < 120 ? 5 : mode < 240 ? 3 : mode % 6);
+    if (mode == 255) request.permits = static_cast<uint32_t>(in.number());
+    if (mode == 254) request.capacity = static_cast<uint32_t>(in.number());
+    acquire.locks.push_back(std::move(request));
+  }
+  return acquire;
+}
+
+inline locks::Release some_release(Input& in, const Known& known, const locks::LockTable& table) {
+  std::string name = some_name(in);
+  const uint8_t choice = in.byte();
+  const auto holders = table.describe(name).holders;
+  if (choice < 240 && !holders.empty()) {
+    const locks::HolderInfo& holder = holders[choice % holders.size()];
+    return {holder.lease, std::move(name), holder.token};
+  }
+  return {some_id(in, known.leases), std::move(name), {in.near(table.meta().revision.value)}};
+}
+
+// What a client may ask for.
+inline locks::Body some_request(Input& in, const Known& known, const locks::LockTable& table) {
+  switch (in.below(16)) {
+    case 0: return locks::RegisterClient{in.flag() ? in.number() * 100 : 0};
+    case 1: return locks::ForgetClient{};
+    case 2:
+    case 3: {
+      locks::OpenLease open;
+      if (in.flag()) open = {in.number() * 100, in.number(), in.text(20), some_owner(in)};
+      if (open.lock_delay_ms < 200) open.lock_delay_ms = 0;
+      if (open.secret.size() < 20) open.secret.resize(base::kSecretBytes, 's');
+      return open;
+    }
+    case 4: return locks::CloseLease{some_id(in, known.leases)};
+    case 5: return locks::CancelWait{in.number()};
+    case 6:
+    case 7:
+    case 8: return some_release(in, known, table);
+    default: return some_acquire(in, known);
+  }
+}
+
+// What may stand in a log.
+inline locks::Command some_command(Input& in, Known& known, const locks::LockTable& table) {
+  const uint8_t kind = in.byte();
+  if (kind < 16) return {{}, locks::NewLeader{{in.near(table.meta().leader.round), {1}}}};
+  if (kind < 32) {
+    locks::ExpireLeases expire{table.meta().leader, {}};
+    if (in.below(8) == 0) expire.decided.round = in.near(expire.decided.round);
+    for (uint64_t i = in.below(4); i > 0; --i) expire.leases.push_back(some_id(in, known.leases));
+    return {{}, std::move(expire)};
+  }
+  locks::Body body = some_request(in, known, table);
+  if (std::holds_alternative<locks::RegisterClient>(body) && kind < 240) {
+    return {{{}, in.number(), 0, {}}, std::move(body)};
+  }
+  return {some_op(in, known), std::move(body)};
+}
+
+}  // namespace holdfast::fuzz
