@@ -18,11 +18,12 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 WALL_JUMPS_S = (-86_400, -3_600, -61, -5, 5, 61, 3_600, 86_400)
 RATES_WITHIN = (0.993, 0.996, 1.004, 1.007)   # of a drift bound of 1 %
-RATES_BEYOND = (0.5, 0.8, 1.25, 2.0)
+RATES_BEYOND = (0.5, 0.8, 1.5, 4.0)
 TTL_S = 2.0
 DISK_SIZE = "48m"
 
@@ -95,12 +96,16 @@ def client_cut_off(scene, draw):
     return f"host {host} alone", scene.network.heal
 
 
+def leave_alone(scene, *inside):
+    """They reach each other and nobody else."""
+    for host in inside:
+        scene.network.isolate(host, *(other for other in (*scene.cell.nodes, *CLIENT_HOSTS)
+                                      if other not in inside))
+
+
 def minority_with_clients(scene, draw):
-    """A node and a host of clients reach each other and nobody else."""
     host, node = draw.choice(CLIENT_HOSTS), draw_node(scene, draw)
-    everyone = [*scene.cell.nodes, *CLIENT_HOSTS]
-    for inside in (host, node):
-        scene.network.isolate(inside, *(o for o in everyone if o not in (host, node)))
+    leave_alone(scene, host, node)
     return f"node {node} and host {host} by themselves", scene.network.heal
 
 
@@ -160,6 +165,21 @@ def stop_all(scene, draw):
         for i in victims:
             scene.cell.resume(i)
     return f"nodes {', '.join(map(str, victims))} at once", end
+
+
+def stop_among_clients(scene, draw):
+    """The leader, which clients that reach nobody else fill with requests while it is stopped. When
+    it continues it finds them before any word of the next leader, and must not answer yes."""
+    host, otherwise = draw.choice(CLIENT_HOSTS), draw.choice(sorted(scene.cell.nodes))
+    node = scene.node(True, otherwise)
+    leave_alone(scene, host, node)
+    scene.cell.pause(node)
+
+    def end():
+        scene.cell.resume(node)
+        time.sleep(0.3)  # for as long it is still alone
+        scene.network.heal()
+    return f"node {node}, by itself with host {host}", end
 
 
 def shut_down(scene, draw):
@@ -289,6 +309,7 @@ KINDS = (
     Kind("kill at once", "daemons", kill_all, longest=1.0),
     Kind("stop", "daemons", stop, 2),
     Kind("stop at once", "daemons", stop_all),
+    Kind("stop among clients", "daemons", stop_among_clients, needs="network"),
     Kind("shut down", "daemons", shut_down, longest=1.0),
     Kind("disk full", "daemons", disk_full, needs="disks"),
     Kind("wall clock", "clocks", wall_clock, 3, needs="faketime"),
