@@ -104,7 +104,7 @@ class Clients:
 
     def _cpp(self, name, host):
         return self._contender(name, host, "--clients", "3", "--locks", str(self._locks),
-                               "--hold-ms", "20", "--pause-ms", "10")
+                               "--hold-ms", "20", "--pause-ms", "10", "--show", "0.5")
 
     def _keeper(self, name, host):
         return self._contender(name, host, "--clients", "2", "--locks", "2", "--prefix", "keep",

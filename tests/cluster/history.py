@@ -155,23 +155,53 @@ def check_leases(operations):
             raise Violation(f"a hold was gone although its lease lived: {operation}")
 
 
-def check_order(operations):
-    """Who waits is granted in the order of the queue, as far as shows tell of it."""
-    asked = collections.defaultdict(list)  # (lease, lock) -> acquires
-    for operation in operations:
-        if operation["op"] == "acquire" and operation["end"] is not None:
-            asked[operation.get("lease"), operation["lock"]].append(operation)
+class Later:
+    """Of one lock: the grant with the smallest token among those asked for after some moment."""
+
+    def __init__(self, of_lock):
+        self._asked, self._least = [], []  # ascending in time; the least from there on
+        for hold in sorted(of_lock, key=lambda hold: hold.asked, reverse=True):
+            self._asked.append(hold.asked)
+            self._least.append(min([hold, *self._least[-1:]], key=lambda one: one.token))
+        self._asked.reverse()
+        self._least.reverse()
+
+    def least(self, moment):
+        index = bisect.bisect_right(self._asked, moment)
+        return self._least[index] if index < len(self._least) else None
+
+
+def check_order(found, operations):
+    """Who waits is granted in the order of the queue, and before whoever asks later for what can't
+    be had at the same time, as far as shows tell of it."""
+    asked = collections.defaultdict(list)  # (lease, lock) -> acquires that were granted
+    for acquire in done(operations, "acquire"):
+        asked[acquire.get("lease"), acquire["lock"]].append(acquire)
+    anybody = {lock: Later(holds) for lock, holds in group(found)}
+    writers = {lock: Later(holds) for lock, holds in
+               group(hold for hold in found if hold.mode != "shared")}
     for show in done(operations, "show"):
-        before = None
+        before, (start, end) = None, (int(show["start"]), int(show["end"]))
         for waiter in show.get("waiters", ()):
             # A client asks for one thing at a time: what it asked for all along is what waits.
             for one in asked[waiter["lease"], show["lock"]]:
-                if (one["ok"] is not True or int(one["start"]) > int(show["start"]) or
-                        int(one["end"]) < int(show["end"])):
+                if int(one["start"]) > start or int(one["end"]) < end:
                     continue
                 if before is not None and int(before["token"]) > int(one["token"]):
                     raise Violation(f"overtaken in the queue: {before}, by {one}, as in {show}")
                 before = one
+                rivals = writers if one["mode"] == "shared" else anybody
+                later = rivals[show["lock"]].least(end) if show["lock"] in rivals else None
+                if later is not None and later.token < int(one["token"]):
+                    raise Violation(f"overtaken while it waited: {one}, by {later}; {show}")
+
+
+def group(found):
+    """(lock, its holds), of all locks."""
+    of_lock = collections.defaultdict(list)
+    for hold in found:
+        of_lock[hold.lock].append(hold)
+    return of_lock.items()
 
 
 def check_writes(operations):
@@ -294,7 +324,7 @@ def check(operations):
     if not beyond_drift(operations):
         check_refusals(operations)
         check_leases(operations)
-        check_order(operations)
+        check_order(found, operations)
         unheard = Unheard(operations)
         released = {int(o["token"]): int(o["end"]) for o in done(operations, "release")}
         for lock, of_lock in by_lock(operations).items():

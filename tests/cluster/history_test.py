@@ -198,8 +198,8 @@ def test_a_token_is_valid_exactly_as_long_as_it_holds():
 # -- the queue -------------------------------------------------------------------------------------
 
 
-def queued(start, end, *leases):
-    (line,) = show(start, end)
+def queued(start, end, *leases, held=()):
+    (line,) = show(start, end, *held, mode="shared")
     return [dict(line, waiters=[{"lease": lease, "mode": "shared"} for lease in leases])]
 
 
@@ -213,6 +213,19 @@ def test_who_is_overtaken_in_the_queue_is_found():
     # One that asked while the queue was looked at may have been another one of the same client.
     history.check(first + second + queued(0, 11, "b", "a"))
     wrong(first + second + queued(10, 11, "b", "nobody", "a"), "overtaken")
+
+
+def test_who_came_later_and_was_let_in_at_once_is_found():
+    """A writer waits behind a reader, and another reader slips in."""
+    reader = hold("r", 1, 5, 30, "shared")
+    writer = [dict(line, lease="w") for line in hold("w", 3, 40, 50, asked=8)]
+    seen = queued(10, 11, "w", held=[1])
+    wrong(reader + writer + seen + hold("late", 2, 20, 25, "shared", asked=12),
+          "overtaken while it waited")
+    # Asked for before the queue was looked at, or not in anybody's way.
+    history.check(reader + writer + seen + hold("early", 2, 20, 25, "shared", asked=11))
+    history.check(reader + writer + seen +
+                  hold("elsewhere", 2, 20, 25, "shared", lock="b", asked=12))
 
 
 # -- fencing ---------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class Client:
         grant = self.acquire(session, name, mode)
         if grant:
             self.hold(session, name, mode, grant)
-        if self.draw.random() < 0.1:
+        if self.draw.random() < 0.5:
             self.show(name)
 
     def acquire(self, session, name, mode):

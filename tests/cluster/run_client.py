@@ -89,7 +89,7 @@ class Client:
             else:
                 self.recorder.unknown("acquire", start, f"status {status}", **what)
         else:
-            what |= {"lease": f"{lease + (1 << 63):016x}", "token": str(token)}
+            what |= {"lease": f"{lease + (1 << 63):x}", "token": str(token)}
             self.line("acquire", start, began, True, what)
             if status == 0 and said == "":
                 self.line("release", last, end, True, what)
