@@ -75,6 +75,7 @@ class Node:
         self.enter = list(enter)
         self.data_dir = directory / str(node_id)
         self.log_path = directory / f"{node_id}.log"
+        self.env = {}  # besides the cell's
         self.process = None
         self.earlier_errors = []  # those of a log that was cleared
 
@@ -173,7 +174,7 @@ class Cell:
                        "--log-format", self.log_format, *self.args, *args]
             with open(node.log_path, "ab") as log:
                 node.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                                stderr=log, env=self.env)
+                                                stderr=log, env={**self.env, **node.env})
 
     def kill(self, i):
         """SIGKILL: nothing is finished."""

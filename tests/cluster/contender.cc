@@ -1,9 +1,8 @@
 // contender: clients that fight for a few locks through libholdfast, and write down what they saw.
 //
-// Prints a history (INTERFACES 9) that history.py checks. Two operations are its own: `lost`, a
-// hold that the library stopped vouching for (start: when it last did), and `leaseLost`, a lease
-// that ended by itself, with the deadline that it was known to have. Ends after --seconds, or
-// cleanly on SIGTERM; with status 1 if it met an error that faults don't explain.
+// Prints a history that history.py checks; HISTORY.md says what each line means. With --guarded it
+// also writes, with its tokens, to what the locks protect. Ends after --seconds, or cleanly on
+// SIGTERM; with status 1 if it met an error that faults don't explain.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "holdfast/holdfast.h"
+#include "tests/cluster/guarded_client.h"
 #include "tests/cluster/history_file.h"
 
 namespace holdfast::testing {
@@ -40,6 +40,7 @@ struct Settings {
   double show = 0.1;
   uint64_t seed = 1;
   std::string prefix = "contend";
+  std::string guarded;  // the socket of guarded.py; empty: nothing is protected
 };
 
 std::atomic<bool> stopping{false};
@@ -101,7 +102,9 @@ class Contender {
         cell_(std::move(cell)),
         history_(history),
         random_(settings.seed * 1000 + static_cast<uint64_t>(index)),
-        name_(settings.prefix + "-" + std::to_string(getpid()) + "-" + std::to_string(index)) {}
+        name_(settings.prefix + "-" + std::to_string(getpid()) + "-" + std::to_string(index)) {
+    if (!settings.guarded.empty()) guarded_.emplace(settings.guarded);
+  }
 
   void run() {
     while (!stopping) {
@@ -182,13 +185,15 @@ class Contender {
 
   void contend(Session& session) {
     const std::string lock = any_lock();
-    if (std::optional<Grant> grant = acquire(session, lock)) hold(session, lock, *grant);
+    const bool shared = chance(settings_.shared);
+    if (std::optional<Grant> grant = acquire(session, lock, shared)) {
+      hold(session, lock, shared, *grant);
+    }
     if (chance(settings_.show)) show(any_lock());
     if (settings_.pause_ms > 0) std::this_thread::sleep_for(milliseconds(settings_.pause_ms));
   }
 
-  std::optional<Grant> acquire(Session& session, const std::string& lock) {
-    const bool shared = chance(settings_.shared);
+  std::optional<Grant> acquire(Session& session, const std::string& lock, bool shared) {
     const milliseconds timeout(500 + pick(3000));
     Lock handle = session.lock(lock, {.mode = shared ? Mode::shared : Mode::exclusive});
     Line acquiring = std::move(line("acquire")
@@ -228,7 +233,8 @@ class Contender {
   }
 
   // Counts on the lock only while held() says so, and says when it stopped.
-  void hold(Session& session, const std::string& lock, Grant& grant) {
+  void hold(Session& session, const std::string& lock, bool shared, Grant& grant) {
+    write(session, lock, shared, grant);
     const int64_t until =
         true_ns() +
         static_cast<int64_t>(pick(static_cast<uint64_t>(settings_.hold_ms) * 1'000'000 + 1));
@@ -237,12 +243,16 @@ class Contender {
       // The moment is taken first: whoever is stopped between the two lines believes nothing that
       // held() hasn't said since.
       const int64_t moment = true_ns();
-      if (!grant.held()) return lose(session, lock, grant, last_held);
+      if (!grant.held()) {
+        lose(session, lock, grant, last_held);
+        return write_late(session, lock, shared, grant);
+      }
       last_held = moment;
       if (moment >= until || stopping) break;
       std::this_thread::sleep_for(
           std::min(200us, std::chrono::microseconds((until - moment) / 1000 + 1)));
     }
+    write(session, lock, shared, grant);
     Line releasing = std::move(line("release")
                                    .text("lock", lock)
                                    .text("lease", session.lease())
@@ -265,6 +275,30 @@ class Contender {
                        .number("token", grant.token()));
   }
 
+  // To what the lock protects. Refused, although the hold is certain even now: another one's token
+  // was greater, and somebody was let in too early.
+  void write(Session& session, const std::string& lock, bool shared, Grant& grant) {
+    if (!guarded_) return;
+    const std::string mode = shared ? "shared" : "exclusive";
+    Line writing = std::move(line("write")
+                                 .text("lock", lock)
+                                 .text("mode", mode)
+                                 .text("lease", session.lease())
+                                 .number("token", grant.token()));
+    const int64_t start = true_ns();
+    const bool admitted = guarded_->write(lock, mode, grant.token(), name_);
+    const bool held = grant.held();
+    history_.write(
+        writing.over(start, true_ns(), admitted, admitted ? "" : "fenced").flag("held", held));
+  }
+
+  // As one does that doesn't look any more: whoever has come after it must be safe from it.
+  void write_late(Session& session, const std::string& lock, bool shared, Grant& grant) {
+    if (!guarded_) return;
+    std::this_thread::sleep_for(milliseconds(pick(static_cast<uint64_t>(settings_.ttl_ms))));
+    write(session, lock, shared, grant);
+  }
+
   void show(const std::string& lock) {
     Line showing = std::move(Line(name_, "show").text("lock", lock));
     const int64_t start = true_ns();
@@ -278,7 +312,13 @@ class Contender {
                    holder.mode + "\",\"permits\":1,\"token\":\"" + std::to_string(holder.token) +
                    "\"}";
       }
-      history_.write(showing.raw("holders", "[" + holders + "]"));
+      std::string waiters;
+      for (const Waiter& waiter : info.waiters) {
+        waiters += (waiters.empty() ? "{\"lease\":\"" : ",{\"lease\":\"") + waiter.lease +
+                   "\",\"mode\":\"" + waiter.mode + "\",\"permits\":1,\"convert\":false}";
+      }
+      history_.write(
+          showing.raw("holders", "[" + holders + "]").raw("waiters", "[" + waiters + "]"));
     } catch (const Error& error) {
       explain("show", error);
       history_.write(showing.unknown(start, code_name(error.code())));
@@ -291,6 +331,7 @@ class Contender {
   std::mt19937_64 random_;
   const std::string name_;
   uint64_t seq_ = 0;
+  std::optional<GuardedClient> guarded_;
   std::atomic<bool> done_{false};
   std::mutex mutex_;
   std::optional<Lock> waiting_for_;
@@ -342,6 +383,7 @@ int main(int argc, char** argv) {
   app.add_option("--show", settings.show);
   app.add_option("--seed", settings.seed);
   app.add_option("--prefix", settings.prefix);
+  app.add_option("--guarded", settings.guarded);
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGTERM, [](int) { stopping = true; });
   run(settings);

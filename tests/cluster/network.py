@@ -3,6 +3,7 @@
     with Network(1, 2, 3, "client") as network, Cell(network=network) as cell:
         network.cut(1, 2)        # what 1 sends doesn't reach 2
         network.isolate(3)       # nothing from or to 3
+        network.lose(20, [(1, 3)])   # a fifth of what 1 sends to 3 is lost
         network.heal()
 
 Each host is a namespace with one link to a router, another namespace, which drops what is cut.
@@ -15,18 +16,25 @@ import re
 import shutil
 import subprocess
 
-import pytest
-
 OWN_NAME = re.compile(r"^hf(\d+)-\w+")
 RULES = """
 table ip faults {
   set cut { type ipv4_addr . ipv4_addr; }
-  chain forward { type filter hook forward priority 0; ip saddr . ip daddr @cut drop; }
+  set refused { type ipv4_addr . ipv4_addr; }
+  chain loss { }
+  chain forward {
+    type filter hook forward priority 0
+    ip saddr . ip daddr @cut drop
+    meta l4proto tcp ip saddr . ip daddr @refused reject with tcp reset
+    jump loss
+  }
 }
 """
+# What a link that is slow does: netem where the kernel has it, else a thin pipe with a long queue.
+NETEM = ("netem", "delay", "40ms", "30ms")
+THIN = ("tbf", "rate", "400kbit", "burst", "4kb", "latency", "400ms")
 
-needed = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"),
-                            reason="needs root and nft: makes network namespaces")
+possible = os.geteuid() == 0 and bool(shutil.which("nft"))
 
 
 def ip(*args):
@@ -59,6 +67,8 @@ class Network:
     def __init__(self, *hosts):
         self.hosts = {host: number for number, host in enumerate(hosts, 1)}
         self.router = f"hf{os.getpid()}-router"
+        self._slow = set()  # hosts
+        self._has_netem = None  # not known yet
 
     def __enter__(self):
         sweep()
@@ -97,10 +107,46 @@ class Network:
                 self.cut(host, other)
                 self.cut(other, host)
 
+    def refuse(self, source, target):
+        """Connections between the two are reset as soon as anything is sent over them."""
+        for one, other in ((source, target), (target, source)):
+            self.nft(f"add element ip faults refused "
+                     f"{{ {self.address(one)} . {self.address(other)} }}")
+
+    def lose(self, percent, pairs):
+        """Of what each source sends to its target, so much is lost, at random."""
+        for source, target in pairs:
+            self.nft(f"add rule ip faults loss ip saddr {self.address(source)} "
+                     f"ip daddr {self.address(target)} numgen random mod 100 < {percent} drop")
+
+    def slow(self, host):
+        """What goes to that host is late."""
+        self.tc("add", host, *(NETEM if self.has_netem else THIN))
+        self._slow.add(host)
+
     def heal(self):
-        self.nft("flush set ip faults cut")
+        self.nft("flush set ip faults cut; flush set ip faults refused; flush chain ip faults loss")
+        for host in self._slow:
+            self.tc("delete", host)
+        self._slow.clear()
 
     # -- making it ---------------------------------------------------------------------------------
+
+    def tc(self, verb, host, *what):
+        subprocess.run([*self.enter("router"), "tc", "qdisc", verb, "dev", self.link(host), "root",
+                        *what], check=True)
+
+    def link(self, host):
+        return f"to{self.hosts[host]}"
+
+    @property
+    def has_netem(self):
+        """Whether this kernel can delay packets."""
+        if self._has_netem is None:
+            tried = subprocess.run([*self.enter("router"), "tc", "qdisc", "add", "dev", "lo",
+                                    "root", *NETEM], capture_output=True, check=False)
+            self._has_netem = tried.returncode == 0
+        return self._has_netem
 
     def nft(self, commands):
         subprocess.run([*self.enter("router"), "nft", "-f", "-"], input=commands, text=True,
@@ -112,7 +158,7 @@ class Network:
                        check=True)
         self.nft(RULES)
         for host, number in self.hosts.items():
-            own, link, gateway = self.namespace(host), f"to{number}", f"10.83.{number}.1"
+            own, link, gateway = self.namespace(host), self.link(host), f"10.83.{number}.1"
             ip("netns", "add", own)
             ip("-n", self.router, "link", "add", link, "type", "veth",
                "peer", "name", "eth0", "netns", own)

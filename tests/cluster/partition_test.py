@@ -16,6 +16,8 @@ from load import Load, true_ns
 LONG = 10 if os.environ.get("HOLDFAST_LONG") else 1
 GOES_ON = 15  # seconds: many elections' worth, for a busy machine
 TTL_MS = 1000
+needs_network = pytest.mark.skipif(not network.possible,
+                                   reason="needs root and nft: makes network namespaces")
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def assert_told_nothing(contenders, since):
 
 
 @pytest.mark.parametrize("way", ["mute", "deaf", "both"])
-@network.needed
+@needs_network
 def test_a_leader_cut_off_from_its_peers_as_root(net, split_cell, measured, way):
     """Mute: nobody hears it. Deaf: it hears nobody, yet the others hear its heartbeats, until it
     notices that no quorum answers. Its clients still reach it, and must be told to go elsewhere."""
@@ -95,7 +97,7 @@ def test_a_leader_cut_off_from_its_peers_as_root(net, split_cell, measured, way)
     measured(f"{way}: until 50 grants by the next leader: median {statistics.median(gaps):.2f} s")
 
 
-@network.needed
+@needs_network
 def test_a_client_cut_off_from_the_cell_as_root(net, split_cell, measured):
     """It learns nothing any more, and must stop counting on its lock by itself, before the cell
     gives it to the next one. The cell's leader stays, so there is little time in between."""
@@ -113,7 +115,7 @@ def test_a_client_cut_off_from_the_cell_as_root(net, split_cell, measured):
     measured(f"the lock passed on after {statistics.median(passed):.2f} s, ttl {TTL_MS} ms")
 
 
-@network.needed
+@needs_network
 def test_a_minority_alone_as_root(net, split_cell):
     """The leader, with clients beside it that reach nobody else: they are told nothing, and count
     on nothing once their leases are over. The majority's clients go on with the same locks."""
@@ -138,7 +140,7 @@ def test_a_minority_alone_as_root(net, split_cell):
 
 
 @pytest.mark.parametrize("alone", [False, True])
-@network.needed
+@needs_network
 def test_a_stopped_leader_answers_for_nothing_when_it_continues_as_root(net, split_cell, alone):
     """Clients that reach that one node alone have filled its sockets with renewals and acquires
     while it was stopped, for longer than an election. When it continues, it thinks that it leads,
@@ -171,7 +173,7 @@ def test_a_stopped_leader_answers_for_nothing_when_it_continues_as_root(net, spl
 
 
 @pytest.mark.parametrize("way", ["deaf", "both"])
-@network.needed
+@needs_network
 def test_a_follower_that_comes_back_unseats_nobody_as_root(net, split_cell, way):
     """P7. Cut off, it asks to lead again and again; so it does while it hears nothing from the
     leader, which hears it well. Neither then nor afterwards may that cost the others anything."""

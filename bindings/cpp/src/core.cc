@@ -73,7 +73,12 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
   body.locks[0].mode = call.mode;
   body.wait = op.wait;
   body.reason = std::move(call.reason);
-  submit(op);
+  if (may_hold_already(op)) {
+    held_back_.emplace_back(op.slot, op.order);
+    arm(op);
+  } else {
+    submit(op);
+  }
   AcquireId id = (op.order << kSlotBits) | op.slot;
   settle(now, fx);
   return id;
@@ -330,7 +335,47 @@ void Core::finish(Op& op, Effects& fx) {
   if (op.session != 0) drop_session(op.session);
   if (op.partner != kNoSlot) ops_.at(op.partner).partner = kNoSlot;
   if (op.kind == OpKind::kQuestion || op.kind == OpKind::kRenew) --helpers_;
+  const bool gave_up = op.giving_up != GivingUp::kNo && op.kind == OpKind::kAcquire;
   ops_.give_back(op);
+  if (gave_up) {
+    --unsettled_;
+    submit_held_back();
+  }
+}
+
+// An acquire that is being given up may have been granted. Whoever asks for that lock once more
+// would then wait for itself, and the cell would refuse it as a deadlock, though its caller holds
+// nothing. So it isn't sent before that is settled; if there is a release to be sent, that has been
+// queued by then, and what gives back goes first.
+bool Core::may_hold_already(const Op& op) {
+  if (unsettled_ == 0) return false;
+  const auto& wanted = std::get<locks::Acquire>(std::get<locks::Command>(op.request).body);
+  for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
+    Op* other = ops_.find(slot);
+    if (other == nullptr || other->kind != OpKind::kAcquire || other->giving_up == GivingUp::kNo) {
+      continue;
+    }
+    const auto& body = std::get<locks::Acquire>(other->command().body);
+    if (body.lease == wanted.lease && body.agent == wanted.agent &&
+        body.locks[0].name == wanted.locks[0].name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Core::submit_held_back() {
+  Queue waiting;
+  waiting.swap(held_back_);
+  for (const auto& [slot, order] : waiting) {
+    Op* op = ops_.find(slot);
+    if (op == nullptr || op->order != order) continue;  // over by now
+    if (may_hold_already(*op)) {
+      held_back_.emplace_back(slot, order);
+    } else {
+      submit(*op);
+    }
+  }
 }
 
 // -- sending --------------------------------------------------------------------------------------

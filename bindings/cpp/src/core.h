@@ -126,6 +126,8 @@ class Core {
   Op& make(OpKind kind, Ref ref, base::Instant deadline);
   locks::Command& make_command(Op& op);
   void submit(Op& op);
+  bool may_hold_already(const Op& op);
+  void submit_held_back();
   void arm(Op& op);
   void pump(base::Instant now, Effects& fx);
   void pump_queue(Queue& queue, ConnectionId leader, base::Instant now, Effects& fx);
@@ -210,6 +212,8 @@ class Core {
   uint64_t last_request_ = 0;
   ConnectionId current_ = 0;  // where the last things were sent
   size_t queued_ops_ = 0;     // those in the queues that are not stale
+  size_t unsettled_ = 0;      // acquires that are being given up
+  Queue held_back_;           // acquires that wait for one of these; may be stale
   size_t ordinary_in_flight_ = 0;
   size_t queued_in_flight_ = 0;  // acquires that may take for ever
   size_t taking_in_flight_ = 0;  // of the ordinary ones

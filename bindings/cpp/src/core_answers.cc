@@ -128,6 +128,7 @@ void Core::conclude(Op& op, Outcome outcome, Effects& fx) {
 void Core::give_up(Op& op, GivingUp why, Instant now, Effects& fx) {
   HF_ASSERT(op.kind == OpKind::kAcquire && op.attempts > 0 && op.partner == kNoSlot);
   op.giving_up = why;
+  ++unsettled_;
   if (op.queued) {
     op.queued = false;  // the cancelling settles it; it isn't sent again
     --queued_ops_;

@@ -75,6 +75,41 @@ TEST_CASE("client: a timeout without a leader is unavailable, and cancelling goe
   s.find<locks::Release>();
 }
 
+TEST_CASE("client: asking again for a lock waits until an acquire of unknown outcome is settled") {
+  // Why: it may have been granted, and the cell would call it a deadlock: "whoever asks holds it
+  // already". Found by the torture run.
+  Script s;
+  SessionId session = s.open_session(60'000);
+  s.acquire(2, session, 1000);
+  s.cut("a:1");
+  s.advance(2000);
+  CHECK(s.failure(2) == Code::unavailable);
+  s.answer_status("b:1", 2);
+  s.acquire(3, session, 2000);
+  s.acquire(4, session, 2000, "other");
+  REQUIRE(s.count<locks::Acquire>() == 1);
+  CHECK(s.body<locks::Acquire>(s.find<locks::Acquire>()).locks[0].name == "other");
+  SUBCASE("it was granted: what is sent is its release, and only then the next acquire") {
+    s.respond(s.find<locks::CancelWait>().request, locks::Answer(locks::Granted{{{900}}}));
+    CHECK(s.count<locks::Release>() == 1);
+    CHECK(s.count<locks::Acquire>() == 2);
+    CHECK(s.op(s.find<locks::Release>()).number < s.op(s.find<locks::Acquire>()).number);
+    s.grant(910);
+    CHECK(std::get<Granted>(s.outcome(3)).token == base::Token{910});
+  }
+  SUBCASE("it was cancelled") {
+    s.respond(s.find<locks::CancelWait>().request, locks::Answer(locks::WaitCancelled{}));
+    s.grant(910);
+    CHECK(std::get<Granted>(s.outcome(3)).token == base::Token{910});
+  }
+  SUBCASE("nobody can tell in time") {
+    s.advance_with("b:1", 2000);
+    CHECK(s.failure(3) == Code::unavailable);
+    s.respond(s.find<locks::CancelWait>().request, locks::Answer(locks::WaitCancelled{}));
+    CHECK(s.body<locks::Acquire>(s.find<locks::Acquire>()).locks[0].name == "other");
+  }
+}
+
 TEST_CASE("client: a wait that was never sent is over at its timeout, with nothing to cancel") {
   // Why: and yet not "no": without a majority nobody can say who holds it.
   Script s;
