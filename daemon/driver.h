@@ -58,7 +58,6 @@ class Driver final : public NodeAccess, private PeerHandler {
   void tell_peers_and_disk();
   // Returns whether anybody was answered.
   bool answer_calls();
-  void arm_timer();
   void drain_writer();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.

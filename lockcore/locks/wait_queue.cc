@@ -1,6 +1,7 @@
 #include "lockcore/locks/wait_queue.h"
 
 #include "lockcore/base/mutant.h"
+
 namespace holdfast::locks {
 
 bool grantable(const Lock& lock, base::Mode mode) {

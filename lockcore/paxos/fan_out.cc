@@ -64,7 +64,6 @@ void send_entries(ReplicaState& s, base::NodeId to, const std::vector<base::Entr
 }
 
 void send_turn(ReplicaState& s, base::Instant now, Effects& fx) {
-  for (const base::Entry& entry : s.lead.turn) s.lead.rest_bytes += entry.bytes();
   const bool everybody = s.lead.rest_bytes > kRestBytes;
   if (everybody) s.lead.rest_bytes = 0;
   bool some_wait = false;

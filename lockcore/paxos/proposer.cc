@@ -28,7 +28,8 @@ void accept_own(ReplicaState& s, base::Entry entry) {
   HF_ASSERT(entry.ballot == s.ballot);
   HF_ASSERT(entry.slot > s.lead.proposed_upto);
   s.lead.proposed_upto = entry.slot;
-  s.lead.turn.push_back(entry);
+  if (!s.lead.turn_from) s.lead.turn_from = entry.slot;
+  s.lead.rest_bytes += entry.bytes();
   base::LogWrite& write = s.gate.open();
   write.entries.push_back(entry);
   s.log.put(std::move(entry), write.id);
@@ -172,9 +173,9 @@ void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
 
 void on_peer_back(ReplicaState& s, Peer& peer, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader || !s.electorate.is_voter(peer.id)) return;
-  // What is proposed but not yet sent goes out at the end of this turn, to everybody.
+  // What this turn proposed is not sent yet; that is for the turn's end.
   base::Slot sent = s.lead.proposed_upto;
-  if (!s.lead.turn.empty()) sent = base::Slot{s.lead.turn.front().slot.value - 1};
+  if (s.lead.turn_from) sent = base::Slot{s.lead.turn_from.value - 1};
   send_again(s, peer, sent, base::kMaxPeerMessageBytes, fx);
   confirm::send_heartbeat(s, peer, fx);
   for (LeaderState::Follower& follower : s.lead.followers) {
@@ -187,17 +188,16 @@ void on_peer_back(ReplicaState& s, Peer& peer, base::Instant now, Effects& fx) {
 void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader) return;
   repropose_some(s);
-  if (s.lead.turn.empty()) return;
+  if (!s.lead.turn_from) return;
   confirm::start_broadcast(s);
   fan_out::send_turn(s, now, fx);
-  const base::Slot first = s.lead.turn.front().slot;
-  s.lead.own_writes.push_back({s.gate.last(), first, s.lead.turn.back().slot});
+  s.lead.own_writes.push_back({s.gate.last(), s.lead.turn_from, s.lead.proposed_upto});
   for (LeaderState::Follower& follower : s.lead.followers) {
     if (follower.resend_at != base::kNever) continue;
     follower.resend_at = now + s.options.heartbeat * 2;
     follower.resend_upto = follower.sent_upto;
   }
-  s.lead.turn.clear();
+  s.lead.turn_from = {};
 }
 
 base::Instant next_tick(const ReplicaState& s) {

@@ -83,7 +83,7 @@ struct LeaderState {
   base::Slot next_slot;                 // of the next new proposal
   base::Slot proposed_upto;             // through here is proposed in this ballot, < next_slot
   bool announced = false;               // NewLeader is proposed (P3)
-  std::vector<base::Entry> turn;        // proposed in this turn, not yet sent
+  base::Slot turn_from;                 // proposed in this turn, not yet sent; 0: nothing
   std::deque<OwnWrite> own_writes;      // our own votes that are not yet durable
   std::vector<Follower> followers;      // every other voter
 

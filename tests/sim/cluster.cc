@@ -99,6 +99,18 @@ void Cluster::crash(Machine& machine) {
   }
 }
 
+void Cluster::resume(Machine& machine) {
+  if (machine.paused) machine.resumed_at = world_.now();
+  machine.paused = false;
+  for (auto& what : std::exchange(machine.backlog, {})) what();
+  plan_turn(machine);
+}
+
+void Cluster::lose_peer(Machine& machine, base::NodeId peer) {
+  machine.node->on_peer_lost(peer, now(machine), machine.fx);
+  leader_checker_.on_link_lost(machine.id, peer);
+}
+
 void Cluster::deliver(Machine& machine, uint64_t process, std::function<void()> what) {
   if (!machine.node || machine.process != process || world_.failed()) return;
   if (machine.paused) {
@@ -336,8 +348,7 @@ void Cluster::greet(std::shared_ptr<Dialling> dialling) {
       Machine& here = dialling->to;
       const auto refusal = here.node->on_hello(dialling->hello, now(here), here.fx);
       if (!dialling->from.node && !refusal) {  // it died meanwhile, and so did the connection
-        here.node->on_peer_lost(dialling->from.id, now(here), here.fx);
-        leader_checker_.on_link_lost(here.id, dialling->from.id);
+        lose_peer(here, dialling->from.id);
       }
       const auto delay_back = network_delay();
       if (!delay_back) return;
@@ -366,10 +377,7 @@ void Cluster::disconnect(Machine& from, base::NodeId to) {
   const auto lost = [this](Machine& machine, base::NodeId peer) {
     world_.after(static_cast<int64_t>(world_.random.between(50, 3'000)) * kUs,
                  [this, &machine, peer, process = machine.process] {
-                   deliver(machine, process, [this, &machine, peer] {
-                     machine.node->on_peer_lost(peer, now(machine), machine.fx);
-                     leader_checker_.on_link_lost(machine.id, peer);
-                   });
+                   deliver(machine, process, [this, &machine, peer] { lose_peer(machine, peer); });
                  });
   };
   if (other.node) lost(other, from.id);
@@ -479,10 +487,7 @@ void Cluster::stop_faults() {
   blocked_.clear();
   for (auto& machine : machines_) {
     if (!machine->node) start(*machine);
-    if (machine->paused) machine->resumed_at = world_.now();
-    machine->paused = false;
-    for (auto& what : std::exchange(machine->backlog, {})) what();
-    plan_turn(*machine);
+    resume(*machine);
   }
 }
 
@@ -525,10 +530,7 @@ void Cluster::fault_pause() {
                std::to_string(ms) + " ms");
   world_.after(ms * kMs, [this, &machine, process = machine.process] {
     if (machine.process != process || !machine.node || !machine.paused) return;
-    machine.paused = false;
-    machine.resumed_at = world_.now();
-    for (auto& what : std::exchange(machine.backlog, {})) what();
-    plan_turn(machine);
+    resume(machine);
   });
 }
 

@@ -96,6 +96,8 @@ class Cluster {
 
   void start(Machine& machine);
   void crash(Machine& machine);
+  void resume(Machine& machine);  // what came while it stood still is delivered
+  void lose_peer(Machine& machine, base::NodeId peer);
   void connect(Machine& from, Machine& to);
   struct Dialling;
   void greet(std::shared_ptr<Dialling> dialling);
