@@ -17,25 +17,40 @@ Client::Client(World& world, Cluster& cluster, BeliefChecker& beliefs, ReadCheck
       beliefs_(beliefs),
       reads_(reads),
       options_(options),
-      index_(index) {
-  stubborn_ = world.random.chance(options.stubborn);
-  clock_.rate = 0.991 + 0.001 * static_cast<double>(world.random.below(19));
-  clock_.origin_ns = static_cast<int64_t>(world.random.below(1'000'000'000'000));
-}
+      index_(index),
+      random_(world.stream("client", index)),
+      clock_(random_),
+      stubborn_(chance_of(random_, options.stubborn)) {}
 
 void Client::start() {
   become_somebody();
 }
 
 void Client::after(Duration by_own_clock, std::function<void()> what) {
-  world_.after(clock_.true_ns(by_own_clock), [this, life = life_, what = std::move(what)] {
-    if (life == life_ && !world_.failed()) what();
-  });
+  world_.after(clock_.true_ns(by_own_clock),
+               [this, life = life_, what = std::move(what)] { happen(life, what); });
+}
+
+void Client::happen(uint64_t life, std::function<void()> what) {
+  if (life != life_ || world_.failed()) return;
+  if (still_ == 0) return what();
+  backlog_.emplace_back(life, std::move(what));
+}
+
+void Client::go_on() {
+  if (still_ == 0 || --still_ > 0) return;
+  for (auto& [life, what] : std::exchange(backlog_, {})) happen(life, std::move(what));
+}
+
+CallDone Client::when_called_back(CallDone done) {
+  return [this, life = life_, done = std::move(done)](const CallResult& result) {
+    happen(life, [done, result] { done(result); });
+  };
 }
 
 Duration Client::think() {
-  return Duration::from_us(static_cast<int64_t>(
-      world_.random.below(static_cast<uint64_t>(2 * options_.think_ms * 1000) + 1)));
+  return Duration::from_us(
+      static_cast<int64_t>(random_.below(static_cast<uint64_t>(2 * options_.think_ms * 1000) + 1)));
 }
 
 std::string Client::describe() const {
@@ -62,12 +77,12 @@ void Client::issue(locks::Body body, OnAnswer on_answer, bool waits) {
       if (other.command.op.client == client_) lowest = std::min(lowest, other.command.op.number);
     }
     // Sometimes it is slow to say what it has: the cell must keep the answers that long.
-    if (world_.random.chance(0.5)) {
+    if (random_.chance(0.5)) {
       lowest_told_ = lowest;
       std::erase_if(untold_, [lowest](uint64_t number) { return number < lowest; });
     }
     op.lowest_unanswered = lowest_told_;
-    if (world_.random.chance(0.7)) op.answered = std::exchange(untold_, {});
+    if (random_.chance(0.7)) op.answered = std::exchange(untold_, {});
   }
   const uint64_t serial = next_serial_++;
   operations_.emplace(serial, std::move(operation));
@@ -80,20 +95,19 @@ void Client::send(uint64_t serial) {
   if (it == operations_.end()) return;
   Operation& operation = it->second;
   const uint64_t attempt = ++operation.attempt;
-  cluster_.command(operation.target, operation.command,
-                   [this, serial, attempt, life = life_,
-                    number = operation.command.op.number](const CallResult& result) {
-                     if (life != life_ || world_.failed()) return;
-                     if (!operations_.contains(serial)) {
-                       if (result.answer) check_late_answer(number, *result.answer);
-                       return;
-                     }
-                     on_result(serial, attempt, result);
-                   });
+  auto done = [this, serial, attempt,
+               number = operation.command.op.number](const CallResult& result) {
+    if (!operations_.contains(serial)) {
+      if (result.answer) check_late_answer(number, *result.answer);
+      return;
+    }
+    on_result(serial, attempt, result);
+  };
+  cluster_.command(index_, operation.target, operation.command, when_called_back(std::move(done)));
   after(Duration::from_ms(operation.waits ? 1500 : 400), [this, serial, attempt] {
     const auto found = operations_.find(serial);
     if (found == operations_.end() || found->second.attempt != attempt) return;
-    found->second.target = static_cast<uint32_t>(world_.random.below(cluster_.size()));
+    found->second.target = static_cast<uint32_t>(random_.below(cluster_.size()));
     send(serial);
   });
 }
@@ -107,12 +121,11 @@ void Client::on_result(uint64_t serial, uint64_t attempt, const CallResult& resu
                  error->code == ErrorCode::kResourceExhausted));
   if (elsewhere) {
     if (it->second.attempt != attempt) return;  // a newer attempt is under way
-    it->second.target = static_cast<uint32_t>(world_.random.below(cluster_.size()));
-    after(Duration::from_ms(static_cast<int64_t>(world_.random.between(5, 60))),
-          [this, serial, attempt] {
-            const auto found = operations_.find(serial);
-            if (found != operations_.end() && found->second.attempt == attempt) send(serial);
-          });
+    it->second.target = static_cast<uint32_t>(random_.below(cluster_.size()));
+    after(Duration::from_ms(static_cast<int64_t>(random_.between(5, 60))), [this, serial, attempt] {
+      const auto found = operations_.find(serial);
+      if (found != operations_.end() && found->second.attempt == attempt) send(serial);
+    });
     return;
   }
   leader_guess_ = it->second.target;
@@ -203,23 +216,23 @@ void Client::renew_now(uint64_t renewal) {
   const base::Instant sent = now();
   const auto retry = [this, lease = lease_, renewal] {
     if (lease == lease_ && lease_alive() && lease_->renewal == renewal) {
-      leader_guess_ = static_cast<uint32_t>(world_.random.below(cluster_.size()));
+      leader_guess_ = static_cast<uint32_t>(random_.below(cluster_.size()));
       renew_now(renewal);
     }
   };
   auto answered = std::make_shared<bool>(false);
   // A lease that never was is renewed along: each is answered for itself.
-  cluster_.renew(
-      leader_guess_, {base::LeaseId{~uint64_t{0}}, lease_->id},
-      [this, sent, lease = lease_, life = life_, answered, retry](const CallResult& result) {
-        if (life != life_ || lease != lease_ || *answered) return;
-        *answered = true;
-        if (result.unreachable || !result.renewal || result.renewal->error) {
-          after(Duration::from_ms(20), retry);
-          return;
-        }
-        on_renewed(*lease, sent, *result.renewal);
-      });
+  auto done = [this, sent, lease = lease_, answered, retry](const CallResult& result) {
+    if (lease != lease_ || *answered) return;
+    *answered = true;
+    if (result.unreachable || !result.renewal || result.renewal->error) {
+      after(Duration::from_ms(20), retry);
+      return;
+    }
+    on_renewed(*lease, sent, *result.renewal);
+  };
+  cluster_.renew(index_, leader_guess_, {base::LeaseId{~uint64_t{0}}, lease_->id},
+                 when_called_back(std::move(done)));
   after(lease_->ttl / 8, [answered, retry] {
     if (!*answered) {
       *answered = true;
@@ -238,7 +251,7 @@ void Client::on_renewed(Lease& lease, base::Instant sent, const node::RenewReply
     beliefs_.check(index_);
     return;
   }
-  if (believes(lease) && !lease.closing) {
+  if (believes(lease) && !lease.closing && beliefs_.trusts(index_)) {
     world_.fail("the lease of client " + std::to_string(index_) +
                 " ended before its owner's deadline");
   }
@@ -254,20 +267,20 @@ void Client::work() {
     open_lease();
     return;
   }
-  const std::string lock = "lock/" + std::to_string(world_.random.below(options_.locks));
+  const std::string lock = "lock/" + std::to_string(random_.below(options_.locks));
   locks::Acquire acquire;
   acquire.lease = lease_->id;
   acquire.holder = base::HolderId{next_holder_++};
   acquire.agent = base::AgentId{acquire.holder.value};  // each of its waits is a thread's
-  const Mode mode = world_.random.chance(options_.shared) ? Mode::kShared : Mode::kExclusive;
+  const Mode mode = chance_of(random_, options_.shared) ? Mode::kShared : Mode::kExclusive;
   acquire.locks.push_back(locks::LockRequest{lock, mode});
-  acquire.wait = !world_.random.chance(options_.try_only);
+  acquire.wait = !chance_of(random_, options_.try_only);
   const bool waits = acquire.wait;
   const uint64_t serial = next_serial_;
   issue(
       std::move(acquire),
       [this, lock, mode](const locks::Answer& answer) { on_acquired(lock, mode, answer); }, waits);
-  if (waits && world_.random.chance(options_.cancel)) {
+  if (waits && chance_of(random_, options_.cancel)) {
     after(think() * 4, [this, serial, lock, mode] { maybe_cancel(serial, lock, mode); });
   }
 }
@@ -293,7 +306,8 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
   const auto* granted = std::get_if<locks::Granted>(&answer);
   if (!granted) {
     const auto& error = std::get<base::Error>(answer);
-    if (error.code == ErrorCode::kLeaseNotFound && lease_ && believes(*lease_)) {
+    const bool early = lease_ && believes(*lease_) && beliefs_.trusts(index_);
+    if (error.code == ErrorCode::kLeaseNotFound && early) {
       world_.fail("client " + std::to_string(index_) +
                   " was told too early that its lease is gone");
     }
@@ -311,19 +325,27 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
                           [this, lease = lease_] { return believes(*lease); });
   }
   holding_ = true;
-  if (world_.random.chance(options_.vanish) && !draining_) {
+  write(lock, mode, token);
+  if (chance_of(random_, options_.vanish) && !draining_) {
     // The process dies with the lock held: its belief lasts until its deadline, its lease until the
     // cell ends it.
     const auto lease = lease_;
     ++life_;
     operations_.clear();
     holding_ = false;
-    world_.after(static_cast<int64_t>(world_.random.below(5'000)) * 1'000'000, [this] {
-      if (!world_.failed()) become_somebody();
-    });
+    world_.after(static_cast<int64_t>(random_.below(5'000)) * kMs,
+                 [this, life = life_] { happen(life, [this] { become_somebody(); }); });
     return;
   }
   after(think(), [this, lock, token] { release(lock, token); });
+}
+
+// What the lock is for. It asks no clock before it writes, and what it wrote may come late: the
+// token is to keep that harmless.
+void Client::write(const std::string& lock, Mode mode, base::Token token) {
+  const int64_t latest_ms = random_.chance(0.1) ? 2 * options_.ttl_ms : 5;
+  world_.after(static_cast<int64_t>(random_.below(static_cast<uint64_t>(latest_ms * kMs))),
+               [this, lock, mode, token] { cluster_.fence().on_write(lock, mode, token); });
 }
 
 void Client::release(const std::string& lock, base::Token token) {
@@ -331,15 +353,15 @@ void Client::release(const std::string& lock, base::Token token) {
   issue(locks::Release{lease_->id, lock, token}, [this](const locks::Answer& answer) {
     holding_ = false;
     const auto* error = std::get_if<base::Error>(&answer);
-    if (error && lease_ && believes(*lease_)) {
+    if (error && lease_ && believes(*lease_) && beliefs_.trusts(index_)) {
       world_.fail("client " + std::to_string(index_) + " lost its hold early: " + error->message);
     }
     if (error && error->code == ErrorCode::kUnknownClient) {
       become_somebody();
-    } else if (!draining_ && lease_alive() && world_.random.chance(options_.close)) {
+    } else if (!draining_ && lease_alive() && chance_of(random_, options_.close)) {
       close_lease();
     } else {
-      if (world_.random.chance(options_.read)) read();
+      if (chance_of(random_, options_.read)) read();
       after(think(), [this] { work(); });
     }
   });
@@ -348,7 +370,7 @@ void Client::release(const std::string& lock, base::Token token) {
 // A renewal may be under way meanwhile: it says yes or no, as it comes before or after.
 void Client::close_lease() {
   lease_->closing = true;
-  if (world_.random.chance(0.5)) renew_now(++lease_->renewal);
+  if (random_.chance(0.5)) renew_now(++lease_->renewal);
   issue(locks::CloseLease{lease_->id}, [this](const locks::Answer&) {
     lease_.reset();
     open_lease();
@@ -356,10 +378,11 @@ void Client::close_lease() {
 }
 
 void Client::read() {
-  cluster_.read(leader_guess_, [this, told = reads_.told()](const CallResult& result) {
-    if (world_.failed() || !result.read || result.read->error) return;
+  auto done = [this, told = reads_.told()](const CallResult& result) {
+    if (!result.read || result.read->error) return;
     reads_.on_read(told, result.revision);
-  });
+  };
+  cluster_.read(index_, leader_guess_, when_called_back(std::move(done)));
 }
 
 }  // namespace holdfast::sim

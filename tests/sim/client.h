@@ -10,6 +10,7 @@
 
 #include "tests/sim/checkers/belief_checker.h"
 #include "tests/sim/checkers/read_checker.h"
+#include "tests/sim/clock.h"
 #include "tests/sim/cluster.h"
 
 namespace holdfast::sim {
@@ -23,6 +24,11 @@ class Client {
   bool idle() const { return draining_ && operations_.empty() && !holding_; }
   std::string describe() const;
   base::LeaseId lease() const { return lease_ ? lease_->id : base::LeaseId{}; }
+  // Its process stands still; what comes meanwhile waits, and its clock goes on.
+  bool stands_still() const { return still_ > 0; }
+  void stand_still() { ++still_; }
+  void go_on();
+  void set_clock_factor(double factor) { clock_.set_factor(factor, world_.now()); }
 
   uint64_t operations = 0;
   uint64_t grants = 0;
@@ -48,6 +54,9 @@ class Client {
 
   base::Instant now() const { return clock_.read(world_.now()); }
   void after(base::Duration by_own_clock, std::function<void()> what);
+  // Something happens in this client's process, of its present life: now, or after a standstill.
+  void happen(uint64_t life, std::function<void()> what);
+  CallDone when_called_back(CallDone done);
   void issue(locks::Body body, OnAnswer on_answer, bool waits = false);
   void send(uint64_t serial);
   void on_result(uint64_t serial, uint64_t attempt, const CallResult& result);
@@ -66,6 +75,7 @@ class Client {
   void on_acquired(const std::string& lock, base::Mode mode, const locks::Answer& answer);
   void maybe_cancel(uint64_t serial, const std::string& lock, base::Mode mode);
   void release(const std::string& lock, base::Token token);
+  void write(const std::string& lock, base::Mode mode, base::Token token);
   base::Duration think();
 
   World& world_;
@@ -74,7 +84,10 @@ class Client {
   ReadChecker& reads_;
   const Options& options_;
   const uint32_t index_;
+  base::Random random_;
   SkewedClock clock_;
+  int still_ = 0;                                                    // for so many reasons
+  std::vector<std::pair<uint64_t, std::function<void()>>> backlog_;  // while it stands still
   // A library gives up at its own deadline. A script that renews by hand goes on, and what it is
   // told then must be true as well.
   bool stubborn_ = false;

@@ -88,6 +88,21 @@ void Disk::crash(base::Random& random) {
   pending_state_.clear();
 }
 
+std::unique_ptr<Disk> Disk::durable_copy() const {
+  auto copy = std::make_unique<Disk>(*this);
+  copy->on_durable_ = [](const base::Entry&) {};  // told of already
+  copy->pending_log_.clear();
+  copy->pending_state_.clear();
+  return copy;
+}
+
+uint64_t Disk::known_start_count(base::NodeId node) const {
+  for (const base::PeerMark& mark : log_.peers) {
+    if (mark.node == node) return mark.start_count;
+  }
+  return 0;
+}
+
 base::RecoveredLog Disk::recover_log() {
   ++log_.start_count;
   base::RecoveredLog log = log_;

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,12 @@ class Disk {
   std::vector<base::Entry> read_log(base::Slot from, base::Slot to, size_t max_bytes) const;
 
   void crash(base::Random& random);
+  // What a copy of the directory has in it now: what is durable.
+  std::unique_ptr<Disk> durable_copy() const;
+  uint64_t start_count() const { return log_.start_count; }
+  bool is_lost() const { return !log_.disk_lost.empty(); }  // it knows so itself (P10)
+  // The highest start number of `node` that this directory knows of.
+  uint64_t known_start_count(base::NodeId node) const;
   // As log_db and state_db do at start; raises the start count.
   base::RecoveredLog recover_log();
   base::StateRows recover_state() const;

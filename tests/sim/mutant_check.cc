@@ -28,7 +28,7 @@ struct Child {
   base::active_mutant = mutant.name;
   Totals totals;
   for (uint64_t seed = 1; seed <= mutant.seeds; ++seed) {
-    const std::string failure = run_seed(seed, false, totals);
+    const std::string failure = run_plan(draw_plan(seed), false, totals).failure;
     if (failure.empty()) continue;
     dprintf(output, "seed %llu: %s\n", static_cast<unsigned long long>(seed), failure.c_str());
     _exit(1);

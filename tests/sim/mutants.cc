@@ -51,7 +51,7 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"cancel_settles_nothing", "7a", 400, "a cancelled number that was never seen isn't settled"},
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
     {"read_unconfirmed", "2.8", 400, "a read is answered without a confirm round"},
-    {"follower_answers_reads", "2.8", 50, "a follower answers a linearizable read"},
+    {"follower_answers_reads", "2.8", 400, "a follower answers a linearizable read"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
 });
 

@@ -1,16 +1,46 @@
 #include "tests/sim/options.h"
 
-#include <cstdio>
+#include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace holdfast::sim {
 
 namespace {
 
-// As likely between 500 and 1000 as between 8000 and 16000: rare faults let much happen meanwhile.
-int64_t draw_interval_ms(base::Random& random, double likelihood) {
-  if (!random.chance(likelihood)) return 0;
-  const auto floor_ms = static_cast<int64_t>(500 << random.below(5));
-  return floor_ms + static_cast<int64_t>(random.below(static_cast<uint64_t>(floor_ms)));
+struct Field {
+  std::string_view name;
+  int64_t Options::*value;
+};
+
+constexpr std::array kFields = std::to_array<Field>({
+    {"nodes", &Options::nodes},
+    {"clients", &Options::clients},
+    {"locks", &Options::locks},
+    {"run_ms", &Options::run_ms},
+    {"quiet_ms", &Options::quiet_ms},
+    {"heartbeat_ms", &Options::heartbeat_ms},
+    {"election_ms", &Options::election_ms},
+    {"rest_delay_ms", &Options::rest_delay_ms},
+    {"min_delay_us", &Options::min_delay_us},
+    {"max_delay_us", &Options::max_delay_us},
+    {"late_ms", &Options::late_ms},
+    {"min_fsync_us", &Options::min_fsync_us},
+    {"max_fsync_us", &Options::max_fsync_us},
+    {"ttl_ms", &Options::ttl_ms},
+    {"think_ms", &Options::think_ms},
+    {"shared", &Options::shared},
+    {"try_only", &Options::try_only},
+    {"vanish", &Options::vanish},
+    {"cancel", &Options::cancel},
+    {"close", &Options::close},
+    {"read", &Options::read},
+    {"stubborn", &Options::stubborn},
+    {"renew_percent", &Options::renew_percent},
+});
+
+std::string text_of(const Field& field, const Options& options) {
+  return std::string(field.name) + "=" + std::to_string(options.*field.value);
 }
 
 }  // namespace
@@ -18,55 +48,71 @@ int64_t draw_interval_ms(base::Random& random, double likelihood) {
 Options draw_options(uint64_t seed) {
   // Hashed: neighbouring seeds of this generator give the same numbers, shifted by one.
   base::Random random(base::Random(seed).next());
+  const auto between = [&random](int64_t low, int64_t high) {
+    return static_cast<int64_t>(
+        random.between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
+  };
   Options o;
   o.seed = seed;
-  const uint32_t sizes[] = {1, 3, 3, 3, 5};
+  const int64_t sizes[] = {1, 3, 3, 3, 5};
   o.nodes = sizes[random.below(5)];
-  o.clients = static_cast<uint32_t>(random.between(2, 12));
-  o.locks = static_cast<uint32_t>(random.between(1, 4));
-  const bool lossy = random.chance(0.6);
-  if (lossy) o.loss = 0.001 * static_cast<double>(random.between(1, 150));
-  if (random.chance(0.4)) o.duplication = 0.001 * static_cast<double>(random.between(1, 100));
-  if (random.chance(0.5)) o.long_delay = 0.001 * static_cast<double>(random.between(1, 50));
-  o.max_delay_us = static_cast<int64_t>(random.between(200, 20'000));
-  o.max_fsync_us = static_cast<int64_t>(random.between(100, 20'000));
-  if (random.chance(0.4)) o.fsync_stall = 0.001 * static_cast<double>(random.between(1, 20));
-  o.crash_every_ms = draw_interval_ms(random, 0.7);
-  o.partition_every_ms = draw_interval_ms(random, 0.6);
-  o.pause_every_ms = draw_interval_ms(random, 0.4);
-  o.cut_every_ms = draw_interval_ms(random, 0.5);
-  o.ttl_ms = static_cast<int64_t>(random.between(500, 4'000));
-  o.think_ms = static_cast<int64_t>(random.between(1, 60));
-  o.shared = 0.1 * static_cast<double>(random.below(8));
-  o.try_only = 0.1 * static_cast<double>(random.below(5));
-  o.vanish = 0.01 * static_cast<double>(random.below(6));
-  o.cancel = 0.1 * static_cast<double>(random.below(5));
-  o.close = 0.02 * static_cast<double>(random.below(6));
+  o.clients = random.chance(0.15) ? between(12, 40) : between(2, 12);
+  o.locks = between(1, 4);
+  o.max_delay_us = between(200, 20'000);
+  o.late_ms = random.chance(0.5) ? between(100, 1'000) : between(1'000, 5'000);
+  o.max_fsync_us = between(100, 20'000);
+  o.ttl_ms = between(500, 4'000);
+  o.think_ms = between(1, 60);
+  o.shared = 100 * between(0, 7);
+  o.try_only = 100 * between(0, 4);
+  o.vanish = 10 * between(0, 5);
+  o.cancel = 100 * between(0, 4);
+  o.close = 20 * between(0, 5);
+  o.stubborn = 300 * between(0, 3);
   const int64_t percents[] = {20, 33, 33, 60, 85};
   o.renew_percent = percents[random.below(5)];
   if (random.chance(0.3)) {
     o.heartbeat_ms = 10;
-    o.election_ms = static_cast<int64_t>(random.between(60, 200));
+    o.election_ms = between(60, 200);
   }
   const int64_t delays_ms[] = {0, 1, 5, 5, 30};
   o.rest_delay_ms = delays_ms[random.below(5)];
   return o;
 }
 
-std::string describe(const Options& o) {
-  char text[512];
-  std::snprintf(
-      text, sizeof text,
-      "nodes=%u clients=%u locks=%u loss=%.3f dup=%.3f delay<=%.1fms long=%.3f "
-      "fsync<=%.1fms stall=%.3f crash/%ldms partition/%ldms pause/%ldms cut/%ldms ttl=%ldms "
-      "renew=%ld%% election=%ldms rest=%ldms",
-      o.nodes, o.clients, o.locks, o.loss, o.duplication, static_cast<double>(o.max_delay_us) / 1e3,
-      o.long_delay, static_cast<double>(o.max_fsync_us) / 1e3, o.fsync_stall,
-      static_cast<long>(o.crash_every_ms), static_cast<long>(o.partition_every_ms),
-      static_cast<long>(o.pause_every_ms), static_cast<long>(o.cut_every_ms),
-      static_cast<long>(o.ttl_ms), static_cast<long>(o.renew_percent),
-      static_cast<long>(o.election_ms), static_cast<long>(o.rest_delay_ms));
+std::string describe(const Options& options) {
+  std::string text;
+  for (const Field& field : kFields) text += (text.empty() ? "" : " ") + text_of(field, options);
   return text;
+}
+
+std::string describe_changes(const Options& options, const Options& other) {
+  std::string text;
+  for (const Field& field : kFields) {
+    if (options.*field.value == other.*field.value) continue;
+    text += (text.empty() ? "" : " ") + text_of(field, options);
+  }
+  return text;
+}
+
+bool set_options(Options& options, std::string_view text, std::string& why) {
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (word.empty()) continue;
+    const std::string_view name = word.substr(0, word.find('='));
+    const auto field = std::ranges::find(kFields, name, &Field::name);
+    const std::string_view number = word.substr(std::min(name.size() + 1, word.size()));
+    int64_t value = 0;
+    const char* const end = number.data() + number.size();
+    const auto read = std::from_chars(number.data(), end, value);
+    if (field == kFields.end() || read.ec != std::errc{} || read.ptr != end) {
+      why = "not an option: '" + std::string(word) + "'";
+      return false;
+    }
+    options.*field->value = value;
+  }
+  return true;
 }
 
 }  // namespace holdfast::sim

@@ -1,18 +1,23 @@
-// What one seed is about: how many nodes and clients, which faults, how hard (swarm testing).
+// What one seed is about, apart from its faults: how many nodes and clients, what they do, how fast
+// everything is (swarm testing).
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "lockcore/base/random.h"
 
 namespace holdfast::sim {
 
+// Nothing goes wrong for so long: every run founds its cell and grants something.
+constexpr int64_t kCalmStartMs = 2'000;
+
 struct Options {
   uint64_t seed = 1;
-  uint32_t nodes = 3;
-  uint32_t clients = 6;
-  uint32_t locks = 3;
+  int64_t nodes = 3;
+  int64_t clients = 6;
+  int64_t locks = 3;
   int64_t run_ms = 30'000;    // with faults
   int64_t quiet_ms = 30'000;  // without: everything pending must be answered in it
 
@@ -21,40 +26,40 @@ struct Options {
   int64_t election_ms = 500;
   int64_t rest_delay_ms = 5;
 
-  // Network. Probabilities are per message.
-  double loss = 0;
-  double duplication = 0;
+  // Network and disk, when nothing is wrong with them.
   int64_t min_delay_us = 50;
   int64_t max_delay_us = 2'000;
-  double long_delay = 0;  // the chance of a delay of up to long_delay_ms
-  int64_t long_delay_ms = 800;
-
-  // Mean times between faults, per cell; 0: never.
-  int64_t crash_every_ms = 0;
-  int64_t partition_every_ms = 0;
-  int64_t pause_every_ms = 0;
-  int64_t cut_every_ms = 0;  // a connection breaks
-
-  // Disk.
+  int64_t late_ms = 800;  // a message that is late takes up to this
   int64_t min_fsync_us = 50;
   int64_t max_fsync_us = 1'000;
-  double fsync_stall = 0;  // the chance of a stall of up to 2 s
 
-  // Clients.
+  // Clients. Shares are of a thousand.
   int64_t ttl_ms = 2'000;
   int64_t think_ms = 20;
-  double shared = 0.3;
-  double try_only = 0.2;
-  double vanish = 0.02;        // after a grant: stops for good, comes back as somebody else
-  double cancel = 0.1;         // gives up a wait
-  double close = 0.05;         // after a release: closes its lease and opens another
-  double read = 0.2;           // between two locks: a linearizable read
-  double stubborn = 0.3;       // of the clients: go on renewing past their own deadline
+  int64_t shared = 300;
+  int64_t try_only = 200;
+  int64_t vanish = 20;         // after a grant: stops for good, comes back as somebody else
+  int64_t cancel = 100;        // gives up a wait
+  int64_t close = 50;          // after a release: closes its lease and opens another
+  int64_t read = 200;          // between two locks: a linearizable read
+  int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
   int64_t renew_percent = 33;  // of the TTL between two renewals
+
+  uint32_t voters() const { return static_cast<uint32_t>(nodes); }
+  uint32_t client_count() const { return static_cast<uint32_t>(clients); }
 };
 
 // Draws a mix from the seed.
 Options draw_options(uint64_t seed);
+// "nodes=3 clients=6 ...", in the form that set_options() reads.
 std::string describe(const Options& options);
+// Only what is unlike `other`.
+std::string describe_changes(const Options& options, const Options& other);
+// Takes "nodes=5 ttl_ms=900". False: there is something else in it; `why` says what.
+bool set_options(Options& options, std::string_view text, std::string& why);
+
+inline bool chance_of(base::Random& random, int64_t per_mille) {
+  return random.below(1000) < static_cast<uint64_t>(per_mille);
+}
 
 }  // namespace holdfast::sim

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "tests/sim/checkers/belief_checker.h"
@@ -21,8 +23,16 @@ class Workload {
   void start();
   // No new work: what is under way is finished.
   void drain();
-  // After a drain and enough time: everything must have been answered.
-  void check_idle();
+  // After a drain: what is still not answered, if anything isn't.
+  std::optional<std::string> unsettled() const;
+
+  // -- faults of clients --------------------------------------------------------------------------
+  uint32_t size() const { return static_cast<uint32_t>(clients_.size()); }
+  void stand_still(uint32_t client, bool on);
+  void set_clock_factor(uint32_t client, double factor);
+  void distrust_everybody() { beliefs_.distrust_everybody(); }
+  void end_faults();
+
   uint64_t operations() const;
   uint64_t grants() const;
 

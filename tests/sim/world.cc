@@ -15,6 +15,13 @@ void World::run_until(int64_t end) {
   if (!failed()) now_ = end;
 }
 
+base::Random World::stream(std::string_view part, uint64_t index) const {
+  // Hashed: neighbouring seeds of this generator give the same numbers, shifted by one.
+  uint64_t mixed = base::Random(seed_).next() + index;
+  for (const char c : part) mixed = base::Random(mixed ^ static_cast<unsigned char>(c)).next();
+  return base::Random(mixed);
+}
+
 void World::fail(const std::string& what) {
   if (failed()) return;
   failure_ = what;

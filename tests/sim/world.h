@@ -5,17 +5,20 @@
 #include <functional>
 #include <queue>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "lockcore/base/random.h"
-#include "lockcore/base/time.h"
 
 namespace holdfast::sim {
 
+constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kUs = 1'000;
+
 class World {
  public:
-  World(uint64_t seed, bool trace) : random(seed), trace_(trace) {}
+  World(uint64_t seed, bool trace) : seed_(seed), trace_(trace) {}
 
   // True time, in ns since the start.
   int64_t now() const { return now_; }
@@ -34,7 +37,9 @@ class World {
   bool tracing() const { return trace_; }
   uint64_t events() const { return next_order_; }
 
-  base::Random random;
+  // Every part draws from a stream of its own: a fault more or less, or a client, changes as little
+  // as it can of what the others draw, and so a failure survives while its schedule is shrunk.
+  base::Random stream(std::string_view part, uint64_t index = 0) const;
 
  private:
   struct Event {
@@ -46,25 +51,11 @@ class World {
     }
   };
   std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
+  const uint64_t seed_;
   int64_t now_ = 0;
   uint64_t next_order_ = 0;
   bool trace_;
   std::string failure_;
-};
-
-// A clock of its own for every node and client: reads true time at its own rate, from its own
-// origin.
-struct SkewedClock {
-  double rate = 1.0;
-  int64_t origin_ns = 0;
-
-  base::Instant read(int64_t true_ns) const {
-    return base::Instant{origin_ns + static_cast<int64_t>(static_cast<double>(true_ns) * rate)};
-  }
-  // How much true time passes while this clock counts `d`.
-  int64_t true_ns(base::Duration d) const {
-    return static_cast<int64_t>(static_cast<double>(d.ns) / rate) + 1;
-  }
 };
 
 }  // namespace holdfast::sim

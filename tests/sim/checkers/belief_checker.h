@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,13 @@ class BeliefChecker {
   void begin_belief(uint32_t client, const std::string& lock, base::Mode mode, base::Token token,
                     std::function<bool()> believes);
   void end_belief(uint32_t client, const std::string& lock, base::Token token);
+  // Its clock, or everybody's, has run beyond ε: what it believes may be wrong, and that is what
+  // tokens are for.
+  void distrust(uint32_t client) { distrusted_.insert(client); }
+  void distrust_everybody() { everybody_distrusted_ = true; }
+  bool trusts(uint32_t client) const {
+    return !everybody_distrusted_ && !distrusted_.contains(client);
+  }
   // This client was told that its lease lives.
   void check(uint32_t client);
 
@@ -35,6 +43,8 @@ class BeliefChecker {
 
   World& world_;
   std::map<std::string, std::vector<Belief>> beliefs_;
+  std::set<uint32_t> distrusted_;
+  bool everybody_distrusted_ = false;
 };
 
 }  // namespace holdfast::sim

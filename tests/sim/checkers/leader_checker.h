@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 
+#include "lockcore/base/time.h"
 #include "lockcore/paxos/message.h"
 #include "tests/sim/world.h"
 

@@ -13,6 +13,7 @@
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/state_rows.h"
 #include "lockcore/locks/command.h"
+#include "tests/sim/checkers/fence_checker.h"
 #include "tests/sim/world.h"
 #include "tests/unit/locks/simple_model.h"
 
@@ -20,22 +21,27 @@ namespace holdfast::sim {
 
 class ModelChecker {
  public:
-  explicit ModelChecker(World& world) : world_(world) {}
+  ModelChecker(World& world, FenceChecker& fence) : world_(world), fence_(fence) {}
   // Slots come in order.
   void on_chosen(base::Slot slot, base::EntryKind kind, const std::string& value);
   // A node told a client this answer to its operation.
   void on_told(base::NodeId node, const base::AnswerKey& key, const locks::Answer& answer);
   // A node's state is this, after rows.meta.applied.
   void on_state(base::NodeId node, const base::StateRows& rows);
+  // A node's clock runs beyond ε: cell time follows no bound any more.
+  void on_wild_clock() { wild_clocks_ = true; }
 
  private:
   void check_cell_time(uint64_t cell_time_ms);
+  void note_grant(const std::string& outcome);
 
   World& world_;
+  FenceChecker& fence_;  // is told of grants
   locks::SimpleModel model_;
   // Cell time and true time of the first batch: cell time must not run ahead of true time.
   int64_t first_cell_ms_ = -1;
   int64_t first_true_ms_ = 0;
+  bool wild_clocks_ = false;
   std::map<base::AnswerKey, std::set<std::string>> outcomes_;
   std::map<base::Slot, std::string> claims_;  // of the newest slots, as text
 };

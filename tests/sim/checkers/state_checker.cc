@@ -17,6 +17,13 @@ void StateChecker::on_applied(base::NodeId node, const locks::LockTable& table) 
   check_holds(node, rows);
 }
 
+void StateChecker::on_recovered(base::NodeId node, const locks::LockTable& table) {
+  const auto known = digests_.find(table.meta().applied);
+  if (known == digests_.end() || known->second == table.digest()) return;
+  world_.fail("node " + std::to_string(node.value) + " recovers another state of slot " +
+              std::to_string(table.meta().applied.value) + " than it was");
+}
+
 void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
   std::map<std::string, const base::HoldRow*> exclusive;
   std::map<std::string, const base::HoldRow*> any;

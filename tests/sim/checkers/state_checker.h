@@ -17,6 +17,8 @@ class StateChecker {
   StateChecker(World& world, ModelChecker& model) : world_(world), model_(model) {}
   // A node has applied everything through table.meta().applied.
   void on_applied(base::NodeId node, const locks::LockTable& table);
+  // This is what a node has found on its disk.
+  void on_recovered(base::NodeId node, const locks::LockTable& table);
 
  private:
   void check_holds(base::NodeId node, const base::StateRows& rows);

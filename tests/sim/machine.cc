@@ -1,0 +1,365 @@
+#include "tests/sim/machine.h"
+
+#include <algorithm>
+
+#include "lockcore/base/assert.h"
+#include "tests/sim/links.h"
+
+namespace holdfast::sim {
+
+Machine::Machine(World& world, const Options& options, Oracles& oracles, Network& network,
+                 Links& links, base::NodeId id)
+    : world_(world),
+      options_(options),
+      oracles_(oracles),
+      network_(network),
+      links_(links),
+      id_(id),
+      random_(world.stream("machine", id.value)),
+      clock_(random_),
+      disk_(std::make_unique<Disk>(
+          id, base::Incarnation{random_.next() | 1},
+          [&oracles, id](const base::Entry& entry) { oracles.log.on_durable(id, entry); })) {}
+
+// -- its life -------------------------------------------------------------------------------------
+
+node::Options Machine::node_options() {
+  node::Options options;
+  options.paxos.self = id_;
+  options.paxos.address = "node" + std::to_string(id_.value) + ":1";
+  for (uint32_t i = 1; i <= options_.nodes; ++i) {
+    options.paxos.cluster.push_back({base::NodeId{i}, {}, "node" + std::to_string(i) + ":1", true});
+  }
+  options.paxos.heartbeat = base::Duration::from_ms(options_.heartbeat_ms);
+  options.paxos.election = base::Duration::from_ms(options_.election_ms);
+  options.paxos.rest_delay = base::Duration::from_ms(options_.rest_delay_ms);
+  options.paxos.random_seed = random_.next();
+  options.paxos.process_nonce = random_.next() | 1;
+  options.paxos.new_cell = base::CellId{random_.next() | 1};
+  return options;
+}
+
+void Machine::start() {
+  dies_after_.reset();
+  if (node_ || disk_full_ || world_.failed()) return;
+  if (is_noticed_ && !is_noticed_(*disk_)) return;
+  ++process_;
+  still_ = 0;
+  deaf_ = dying_ = false;
+  resumed_at_ = world_.now();
+  leads_in_ = {};
+  oracles_.leaders.on_started(id_);
+  turn_planned_ = false;
+  tick_planned_at_ = -1;
+  log_busy_ = state_busy_ = false;
+  fx_ = {};
+  locks::LockTable table;
+  if (auto bad = table.restore(disk_->recover_state())) {
+    world_.fail(name() + " can't restore: " + *bad);
+    return;
+  }
+  oracles_.states.on_recovered(id_, table);
+  base::RecoveredLog log = disk_->recover_log();
+  node_ = std::make_unique<node::Node>(node_options(), std::move(log), std::move(table), now());
+  world_.trace(name() + " starts");
+  links_.on_started(*this);
+  plan_turn();
+}
+
+void Machine::crash() {
+  dies_after_.reset();
+  if (!node_) return;
+  world_.trace(name() + " crashes");
+  node_.reset();
+  disk_->crash(random_);
+  backlog_.clear();
+  for (auto& [ref, call] : std::exchange(calls_, {})) {
+    // The clients' connections break: they hear of it after a while.
+    world_.after(static_cast<int64_t>(random_.between(50, 5'000)) * kUs,
+                 [done = call.done] { done(CallResult{.unreachable = true}); });
+  }
+  links_.on_ended(*this);
+}
+
+// P10: the process ends by itself, and with everything on its disk that it had handed over. Its
+// service manager starts it again, to no avail.
+void Machine::end_refused(const std::string& reason) {
+  if (!oracles_.lives.has_forgotten(id_)) {
+    world_.fail(name() + " gives up: " + reason);
+    return;
+  }
+  world_.trace(name() + " gives up: " + reason);
+  while (disk_->log_busy() && !random_.chance(0.1)) disk_->complete_log();
+  crash();
+  constexpr int kRestarts = 3;
+  if (++restarts_refused_ > kRestarts) return;
+  world_.after(static_cast<int64_t>(random_.between(10, 2'000)) * kMs, [this] { start(); });
+}
+
+void Machine::stand_still(bool deaf) {
+  if (!node_) return;
+  ++still_;
+  deaf_ |= deaf;
+}
+
+void Machine::go_on() {
+  if (!node_ || still_ == 0 || --still_ > 0) return;
+  resumed_at_ = world_.now();
+  deaf_ = false;
+  for (Event& what : std::exchange(backlog_, {})) deliver(process_, std::move(what));
+  plan_turn();
+}
+
+void Machine::set_clock_factor(double factor) {
+  clock_.set_factor(factor, world_.now());
+  if (factor == 1) {
+    if (node_) plan_tick();  // what was planned by the old rate may be far off
+    return;
+  }
+  wild_clock_ = true;
+  oracles_.model.on_wild_clock();
+}
+
+void Machine::wipe_disk() {
+  HF_ASSERT(!node_);
+  disk_ =
+      std::make_unique<Disk>(id_, base::Incarnation{random_.next() | 1}, [](const base::Entry&) {});
+  is_noticed_ = nullptr;
+  forget("is wiped");
+}
+
+void Machine::put_back(std::unique_ptr<Disk> copy, std::function<bool(const Disk&)> is_noticed) {
+  HF_ASSERT(!node_);
+  disk_ = std::move(copy);
+  is_noticed_ = std::move(is_noticed);
+  forget("is an older copy");
+}
+
+void Machine::forget(const char* how) {
+  oracles_.lives.on_forgotten(id_);
+  world_.trace("the disk of " + name() + " " + how);
+}
+
+void Machine::end_disk_faults() {
+  disk_stalled_until_ = disk_slower_ms_ = 0;
+  disk_full_ = false;
+}
+
+// -- its loop -------------------------------------------------------------------------------------
+
+void Machine::deliver(uint64_t process, Event what) {
+  if (!node_ || process_ != process || world_.failed()) return;
+  if (still_ > 0) {
+    backlog_.push_back(std::move(what));
+    return;
+  }
+  what(*node_, now(), fx_);
+  plan_turn();
+}
+
+void Machine::call(base::AnswerKey key, const Ask& ask, CallDone done) {
+  const node::ClientRef ref = next_ref_++;
+  calls_.emplace(ref, Call{std::move(done), world_.now(), key});
+  ask(*node_, ref, now(), fx_);
+}
+
+// Events that come within a few microseconds share a turn, as they do in a real loop.
+void Machine::plan_turn() {
+  if (turn_planned_) return;
+  turn_planned_ = true;
+  world_.after(static_cast<int64_t>(random_.between(1, 30)) * kUs, [this, process = process_] {
+    if (!node_ || process_ != process) return;
+    turn_planned_ = false;
+    if (still_ == 0) finish_turn();
+  });
+}
+
+void Machine::finish_turn() {
+  const base::Slot before = node_->table().meta().applied;
+  const auto wall_ms = static_cast<uint64_t>(std::max<int64_t>(0, world_.now() / kMs + wall_ms_));
+  node_->finish_turn(now(), node::WallClock{wall_ms}, fx_, [this] { tell_peers_and_disk(); });
+  node_->check_invariants();
+  if (node_->table().meta().applied != before) {
+    oracles_.log.on_applied(id_, node_->table().meta().applied);
+    oracles_.states.on_applied(id_, node_->table());
+  }
+  carry_out();
+  if (dying_) crash();
+  if (!node_) return;
+  check_leader();
+  plan_tick();
+}
+
+bool Machine::dies_here() {
+  if (!dying_ && dies_after_ && (*dies_after_)-- == 0) dying_ = true;
+  return dying_;
+}
+
+void Machine::tell_peers_and_disk() {
+  for (paxos::Outgoing& message : std::exchange(fx_.paxos.messages, {})) {
+    if (dies_here()) return;
+    links_.send(*this, std::move(message));
+  }
+  for (base::LogWrite& write : std::exchange(fx_.paxos.writes, {})) {
+    if (dies_here()) return;
+    for (const base::Entry& entry : write.entries) oracles_.log.on_written(id_, entry);
+    disk_->queue(std::move(write));
+  }
+  if (disk_->log_busy()) write_log();
+}
+
+void Machine::carry_out() {
+  if (world_.tracing()) {
+    for (auto& notice : fx_.paxos.notices) world_.trace(name() + ": " + notice.text);
+    if (fx_.became_active) {
+      world_.trace(name() + " is active, round " + std::to_string(node_->replica().ballot().round));
+    }
+  }
+  tell_peers_and_disk();
+  if (dying_) return;
+  node::Effects fx = std::exchange(fx_, {});
+  if (fx.record && !dies_here()) {
+    disk_->queue(std::move(*fx.record));
+    write_state();
+  }
+  for (paxos::LogRead& read : fx.paxos.reads) read_log(read);
+  if (fx.paxos.fatal) return end_refused(*fx.paxos.fatal);
+  answer_calls(fx);
+}
+
+void Machine::answer_calls(node::Effects& fx) {
+  for (auto& reply : fx.replies) {
+    if (dies_here()) return;
+    if (const auto it = calls_.find(reply.ref); it != calls_.end()) {
+      oracles_.model.on_told(id_, it->second.key, reply.answer);
+    }
+    answer(reply.ref, CallResult{.answer = std::move(reply.answer)});
+  }
+  for (auto& reply : fx.renewals) {
+    if (dies_here()) return;
+    check_confirmed(reply.ref, reply.error.has_value());
+    answer(reply.ref, CallResult{.renewal = std::move(reply)});
+  }
+  const base::Revision seen = node_->table().meta().revision;
+  for (auto& reply : fx.reads) {
+    if (dies_here()) return;
+    check_confirmed(reply.ref, reply.error.has_value());
+    answer(reply.ref, CallResult{.read = reply, .revision = seen});
+  }
+}
+
+void Machine::answer(node::ClientRef ref, CallResult result) {
+  const auto it = calls_.find(ref);
+  if (it == calls_.end()) return;
+  CallDone done = std::move(it->second.done);
+  calls_.erase(it);
+  if (auto delay = network_.delay()) {
+    world_.after(*delay, [done = std::move(done), result = std::move(result)] { done(result); });
+  }
+}
+
+void Machine::check_confirmed(node::ClientRef ref, bool is_error) {
+  const auto it = calls_.find(ref);
+  if (is_error || it == calls_.end()) return;
+  oracles_.leaders.on_confirmed_answer(id_, node_->replica().ballot(), it->second.since);
+}
+
+// A leader without a quorum's word for an election timeout steps down (P8). After a standstill it
+// has a moment to read what came meanwhile.
+void Machine::check_leader() {
+  const paxos::Replica& replica = node_->replica();
+  if (replica.role() != paxos::Role::kLeader) {
+    leads_in_ = {};
+    return;
+  }
+  if (leads_in_ != replica.ballot()) {
+    leads_in_ = replica.ballot();
+    leads_since_ = world_.now();
+  }
+  const int64_t heard_at = std::max(
+      {oracles_.leaders.quorum_heard_at(id_, replica.ballot()), leads_since_, resumed_at_});
+  const int64_t patience_ms = 2 * options_.election_ms + 4 * options_.heartbeat_ms;
+  if (world_.now() - heard_at > patience_ms * kMs && !wild_clock_) {
+    world_.fail(name() + " goes on leading although no quorum answers (P8)");
+  }
+}
+
+void Machine::plan_tick() {
+  const base::Instant next = node_->next_tick();
+  if (next == base::kNever) return;
+  const int64_t at = world_.now() + clock_.true_ns(std::max(base::Duration{1000}, next - now()));
+  if (tick_planned_at_ >= 0 && tick_planned_at_ <= at) return;
+  tick_planned_at_ = at;
+  world_.after(at - world_.now(), [this, at, process = process_] {
+    if (process_ != process) return;
+    if (tick_planned_at_ == at) tick_planned_at_ = -1;
+    deliver(process,
+            [](node::Node& node, base::Instant now, node::Effects& fx) { node.on_tick(now, fx); });
+  });
+}
+
+bool Machine::has_call_since(int64_t since) const {
+  return std::ranges::any_of(calls_, [since](const auto& c) { return c.second.since < since; });
+}
+
+// -- its disk -------------------------------------------------------------------------------------
+
+int64_t Machine::disk_delay() {
+  const auto us = static_cast<int64_t>(random_.between(
+      static_cast<uint64_t>(options_.min_fsync_us), static_cast<uint64_t>(options_.max_fsync_us)));
+  const int64_t stall = std::max<int64_t>(0, disk_stalled_until_ - world_.now());
+  return stall + us * kUs + disk_slower_ms_ * kMs;
+}
+
+void Machine::write_log() {
+  if (log_busy_) return;
+  log_busy_ = true;
+  world_.after(disk_delay(), [this, process = process_] { finish_log_write(process); });
+}
+
+// The disk goes on while the process stands still; what it did is heard of later.
+void Machine::finish_log_write(uint64_t process) {
+  if (!node_ || process_ != process) return;
+  if (disk_stalled_until_ > world_.now()) {
+    world_.after(disk_delay(), [this, process] { finish_log_write(process); });
+    return;
+  }
+  if (disk_full_) {
+    world_.trace(name() + " can't write its log");
+    return crash();  // P11
+  }
+  base::WriteId id = disk_->complete_log();
+  while (disk_->log_busy() && random_.chance(0.7)) id = disk_->complete_log();
+  log_busy_ = false;
+  if (disk_->log_busy()) write_log();
+  deliver(process, [id](node::Node& node, base::Instant now, node::Effects& fx) {
+    node.on_written(id, now, fx);
+  });
+}
+
+void Machine::write_state() {
+  HF_ASSERT(!state_busy_);
+  state_busy_ = true;
+  world_.after(disk_delay(), [this, process = process_] {
+    if (!node_ || process_ != process) return;
+    if (disk_full_) {
+      world_.trace(name() + " can't write its state");
+      return crash();  // P11
+    }
+    const base::Slot slot = disk_->complete_state();
+    state_busy_ = false;
+    deliver(process, [slot](node::Node& node, base::Instant now, node::Effects& fx) {
+      node.on_recorded(slot, now, fx);
+    });
+  });
+}
+
+void Machine::read_log(paxos::LogRead read) {
+  world_.after(disk_delay(), [this, read, process = process_] {
+    deliver(process, [this, read](node::Node& node, base::Instant now, node::Effects& fx) {
+      node.on_log_read(read.id, disk_->read_log(read.from, read.to, read.max_bytes), now, fx);
+    });
+  });
+}
+
+}  // namespace holdfast::sim
