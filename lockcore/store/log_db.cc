@@ -120,11 +120,13 @@ class MetaWriter {
 }  // namespace
 
 struct LogDb::Impl {
-  Impl(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation)
-      : dir_(dir),
-        lock_(dir),
+  Impl(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
+       FileSystem& files)
+      : files_(files),
+        dir_(dir),
+        hold_(files.hold(dir)),
         path_(dir + "/" + kFile),
-        db_(prepare_file(self, new_incarnation),
+        db_(files, prepare_file(self, new_incarnation),
             {.exclusive = true, .cache_kib = kCacheKib, .wal_limit_bytes = kPreallocatedWalBytes}) {
     read_meta();
     check_owner(self);
@@ -138,16 +140,16 @@ struct LogDb::Impl {
 
   // -- opening -----------------------------------------------------------------------------------
   const std::string& prepare_file(base::NodeId self, base::Incarnation new_incarnation) {
-    if (!file_exists(path_)) {
+    if (!files_.exists(path_)) {
       // Without log.db its promises are gone, so nothing beside it makes this an empty node (P10).
-      if (file_exists(path_ + "-wal") || has_state_file(dir_)) {
+      if (files_.exists(path_ + "-wal") || has_state_file(files_, dir_)) {
         throw StoreError(Kind::kDiskLost,
                          path_ +
                              ": is missing, but the directory was in use: this node's promises "
                              "are lost, and it must not vote again; " +
                              kReplaceAdvice);
       }
-      create_database(dir_, kFile, kFormat, [&](Connection& db) {
+      create_database(files_, dir_, kFile, kFormat, [&](Connection& db) {
         db.exec(kSchema);
         Meta meta;
         meta.node = self;
@@ -155,7 +157,7 @@ struct LogDb::Impl {
         MetaWriter(db).put(meta);
       });
     }
-    examine_database(path_, kFormat);
+    examine_database(files_, path_, kFormat);
     return path_;
   }
 
@@ -190,7 +192,7 @@ struct LogDb::Impl {
 
   void check_state_file() {
     const std::string state = dir_ + "/" + meta_.state_file;
-    if (file_exists(state)) return;
+    if (files_.exists(state)) return;
     if (meta_.is_untouched() && last_slot() == base::Slot{}) return;
     throw StoreError(Kind::kDiskLost,
                      state + ": is missing, and " + path_ +
@@ -381,8 +383,9 @@ struct LogDb::Impl {
     meta_.members = config.members.size();
   }
 
+  FileSystem& files_;
   const std::string dir_;
-  const DirectoryLock lock_;  // before anything of the directory is touched
+  const std::unique_ptr<DirectoryHold> hold_;  // before anything of the directory is touched
   const std::string path_;
   Connection db_;
   Meta meta_;  // as in the database, or as the transaction under way will leave it
@@ -395,8 +398,9 @@ struct LogDb::Impl {
                         " WHERE slot BETWEEN ? AND ? ORDER BY slot"};
 };
 
-LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation)
-    : impl_(std::make_unique<Impl>(dir, self, new_incarnation)) {}
+LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
+             FileSystem& files)
+    : impl_(std::make_unique<Impl>(dir, self, new_incarnation, files)) {}
 
 LogDb::~LogDb() = default;
 
@@ -421,7 +425,7 @@ std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_
 }
 
 uint64_t LogDb::bytes() const {
-  return file_bytes(impl_->path_) + file_bytes(impl_->path_ + "-wal");
+  return impl_->db_.file_bytes();
 }
 
 uint64_t LogDb::wal_bytes() const {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lockcore/base/log_row.h"
+#include "lockcore/store/file_system.h"
 #include "lockcore/store/store_error.h"
 
 namespace holdfast::store {
@@ -22,7 +23,8 @@ class LogDb {
   // Opens or creates `<dir>/log.db`, and keeps every other process out of the directory. A new one
   // gets `new_incarnation`; `self` must match an old one's node id. Fsyncs the files and drops them
   // from the page cache first (P11). Raises the start count durably before it returns.
-  LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation);
+  LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
+        FileSystem& files = FileSystem::real());
   ~LogDb();
 
   // Rows above `applied`; everything else of the recovered state.

@@ -1,16 +1,12 @@
 #include "lockcore/store/sqlite.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <utility>
-
-#include "lockcore/store/data_dir.h"
 
 namespace holdfast::store {
 namespace {
@@ -76,7 +72,8 @@ bool tells_of_failed_read(const std::string& verdict) {
 
 }  // namespace
 
-Connection::Connection(std::string path, Options options) : path_(std::move(path)) {
+Connection::Connection(FileSystem& files, std::string path, Options options)
+    : files_(files), path_(std::move(path)) {
   try {
     open(options);
   } catch (...) {
@@ -86,9 +83,9 @@ Connection::Connection(std::string path, Options options) : path_(std::move(path
 }
 
 void Connection::open(Options options) {
-  const int code =
-      sqlite3_open_v2(path_.c_str(), &db_,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  const int code = sqlite3_open_v2(
+      path_.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+      files_.sqlite_vfs());
   if (code != SQLITE_OK) fail(code);
   // Closing must not write either: after a failed fsync it would copy pages that may never have
   // reached the disk over the good ones, and sync again (P11).
@@ -107,7 +104,7 @@ void Connection::open(Options options) {
   exec(("PRAGMA cache_size=-" + std::to_string(options.cache_kib)).c_str());
   sqlite3_wal_hook(db_, &Connection::on_commit, this);
   // The WAL is there by now. SQLite syncs its directory too, but doesn't mind if that fails.
-  sync_directory(std::filesystem::path(path_).parent_path());
+  files_.sync_directory(std::filesystem::path(path_).parent_path());
 }
 
 Connection::~Connection() {
@@ -144,22 +141,18 @@ void Connection::checkpoint() {
 void Connection::preallocate_wal(uint64_t bytes) {
   require_usable();
   // SQLite's locks are on the main file alone, so closing another descriptor of the WAL drops none.
-  const int fd = ::open((path_ + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
-  bool ok = fd >= 0;
-  const std::string zeros(64 * 1024, '\0');
-  for (uint64_t end = file_bytes(path_ + "-wal"); ok && end < bytes;) {
-    const size_t size = std::min<uint64_t>(zeros.size(), bytes - end);
-    const ssize_t n = ::pwrite(fd, zeros.data(), size, static_cast<off_t>(end));
-    ok = n > 0;
-    end += static_cast<uint64_t>(n);
+  try {
+    const std::unique_ptr<File> wal = files_.open(path_ + "-wal");
+    if (!wal) fail(SQLITE_CANTOPEN);
+    const std::string zeros(64 * 1024, '\0');
+    for (uint64_t end = wal->size(); end < bytes; end += zeros.size()) {
+      wal->write(end, std::string_view(zeros).substr(0, bytes - end));
+    }
+    wal->sync();
+  } catch (...) {
+    failed_ = true;
+    throw;
   }
-  ok = ok && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (ok) return;
-  const Kind kind = error == ENOSPC || error == EDQUOT ? Kind::kFull : Kind::kIo;
-  fail(kind,
-       std::string("can't extend its WAL: ") + std::strerror(error) + "; " + advice_for(kind));
 }
 
 void Connection::check_table(const char* table) {

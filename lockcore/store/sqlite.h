@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "lockcore/store/file_system.h"
 #include "lockcore/store/store_error.h"
 
 namespace holdfast::store {
@@ -23,7 +24,7 @@ class Connection {
     uint64_t wal_limit_bytes = 16 * 1024 * 1024;
   };
 
-  Connection(std::string path, Options options);
+  Connection(FileSystem& files, std::string path, Options options);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -35,6 +36,7 @@ class Connection {
   // be believed (P11: a second fsync may say yes and mean nothing).
   void require_usable() const;
   void exec(const char* sql);
+  uint64_t file_bytes() const { return files_.bytes(path_) + files_.bytes(path_ + "-wal"); }
   // Frames now in the WAL, as bytes; 0 after everything was checkpointed.
   uint64_t wal_bytes() const { return wal_bytes_; }
   // Copies the WAL into the main file, with its fsyncs; the next commit starts the WAL afresh.
@@ -55,6 +57,7 @@ class Connection {
   void open(Options options);
   static int on_commit(void* self, sqlite3*, const char*, int frames);
 
+  FileSystem& files_;
   const std::string path_;
   sqlite3* db_ = nullptr;
   bool failed_ = false;

@@ -52,9 +52,10 @@ class OwnerTexts {
 }  // namespace
 
 struct StateDb::Impl {
-  Impl(const std::string& dir, const std::string& file, base::Incarnation incarnation)
+  Impl(const std::string& dir, const std::string& file, base::Incarnation incarnation,
+       FileSystem& files)
       : path_(dir + "/" + file),
-        db_(prepare_file(dir, file, incarnation), {.cache_kib = kCacheKib}) {
+        db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}) {
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -69,16 +70,16 @@ struct StateDb::Impl {
                  kReplaceAdvice);
   }
 
-  const std::string& prepare_file(const std::string& dir, const std::string& file,
-                                  base::Incarnation incarnation) {
+  const std::string& prepare_file(FileSystem& files, const std::string& dir,
+                                  const std::string& file, base::Incarnation incarnation) {
     // LogDb refuses a directory whose log needs a record that isn't there.
-    if (!file_exists(path_)) {
-      create_database(dir, file, kFormat, [incarnation](Connection& db) {
+    if (!files.exists(path_)) {
+      create_database(files, dir, file, kFormat, [incarnation](Connection& db) {
         db.exec(kStateSchema);
         RowWriter<StateMeta>(db).put(StateMeta{.incarnation = incarnation});
       });
     }
-    examine_database(path_, kFormat);
+    examine_database(files, path_, kFormat);
     return path_;
   }
 
@@ -211,8 +212,9 @@ struct StateDb::Impl {
   Statement prune_events_{db_, "DELETE FROM event WHERE revision <= ?"};
 };
 
-StateDb::StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation)
-    : impl_(std::make_unique<Impl>(dir, file, incarnation)) {}
+StateDb::StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation,
+                 FileSystem& files)
+    : impl_(std::make_unique<Impl>(dir, file, incarnation, files)) {}
 
 StateDb::~StateDb() = default;
 
@@ -225,7 +227,7 @@ void StateDb::write(const base::StateWrite& changes) {
 }
 
 uint64_t StateDb::bytes() const {
-  return file_bytes(impl_->path_) + file_bytes(impl_->path_ + "-wal");
+  return impl_->db_.file_bytes();
 }
 
 uint64_t StateDb::wal_bytes() const {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lockcore/base/state_rows.h"
+#include "lockcore/store/file_system.h"
 
 namespace holdfast::store {
 
@@ -14,7 +15,8 @@ class StateDb {
  public:
   // Opens or creates `<dir>/<file>`. It carries the incarnation of the directory's log.db: one from
   // another directory is refused.
-  StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation);
+  StateDb(const std::string& dir, const std::string& file, base::Incarnation incarnation,
+          FileSystem& files = FileSystem::real());
   ~StateDb();
 
   base::StateRows load();                       // everything but the events, checksums verified

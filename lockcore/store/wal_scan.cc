@@ -19,16 +19,9 @@
 // but one, to a commit frame whose header is cut, or to that size itself.
 #include "lockcore/store/wal_scan.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <vector>
-
-#include "lockcore/store/store_error.h"
 
 namespace holdfast::store {
 namespace {
@@ -60,47 +53,6 @@ Sum add(Sum sum, const uint8_t* bytes, size_t size, bool is_big_endian) {
   }
   return sum;
 }
-
-// A file descriptor that is closed at the end, and reads that say which file failed.
-class File {
- public:
-  explicit File(const std::string& path)
-      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0 && errno != ENOENT) fail("can't open it");
-  }
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  bool exists() const { return fd_ >= 0; }
-  uint64_t size() const {
-    struct stat status {};
-    if (::fstat(fd_, &status) != 0) fail("can't read its size");
-    return static_cast<uint64_t>(status.st_size);
-  }
-  // Returns how many bytes there were.
-  size_t read(uint8_t* into, size_t size, uint64_t offset) const {
-    size_t done = 0;
-    while (done < size) {
-      const ssize_t n = ::pread(fd_, into + done, size - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("can't read it");
-      if (n == 0) break;
-      done += static_cast<size_t>(n);
-    }
-    return done;
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) const {
-    throw StoreError(StoreError::Kind::kIo, path_ + ": " + what + ": " + std::strerror(errno) +
-                                                "; check the disk and the file's permissions");
-  }
-  const std::string path_;
-  const int fd_;
-};
 
 struct Header {
   bool sums_are_big_endian = false;
@@ -184,10 +136,10 @@ class FrameWalk {
 
 // The header is one sector, written and synced before any frame: it is never torn. Without it
 // SQLite takes the whole file for empty; that is right only if nothing was written behind it.
-std::optional<WalDamage> check_headerless(const File& file) {
+std::optional<WalDamage> check_headerless(File& file) {
   std::vector<uint8_t> buffer(1 << 16);
   for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
-    const size_t n = file.read(buffer.data(), buffer.size(), offset);
+    const size_t n = file.read_all(offset, buffer.data(), buffer.size());
     if (std::any_of(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(n),
                     [](uint8_t byte) { return byte != 0; })) {
       return WalDamage{0, "its header is unreadable, with transactions behind it"};
@@ -198,11 +150,10 @@ std::optional<WalDamage> check_headerless(const File& file) {
 
 }  // namespace
 
-std::optional<WalDamage> scan_wal(const std::string& path) {
-  const File file(path);
-  if (!file.exists() || file.size() <= kHeaderBytes) return std::nullopt;
+std::optional<WalDamage> scan_wal(File& file) {
+  if (file.size() <= kHeaderBytes) return std::nullopt;
   uint8_t header_bytes[kHeaderBytes];
-  file.read(header_bytes, sizeof header_bytes, 0);
+  file.read_all(0, header_bytes, sizeof header_bytes);
   const std::optional<Header> header = parse_header(header_bytes);
   if (!header) return check_headerless(file);
 
@@ -210,7 +161,7 @@ std::optional<WalDamage> scan_wal(const std::string& path) {
   std::vector<uint8_t> buffer(frame_bytes * kFramesPerRead);
   FrameWalk walk(*header);
   for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
-    const size_t n = file.read(buffer.data(), buffer.size(), offset);
+    const size_t n = file.read_all(offset, buffer.data(), buffer.size());
     for (size_t at = 0; at + frame_bytes <= n; at += frame_bytes) {
       if (walk.next(buffer.data() + at)) {
         return WalDamage{walk.first_bad(), "frame " + std::to_string(walk.first_bad()) +

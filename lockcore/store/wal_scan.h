@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "lockcore/store/file_system.h"
+
 namespace holdfast::store {
 
 struct WalDamage {
@@ -16,8 +18,8 @@ struct WalDamage {
   std::string what;
 };
 
-// nullopt: no such file, or whole, or its end is torn as a crash tears it. Throws StoreError kIo.
+// nullopt: it is whole, or its end is torn as a crash tears it. Throws StoreError kIo.
 // Must run before SQLite opens the database, which may overwrite the evidence.
-std::optional<WalDamage> scan_wal(const std::string& path);
+std::optional<WalDamage> scan_wal(File& file);
 
 }  // namespace holdfast::store

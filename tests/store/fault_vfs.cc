@@ -1,152 +1,116 @@
 #include "tests/store/fault_vfs.h"
 
-#include <sqlite3.h>
-
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <map>
+#include <cerrno>
+#include <cstring>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "lockcore/base/assert.h"
+#include "tests/store/fault_disk.h"
 
 namespace holdfast::store_test {
 namespace {
 
-// How to take back one write or truncation: what stood there before.
-struct Undo {
-  uint64_t offset = 0;
-  std::string bytes;  // shorter than the write where the file ended
-  uint64_t file_size = 0;
-  uint64_t written_size = 0;  // 0: a truncation
-  bool is_given_up = false;   // a sync of it failed: later ones don't write it any more
-};
-
-// Disks write sectors whole. SQLite relies on it, and so does the check of the WAL's header.
-constexpr int kSectorBytes = 512;
-
-// What the callbacks below share; there is one FaultVfs at a time.
-struct Disk {
-  sqlite3_vfs* real = nullptr;
-  uint64_t countdown = 0;  // 0: no fault to come
-  FaultVfs::Fault fault = FaultVfs::Fault::kOnce;
-  bool has_failed = false;
-  std::map<std::string, std::vector<Undo>> unsynced;  // by path, oldest first
-
-  // Counts one operation; true: it must fail.
-  bool fails() {
-    if (has_failed) return fault != FaultVfs::Fault::kOnce;
-    if (countdown == 0 || --countdown != 0) return false;
-    has_failed = true;
-    return true;
-  }
-};
-Disk* g_disk = nullptr;
-
-struct FaultFile {
+// One open file. The WAL's index is shared by nobody, so it lives here.
+struct OpenFile {
   sqlite3_file base;
-  std::vector<Undo>* unsynced;  // in Disk::unsynced; null for temporary files
-  sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+  FaultDisk* disk;
+  size_t inode;
+  std::vector<std::unique_ptr<char[]>>* index_pages;
 };
 
-FaultFile* ours(sqlite3_file* file) {
-  return reinterpret_cast<FaultFile*>(file);
+OpenFile& ours(sqlite3_file* file) {
+  return *reinterpret_cast<OpenFile*>(file);
 }
-sqlite3_file* real_of(sqlite3_file* file) {
-  return ours(file)->real();
+
+FaultDisk& disk_of(sqlite3_vfs* vfs) {
+  return *static_cast<FaultDisk*>(vfs->pAppData);
+}
+
+int code_of(int error, int code) {
+  return error == 0 ? SQLITE_OK : error == ENOSPC ? SQLITE_FULL : code;
 }
 
 int close_file(sqlite3_file* file) {
-  return real_of(file)->pMethods->xClose(real_of(file));
+  delete ours(file).index_pages;
+  return SQLITE_OK;
 }
 
 int read_file_at(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
-  if (g_disk->fails()) return SQLITE_IOERR_READ;
-  return real_of(file)->pMethods->xRead(real_of(file), into, size, offset);
-}
-
-// Remembers what stands where `size` bytes are about to be written, or (0) all from `offset` on.
-void remember(sqlite3_file* file, uint64_t offset, uint64_t size) {
-  if (!ours(file)->unsynced) return;
-  sqlite3_int64 file_size = 0;
-  real_of(file)->pMethods->xFileSize(real_of(file), &file_size);
-  Undo undo{offset, {}, static_cast<uint64_t>(file_size), size};
-  if (offset < undo.file_size) {
-    const uint64_t rest = undo.file_size - offset;
-    undo.bytes.resize(size == 0 ? rest : std::min(size, rest));
-    real_of(file)->pMethods->xRead(real_of(file), undo.bytes.data(),
-                                   static_cast<int>(undo.bytes.size()),
-                                   static_cast<sqlite3_int64>(offset));
-  }
-  ours(file)->unsynced->push_back(std::move(undo));
+  size_t n = static_cast<size_t>(size);
+  const int error = ours(file).disk->read(ours(file).inode, static_cast<uint64_t>(offset), into, n);
+  if (error != 0) return SQLITE_IOERR_READ;
+  if (n == static_cast<size_t>(size)) return SQLITE_OK;
+  std::memset(static_cast<char*>(into) + n, 0, static_cast<size_t>(size) - n);
+  return SQLITE_IOERR_SHORT_READ;
 }
 
 int write_file_at(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
-  const bool had_failed = g_disk->has_failed;
-  const bool fails = g_disk->fails();
-  const bool tears = fails && !had_failed && g_disk->fault == FaultVfs::Fault::kTorn;
-  if (!fails || tears) remember(file, static_cast<uint64_t>(offset), static_cast<uint64_t>(size));
-  if (fails) {
-    const int half = size / 2 / kSectorBytes * kSectorBytes;
-    if (tears) real_of(file)->pMethods->xWrite(real_of(file), bytes, half, offset);
-    return SQLITE_IOERR_WRITE;
-  }
-  return real_of(file)->pMethods->xWrite(real_of(file), bytes, size, offset);
+  const std::string_view view(static_cast<const char*>(bytes), static_cast<size_t>(size));
+  const int error = ours(file).disk->write(ours(file).inode, static_cast<uint64_t>(offset), view);
+  return code_of(error, SQLITE_IOERR_WRITE);
 }
 
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
-  if (g_disk->fails()) return SQLITE_IOERR_TRUNCATE;
-  remember(file, static_cast<uint64_t>(size), 0);
-  return real_of(file)->pMethods->xTruncate(real_of(file), size);
+  return code_of(ours(file).disk->resize(ours(file).inode, static_cast<uint64_t>(size)),
+                 SQLITE_IOERR_TRUNCATE);
 }
 
-int sync_file(sqlite3_file* file, int flags) {
-  std::vector<Undo> none;
-  std::vector<Undo>& unsynced = ours(file)->unsynced ? *ours(file)->unsynced : none;
-  if (g_disk->fails()) {
-    for (Undo& undo : unsynced) undo.is_given_up = true;
-    return SQLITE_IOERR_FSYNC;
-  }
-  const int code = real_of(file)->pMethods->xSync(real_of(file), flags);
-  if (code == SQLITE_OK) std::erase_if(unsynced, [](const Undo& u) { return !u.is_given_up; });
-  return code;
+int sync_file(sqlite3_file* file, int) {
+  return code_of(ours(file).disk->sync(ours(file).inode), SQLITE_IOERR_FSYNC);
 }
 
 int file_size(sqlite3_file* file, sqlite3_int64* size) {
-  return real_of(file)->pMethods->xFileSize(real_of(file), size);
+  *size =
+      static_cast<sqlite3_int64>(ours(file).disk->image().inodes[ours(file).inode].cache.size());
+  return SQLITE_OK;
 }
-int lock_file(sqlite3_file* file, int level) {
-  return real_of(file)->pMethods->xLock(real_of(file), level);
+
+int say_yes(sqlite3_file*, int) {
+  return SQLITE_OK;
 }
-int unlock_file(sqlite3_file* file, int level) {
-  return real_of(file)->pMethods->xUnlock(real_of(file), level);
+
+int check_lock(sqlite3_file*, int* is_reserved) {
+  *is_reserved = 0;
+  return SQLITE_OK;
 }
-int check_lock(sqlite3_file* file, int* is_reserved) {
-  return real_of(file)->pMethods->xCheckReservedLock(real_of(file), is_reserved);
-}
+
 int control_file(sqlite3_file* file, int operation, void* argument) {
-  return real_of(file)->pMethods->xFileControl(real_of(file), operation, argument);
+  if (operation != SQLITE_FCNTL_LAST_ERRNO) return SQLITE_NOTFOUND;
+  *static_cast<int*>(argument) = ours(file).disk->last_errno();
+  return SQLITE_OK;
 }
-int sector_size(sqlite3_file* file) {
-  return real_of(file)->pMethods->xSectorSize(real_of(file));
+
+int sector_size(sqlite3_file*) {
+  return 4096;
 }
-int characteristics(sqlite3_file* file) {
-  return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+
+// As SQLite takes it of a real disk: bytes beside a write are safe.
+int characteristics(sqlite3_file*) {
+  return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
-int map_shm(sqlite3_file* file, int page, int size, int extend, void volatile** address) {
-  if (g_disk->fails()) return SQLITE_IOERR_SHMMAP;
-  return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, address);
+
+int map_index(sqlite3_file* file, int page, int size, int extend, void volatile** address) {
+  auto& pages = *ours(file).index_pages;
+  const size_t wanted = static_cast<size_t>(page) + 1;
+  *address = nullptr;
+  if (pages.size() < wanted && extend == 0) return SQLITE_OK;
+  while (pages.size() < wanted) {
+    pages.push_back(std::make_unique<char[]>(static_cast<size_t>(size)));
+  }
+  *address = pages[static_cast<size_t>(page)].get();
+  return SQLITE_OK;
 }
-int lock_shm(sqlite3_file* file, int offset, int count, int flags) {
-  return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
+
+int lock_index(sqlite3_file*, int, int, int) {
+  return SQLITE_OK;
 }
-void barrier_shm(sqlite3_file* file) {
-  real_of(file)->pMethods->xShmBarrier(real_of(file));
-}
-int unmap_shm(sqlite3_file* file, int remove) {
-  return real_of(file)->pMethods->xShmUnmap(real_of(file), remove);
+
+void barrier(sqlite3_file*) {}
+
+int unmap_index(sqlite3_file* file, int) {
+  ours(file).index_pages->clear();
+  return SQLITE_OK;
 }
 
 constexpr sqlite3_io_methods kMethods{
@@ -157,112 +121,70 @@ constexpr sqlite3_io_methods kMethods{
     .xTruncate = truncate_file,
     .xSync = sync_file,
     .xFileSize = file_size,
-    .xLock = lock_file,
-    .xUnlock = unlock_file,
+    .xLock = say_yes,
+    .xUnlock = say_yes,
     .xCheckReservedLock = check_lock,
     .xFileControl = control_file,
     .xSectorSize = sector_size,
     .xDeviceCharacteristics = characteristics,
-    .xShmMap = map_shm,
-    .xShmLock = lock_shm,
-    .xShmBarrier = barrier_shm,
-    .xShmUnmap = unmap_shm,
+    .xShmMap = map_index,
+    .xShmLock = lock_index,
+    .xShmBarrier = barrier,
+    .xShmUnmap = unmap_index,
     .xFetch = nullptr,
     .xUnfetch = nullptr,
 };
 
-int open_file(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out_flags) {
-  file->pMethods = nullptr;
-  if (g_disk->fails()) return SQLITE_CANTOPEN;
-  const int code = g_disk->real->xOpen(g_disk->real, path, real_of(file), flags, out_flags);
-  if (code != SQLITE_OK) return code;
-  ours(file)->unsynced = path ? &g_disk->unsynced[path] : nullptr;
-  file->pMethods = &kMethods;
+int open_file(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags) {
+  OpenFile& open = ours(file);
+  open.base.pMethods = nullptr;
+  open.disk = &disk_of(vfs);
+  const bool may_create = (flags & SQLITE_OPEN_CREATE) != 0;
+  const bool must_create = (flags & SQLITE_OPEN_EXCLUSIVE) != 0;
+  const int error = open.disk->open(path ? path : "", may_create, must_create, open.inode);
+  if (error != 0) return code_of(error, SQLITE_CANTOPEN);
+  open.index_pages = new std::vector<std::unique_ptr<char[]>>;
+  open.base.pMethods = &kMethods;
+  if (out_flags) *out_flags = flags;
   return SQLITE_OK;
 }
 
-int delete_file(sqlite3_vfs*, const char* path, int sync_directory) {
-  if (g_disk->fails()) return SQLITE_IOERR_DELETE;
-  return g_disk->real->xDelete(g_disk->real, path, sync_directory);
+int delete_file(sqlite3_vfs* vfs, const char* path, int sync_directory) {
+  const int error = disk_of(vfs).unlink(path);
+  if (error == ENOENT) return SQLITE_IOERR_DELETE_NOENT;
+  if (error != 0) return SQLITE_IOERR_DELETE;
+  if (sync_directory != 0) disk_of(vfs).image().sync_names();
+  return SQLITE_OK;
 }
 
-int access_file(sqlite3_vfs*, const char* path, int flags, int* result) {
-  if (g_disk->fails()) return SQLITE_IOERR_ACCESS;
-  return g_disk->real->xAccess(g_disk->real, path, flags, result);
+int access_file(sqlite3_vfs* vfs, const char* path, int, int* result) {
+  bool exists = false;
+  if (disk_of(vfs).access(path, exists) != 0) return SQLITE_IOERR_ACCESS;
+  *result = exists ? 1 : 0;
+  return SQLITE_OK;
 }
 
-void overwrite(const std::string& path, uint64_t offset, const std::string& bytes) {
-  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-  file.seekp(static_cast<std::streamoff>(offset));
-  file << bytes;
+int full_pathname(sqlite3_vfs*, const char* path, int size, char* into) {
+  sqlite3_snprintf(size, into, "%s", path);
+  return SQLITE_OK;
 }
 
 }  // namespace
 
-struct FaultVfs::Impl {
-  Disk disk;
-  sqlite3_vfs vfs{};
-};
-
-FaultVfs::FaultVfs() : impl_(std::make_unique<Impl>()) {
-  HF_ASSERT(g_disk == nullptr);
-  g_disk = &impl_->disk;
-  g_disk->real = sqlite3_vfs_find(nullptr);
-  impl_->vfs = *g_disk->real;  // its other functions take no file of ours
-  impl_->vfs.zName = "fault";
-  impl_->vfs.szOsFile = static_cast<int>(sizeof(FaultFile)) + g_disk->real->szOsFile;
-  impl_->vfs.xOpen = open_file;
-  impl_->vfs.xDelete = delete_file;
-  impl_->vfs.xAccess = access_file;
-  sqlite3_vfs_register(&impl_->vfs, 1);
+RegisteredVfs::RegisteredVfs(FaultDisk& disk, const char* name) {
+  vfs_ = *sqlite3_vfs_find(nullptr);  // time and random numbers are the real one's
+  vfs_.zName = name;
+  vfs_.pAppData = &disk;
+  vfs_.szOsFile = sizeof(OpenFile);
+  vfs_.xOpen = open_file;
+  vfs_.xDelete = delete_file;
+  vfs_.xAccess = access_file;
+  vfs_.xFullPathname = full_pathname;
+  sqlite3_vfs_register(&vfs_, 0);
 }
 
-FaultVfs::~FaultVfs() {
-  sqlite3_vfs_unregister(&impl_->vfs);
-  sqlite3_vfs_register(impl_->disk.real, 1);
-  g_disk = nullptr;
-}
-
-void FaultVfs::fail_at(uint64_t n, Fault fault) {
-  impl_->disk.countdown = n;
-  impl_->disk.fault = fault;
-  impl_->disk.has_failed = false;
-}
-
-void FaultVfs::fail_never() {
-  fail_at(0, Fault::kOnce);
-}
-
-bool FaultVfs::has_failed() const {
-  return impl_->disk.has_failed;
-}
-
-void FaultVfs::lose_power() {
-  for (const auto& [path, writes] : impl_->disk.unsynced) {
-    if (!std::filesystem::exists(path)) continue;
-    for (auto undo = writes.rbegin(); undo != writes.rend(); ++undo) {
-      overwrite(path, undo->offset, undo->bytes);
-      std::filesystem::resize_file(path, undo->file_size);
-    }
-  }
-  keep_power();
-}
-
-void FaultVfs::lose_power_in_disorder(base::Random& random) {
-  for (auto& [path, writes] : impl_->disk.unsynced) {
-    if (!std::filesystem::exists(path)) continue;
-    for (auto undo = writes.rbegin(); undo != writes.rend(); ++undo) {
-      if (undo->written_size == 0 || (!undo->is_given_up && random.chance(0.5))) continue;
-      // The file's size may be on the disk before the bytes are: then these are zero.
-      undo->bytes.resize(undo->written_size);
-      overwrite(path, undo->offset, undo->bytes);
-    }
-  }
-  keep_power();
-}
-
-void FaultVfs::keep_power() {
-  for (auto& [path, writes] : impl_->disk.unsynced) writes.clear();
+RegisteredVfs::~RegisteredVfs() {
+  sqlite3_vfs_unregister(&vfs_);
 }
 
 }  // namespace holdfast::store_test
