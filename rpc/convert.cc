@@ -136,7 +136,7 @@ Read<locks::Release> read_release(wire::Release::Reader from) {
 Read<locks::Convert> read_convert(wire::Convert::Reader from) {
   return guarded<locks::Convert>("convert", [&]() -> Read<locks::Convert> {
     if (!known(from.getMode())) return not_known("mode");
-    return locks::Convert{{from.getLease()},          text(from.getLock()), {from.getToken()},
+    return locks::Convert{{from.getLease()},         text(from.getLock()), {from.getToken()},
                           read_mode(from.getMode()), {from.getAgent()},    from.getWait()};
   });
 }

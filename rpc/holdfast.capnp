@@ -70,13 +70,13 @@ interface ClientRecord {
   # One lock or up to 64, all or none; `granted` has a token for each, in the order of the request.
   # Returns when it is granted or refused; a dropped call ends the notification, never the wait.
   cancelWait @3 (op :Cmd.OpId, target :UInt64) -> (answer :Cmd.Answer);
-  # Settles the number of an acquire or convert: cancelled for good, or `granted` if that came first.
+  # Settles the number of an acquire or convert: cancelled for good, or `granted` if that was first.
   release @4 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);
   forget @5 (op :Cmd.OpId) -> (answer :Cmd.Answer);
   # The last word: drops the client's record. Its leases live on.
   convert @6 (op :Cmd.OpId, convert :Cmd.Convert) -> (answer :Cmd.Answer);
-  # Gives a hold another mode. `granted` has its token from now on: the same after a downgrade, a new
-  # one after an upgrade. Returns as acquire does.
+  # Gives a hold another mode. `granted` has its token from now on: the same after a downgrade, a
+  # new one after an upgrade. Returns as acquire does.
   setHoldValue @7 (op :Cmd.OpId, set :Cmd.SetHoldValue) -> (answer :Cmd.Answer);
   # What the holder says of itself: an election's leader proclaims.
 }

@@ -45,9 +45,8 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
   session_options.on_renewed = [state](Deadline renewed) { state->note_renewal(renewed); };
   session_options.on_lost = [state](const Error& why) { state->note_loss(why); };
   cell_.open_session_async(
-      std::move(session_options),
-      [state, wishes = options.wishes(), timeout = options.timeout()](
-          std::optional<Session> session, const Error* error) {
+      std::move(session_options), [state, wishes = options.wishes(), timeout = options.timeout()](
+                                      std::optional<Session> session, const Error* error) {
         if (!session) return state->settle({}, error);
         {
           const std::scoped_lock guard(state->mutex);

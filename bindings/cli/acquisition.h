@@ -1,5 +1,5 @@
-// A lock, or several at once, being acquired, and kept, while the main thread stays free for signals: the library's
-// callbacks leave word here and ring a descriptor.
+// A lock, or several at once, being acquired, and kept, while the main thread stays free for
+// signals: the library's callbacks leave word here and ring a descriptor.
 #pragma once
 
 #include <memory>

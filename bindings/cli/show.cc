@@ -42,9 +42,9 @@ void print_text(Output& out, const LockInfo& lock) {
     Table waiters({"WAITER", share, "LEASE", "WAITING", "WHERE", "WHO"});
     for (const Waiter& waiter : lock.waiters) {
       const std::string wanted = share_of(lock, waiter);
-      waiters.row({std::to_string(waiter.position),
-                   waiter.converts == 0 ? wanted : "to " + wanted, waiter.lease,
-                   format_age(waiter.waiting_since_ms), where(waiter.owner), who(waiter.owner)});
+      waiters.row({std::to_string(waiter.position), waiter.converts == 0 ? wanted : "to " + wanted,
+                   waiter.lease, format_age(waiter.waiting_since_ms), where(waiter.owner),
+                   who(waiter.owner)});
     }
     waiters.print(out);
   }

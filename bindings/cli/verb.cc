@@ -217,7 +217,7 @@ std::vector<LockWish> AcquireOptions::wishes() const {
 
 void add_mode_options(CLI::App* app, ModeOptions& options, const char* shared_help) {
   static const std::vector<std::string> kModes = {
-      "exclusive",        "shared",          "null",           "concurrent-read",
+      "exclusive",        "shared",         "null",           "concurrent-read",
       "concurrent-write", "protected-read", "protected-write"};
   auto* shared = app->add_flag("-s,--shared", options.shared, shared_help);
   add_choice(app, "--mode", options.name, kModes, "What may be held beside it (exclusive)")

@@ -71,7 +71,7 @@ struct LeaseRow {
 // A lock exists while it has holders or waiters.
 struct LockRow {
   std::string name;
-  Revision revision;  // of its last change
+  Revision revision;      // of its last change
   uint32_t capacity = 0;  // permits of a semaphore; 0: not one
   LockKind kind = LockKind::kLock;
 };

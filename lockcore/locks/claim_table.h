@@ -43,8 +43,8 @@ class ClaimTable {
   // A hold gets another mode. With another token it goes to the end of the holders.
   void convert(Claim& hold, base::Mode mode, base::Token token);
   void set_value(Claim& hold, const std::string& value);
-  // Leaves the lock standing, even if unused: see drop_if_unused(). A waiter leaves its ring; a hold
-  // must have no conversion any more.
+  // Leaves the lock standing, even if unused: see drop_if_unused(). A waiter leaves its ring; a
+  // hold must have no conversion any more.
   void remove(Claim& claim);
   void drop_if_unused(LockRef lock);
   // The lock's row changed, at this revision.

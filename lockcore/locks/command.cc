@@ -76,8 +76,7 @@ Refusal check(const ExpireLeases& body) {
 
 Refusal check(const LockRequest& request) {
   if (auto error = validate_name(request.name)) return error;
-  const std::string what =
-      std::string(base::kind_name(request.kind)) + " \"" + request.name + "\"";
+  const std::string what = std::string(base::kind_name(request.kind)) + " \"" + request.name + "\"";
   if (request.kind == base::LockKind::kSemaphore) {
     if (request.capacity == 0) return invalid(what + " has a capacity of 0; it must be at least 1");
     if (request.permits >= 1 && request.permits <= request.capacity) return std::nullopt;

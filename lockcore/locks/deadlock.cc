@@ -53,8 +53,7 @@ const Claim* next_claim(const Claim& claim) {
 bool stands_in_the_way(const Claim& other, const Claim& waiter) {
   if (waiter.converts && &other == waiter.partner) return false;
   if (!other.held) {
-    const bool is_ahead =
-        other.converts == waiter.converts ? other.id < waiter.id : other.converts;
+    const bool is_ahead = other.converts == waiter.converts ? other.id < waiter.id : other.converts;
     if (!is_ahead) return false;
   }
   if (waiter.lock->second.counts_permits()) return true;
@@ -367,8 +366,8 @@ std::string owner_text(const base::Owner& owner) {
 
 std::string step_text(const Claim& claim) {
   const std::string owner = owner_text(*claim.lease->row.owner);
-  std::string text = "lock \"" + claim.lock->first + "\", which lease " +
-                     base::lease_text(claim.lease->row.id);
+  std::string text =
+      "lock \"" + claim.lock->first + "\", which lease " + base::lease_text(claim.lease->row.id);
   if (!owner.empty()) text += " (" + owner + ")";
   return text + (claim.held ? " holds with token " + std::to_string(claim.id.value)
                             : " waits for ahead of it");

@@ -226,8 +226,8 @@ std::optional<Answer> LockTable::State::queue_up(Lease& lease, const OpId& op, c
 Claim* LockTable::State::find_hold(base::LeaseId lease, const std::string& lock,
                                    base::Token token) {
   Claim* hold = claims.find(token);
-  const bool is_it = hold != nullptr && hold->held && hold->lease->row.id == lease &&
-                     hold->lock->first == lock;
+  const bool is_it =
+      hold != nullptr && hold->held && hold->lease->row.id == lease && hold->lock->first == lock;
   return is_it ? hold : nullptr;
 }
 

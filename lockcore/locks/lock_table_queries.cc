@@ -49,9 +49,9 @@ LockInfo LockTable::describe(std::string_view name) const {
   for (const ClaimsOfLock* queue : {&lock.queue->conversions, &lock.queue->waiters}) {
     for (const Claim* c = queue->front(); c != nullptr; c = ClaimsOfLock::next(c)) {
       base::WaiterRow row = waiter_row(*c);
-      info.waiters.push_back({row.lease, row.holder, row.mode, row.permits,
-                              info.waiters.size() + 1, row.since_wall_ms, std::move(row.reason),
-                              row.converts, c->lease->row.owner});
+      info.waiters.push_back({row.lease, row.holder, row.mode, row.permits, info.waiters.size() + 1,
+                              row.since_wall_ms, std::move(row.reason), row.converts,
+                              c->lease->row.owner});
     }
   }
   return info;

@@ -184,9 +184,9 @@ class Loader {
 
   // A new hold, or a wait for one: the only claim of this holder on the lock.
   bool require_alone(const Claim& claim, const std::string& what) {
-    return require(claims_.find(claim.lock, claim.lease, claim.holder) == nullptr,
-                   what + " is the second claim of its holder on lock \"" + claim.lock->first +
-                       "\"");
+    return require(
+        claims_.find(claim.lock, claim.lease, claim.holder) == nullptr,
+        what + " is the second claim of its holder on lock \"" + claim.lock->first + "\"");
   }
 
   void load_hold(base::HoldRow& row) {
@@ -195,9 +195,8 @@ class Loader {
     auto claim = make_claim(row, what);
     if (!claim || !require_alone(*claim, what)) return;
     const Lock& lock = claim->lock->second;
-    const bool fits = lock.counts_permits()
-                          ? lock.held_permits + row.permits <= lock.capacity
-                          : (lock.held_modes.conflicts() & set_of(row.mode)) == 0;
+    const bool fits = lock.counts_permits() ? lock.held_permits + row.permits <= lock.capacity
+                                            : (lock.held_modes.conflicts() & set_of(row.mode)) == 0;
     require(fits, what + " conflicts with another hold of lock \"" + row.lock + "\"");
     if (!row.value.empty()) claim->value = std::make_unique<const std::string>(row.value);
     claim->id = row.token;

@@ -3,7 +3,8 @@
 //
 // Table<Row>::visit(visitor, row) calls visitor(name, field) for each column in the table's order
 // (a lease's owner: visitor.owner(pointer), which visits OwnerColumns). The row is const when it is
-// written. Fields that aren't plain numbers, ids, texts, modes or kinds come wrapped: Blob, AckedRanges.
+// written. Fields that aren't plain numbers, ids, texts, modes or kinds come wrapped: Blob,
+// AckedRanges.
 #pragma once
 
 #include <cstdint>

@@ -105,8 +105,8 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
   void end_queues(const Error& why);
 };
 
-// Something that waits for the cell. Of the waits of one Lock object one at a time goes to the cell,
-// the others wait here.
+// Something that waits for the cell. Of the waits of one Lock object one at a time goes to the
+// cell, the others wait here.
 struct Wait : std::enable_shared_from_this<Wait> {
   std::shared_ptr<SessionState> session;
   std::shared_ptr<LockState> lock;  // null: of no lock object's queue
@@ -180,8 +180,8 @@ struct GrantState : std::enable_shared_from_this<GrantState> {
   void on_converted(Mode to, const Callback<bool>& done, Outcome&& outcome);
   void give_back(Finished done);  // engine
 
-  Finished after_converting_;        // engine: how to go on with a release that waits for it
-  bool release_waits_ = false;       // engine
+  Finished after_converting_;   // engine: how to go on with a release that waits for it
+  bool release_waits_ = false;  // engine
 };
 
 template <class Begin>

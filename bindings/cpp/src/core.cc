@@ -399,8 +399,8 @@ bool share_a_lock(const locks::Acquire& a, const locks::Acquire& b) {
 
 // An acquire that is being given up may have been granted. What the same agent asks for next could
 // then close a cycle, and the cell would refuse it as a deadlock, though its caller holds nothing.
-// So it isn't sent before that is settled; if there is a release to be sent, that has been queued by
-// then, and what gives back goes first.
+// So it isn't sent before that is settled; if there is a release to be sent, that has been queued
+// by then, and what gives back goes first.
 bool Core::may_hold_already(const Op& op) {
   if (unsettled_ == 0) return false;
   const auto& wanted = std::get<locks::Acquire>(std::get<locks::Command>(op.request).body);

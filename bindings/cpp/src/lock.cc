@@ -195,7 +195,7 @@ void GrantState::convert(const std::shared_ptr<Wait>& wait, Mode to, Callback<bo
   Ref ref = engine.expect([self = shared_from_this(), to, done](Outcome&& outcome) {
     self->on_converted(to, done, std::move(outcome));
   });
-  client::ConvertCall call{lock->session->id, wait->agent,  lock->name,
+  client::ConvertCall call{lock->session->id, wait->agent, lock->name,
                            {token},           to_core(to), wait->left()};
   engine.with_core([&](Core& core, Instant now, Effects& fx) {
     wait->acquire = core.convert(ref, std::move(call), now, fx);
@@ -383,8 +383,8 @@ void Grant::set_value_async(std::string value, Finished done) {
     if (done) done(&error);
     return;
   }
-  client::SetValueCall call{state.lock->session->id, state.lock->name, {state.token},
-                            std::move(value)};
+  client::SetValueCall call{
+      state.lock->session->id, state.lock->name, {state.token}, std::move(value)};
   state.lock->session->cell->start(
       [call = std::move(call)](client::Core& core, client::Ref ref, base::Instant now,
                                client::Effects& fx) { core.set_value(ref, call, now, fx); },

@@ -120,8 +120,8 @@ std::optional<nanoseconds> timeout_of(std::optional<int64_t> timeout_ns) {
   return nanoseconds(*timeout_ns);
 }
 
-// Waits for what start(answer) begins, and cancels it if a signal ends the wait: what comes in spite
-// of it goes with the answer. nullopt: it was not acquired, now or later.
+// Waits for what start(answer) begins, and cancels it if a signal ends the wait: what comes in
+// spite of it goes with the answer. nullopt: it was not acquired, now or later.
 template <class T, class Start>
 std::optional<T> await_pending(Start start) {
   auto answer = std::make_shared<Answer<T>>();
@@ -209,9 +209,8 @@ void define_grant(py::module_& module) {
       .def("convert", &convert, "mode"_a, "timeout_ns"_a)
       .def("set_value",
            [](Grant& grant, std::string value) {
-             await_finished([&](Finished done) {
-               grant.set_value_async(std::move(value), std::move(done));
-             });
+             await_finished(
+                 [&](Finished done) { grant.set_value_async(std::move(value), std::move(done)); });
            })
       .def_property_readonly("token", &Grant::token)
       .def_property_readonly("mode", [](Grant& grant) { return mode_name(grant.mode()); })

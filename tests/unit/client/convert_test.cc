@@ -66,7 +66,7 @@ TEST_CASE("client: an upgrade of unknown outcome is settled before its caller is
   SessionId session = s.open_session(20'000);
   convert(s, 2, session, 100);
   s.cut("a:1");
-  s.advance(6'000);
+  s.advance(2'500);
   CHECK_FALSE(s.completed(2));
   SUBCASE("a leader comes") {
     s.answer_status("b:1", 2);

@@ -28,9 +28,7 @@ struct DeadlockTest : TableFixture {
                                  std::move(locks), true, ""});
   }
   void hold(size_t who, const std::string& lock) { REQUIRE(is<Granted>(ask(who, {{lock}}))); }
-  void wait(size_t who, const std::string& lock) {
-    REQUIRE_FALSE(ask(who, {{lock}}).has_value());
-  }
+  void wait(size_t who, const std::string& lock) { REQUIRE_FALSE(ask(who, {{lock}}).has_value()); }
   static LockRequest permits(const std::string& name, uint32_t count, uint32_t capacity) {
     return {name, Mode::kExclusive, count, capacity, LockKind::kSemaphore};
   }
@@ -43,7 +41,8 @@ struct DeadlockTest : TableFixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(DeadlockTest, "deadlock: of two who want each other's lock the second is refused") {
+TEST_CASE_FIXTURE(DeadlockTest,
+                  "deadlock: of two who want each other's lock the second is refused") {
   hold(0, "x");
   hold(1, "y");
   wait(0, "y");
@@ -81,8 +80,8 @@ TEST_CASE_FIXTURE(DeadlockTest, "deadlock: who waits ahead is waited for like wh
 TEST_CASE_FIXTURE(DeadlockTest, "deadlock: other threads of a lease are others") {
   Party& p = party(0);
   const auto ask_as = [&](uint64_t agent, const std::string& lock) {
-    return p.client.send(Acquire{
-        p.lease, HolderId{p.client.last_number + 1}, AgentId{agent}, {{lock}}, true, ""});
+    return p.client.send(
+        Acquire{p.lease, HolderId{p.client.last_number + 1}, AgentId{agent}, {{lock}}, true, ""});
   };
   CHECK(is<Granted>(ask_as(1, "x")));
   CHECK_FALSE(ask_as(2, "x").has_value());

@@ -91,9 +91,12 @@ class Workload {
   }
 
   Acquire random_acquire() {
-    Acquire body{random_lease(),           HolderId{random_.between(1, 3)},
-                 AgentId{random_.below(3)}, {},
-                 random_.chance(0.8),       ""};
+    Acquire body{random_lease(),
+                 HolderId{random_.between(1, 3)},
+                 AgentId{random_.below(3)},
+                 {},
+                 random_.chance(0.8),
+                 ""};
     const uint64_t count = random_.chance(0.2) ? random_.between(2, 4) : 1;
     while (body.locks.size() < count) {
       const LockRequest request = random_request();
@@ -127,8 +130,8 @@ class Workload {
         return waiter.lease == hold.lease && waiter.agent == hold.agent;
       };
       if (std::any_of(rows.waiters.begin(), rows.waiters.end(), same_agent)) continue;
-      return Convert{hold.lease, hold.lock, hold.token, random_mode(), hold.agent,
-                     random_.chance(0.8)};
+      return Convert{hold.lease,    hold.lock,  hold.token,
+                     random_mode(), hold.agent, random_.chance(0.8)};
     }
     return random_release();
   }

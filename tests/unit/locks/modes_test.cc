@@ -87,8 +87,9 @@ TEST_CASE_FIXTURE(ModesTest, "kinds: a name is one kind of thing while it lives,
   const Token token = token_of(a.send(of(lease_a, permits(1))));
   const auto other = b.send(of(lease_b, permits(1, 5)));
   CHECK(code_of(other) == ErrorCode::kInvalidArgument);
-  CHECK(message_of(other) == "\"s\" is a semaphore of capacity 3 now; it can't be a semaphore of "
-                             "capacity 5 until nobody holds it or waits for it");
+  CHECK(message_of(other) ==
+        "\"s\" is a semaphore of capacity 3 now; it can't be a semaphore of "
+        "capacity 5 until nobody holds it or waits for it");
   CHECK(message_of(b.acquire(lease_b, "s")).find("it can't be a lock") != std::string::npos);
   CHECK(message_of(b.send(of(lease_b, {"s", Mode::kExclusive, 1, 0, LockKind::kElection})))
             .find("it can't be an election") != std::string::npos);

@@ -22,9 +22,9 @@ struct SeveralTest : TableFixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(SeveralTest, "several locks: all that are free are granted, a token for each") {
-  const auto tokens = tokens_of(
-      a.send(all(lease_a, {{"y"}, {"x", Mode::kShared}, {"s", Mode::kExclusive, 2, 3,
-                                                         LockKind::kSemaphore}})));
+  const auto tokens = tokens_of(a.send(
+      all(lease_a,
+          {{"y"}, {"x", Mode::kShared}, {"s", Mode::kExclusive, 2, 3, LockKind::kSemaphore}})));
   REQUIRE(tokens.size() == 3);
   CHECK(table.is_current("y", tokens[0]));
   CHECK(table.is_current("x", tokens[1]));
@@ -32,7 +32,8 @@ TEST_CASE_FIXTURE(SeveralTest, "several locks: all that are free are granted, a 
   CHECK(is<Granted>(b.acquire(lease_b, "x", Mode::kShared)));
 }
 
-TEST_CASE_FIXTURE(SeveralTest, "several locks: if one is busy none is held, and all are queued for") {
+TEST_CASE_FIXTURE(SeveralTest,
+                  "several locks: if one is busy none is held, and all are queued for") {
   const Token busy = b.acquired(lease_b, "y");
   CHECK(code_of(a.send(all(lease_a, {{"x"}, {"y"}}, false))) == ErrorCode::kWouldBlock);
   CHECK_FALSE(a.send(all(lease_a, {{"x"}, {"y"}, {"z"}})).has_value());
@@ -60,7 +61,8 @@ TEST_CASE_FIXTURE(SeveralTest, "several locks: neither kind of request overtakes
   CHECK(is<Granted>(answer_to(c.id, single)));
 }
 
-TEST_CASE_FIXTURE(SeveralTest, "several locks: two requests in opposite order don't stop each other") {
+TEST_CASE_FIXTURE(SeveralTest,
+                  "several locks: two requests in opposite order don't stop each other") {
   const Token x = c.acquired(lease_c, "x");
   CHECK_FALSE(a.send(all(lease_a, {{"x"}, {"y"}})).has_value());
   const uint64_t first = a.last_number;
@@ -96,7 +98,8 @@ TEST_CASE_FIXTURE(SeveralTest, "several locks: the end of the lease answers once
   CHECK(table.counts().locks == 1);
 }
 
-TEST_CASE_FIXTURE(SeveralTest, "several locks: a permit that comes free elsewhere moves the queue on") {
+TEST_CASE_FIXTURE(SeveralTest,
+                  "several locks: a permit that comes free elsewhere moves the queue on") {
   // The request in front of the semaphore leaves it for "y"'s sake: the next one is in front.
   const LockRequest permit{"s", Mode::kExclusive, 1, 2, LockKind::kSemaphore};
   const Token y = b.acquired(lease_b, "y");

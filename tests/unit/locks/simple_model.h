@@ -390,9 +390,8 @@ class SimpleModel {
       const Claim& other = claims_[i];
       if (other.lock != claim.lock || i == place || !counts(other)) continue;
       if (claim.converts != 0 && other.token == claim.converts) continue;
-      const bool is_ahead = (other.converts != 0) == (claim.converts != 0)
-                                ? i < place
-                                : other.converts != 0;
+      const bool is_ahead =
+          (other.converts != 0) == (claim.converts != 0) ? i < place : other.converts != 0;
       if (other.token == 0 && !is_ahead) continue;
       if (claim.kind != base::LockKind::kSemaphore) {
         if (!is_compatible(claim.mode, other.mode)) return true;

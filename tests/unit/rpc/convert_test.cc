@@ -183,8 +183,8 @@ TEST_CASE("convert: what a client asks arrives as it was asked") {
     CHECK(fields(convert2) == fields(convert));
 
     const locks::SetHoldValue set = samples.set_value();
-    const auto set2 =
-        good(carried<wire::SetHoldValue>([&](auto to) { fill_set_value(set, to); }, read_set_value));
+    const auto set2 = good(
+        carried<wire::SetHoldValue>([&](auto to) { fill_set_value(set, to); }, read_set_value));
     CHECK(std::tie(set2.lease, set2.lock, set2.token, set2.value) ==
           std::tie(set.lease, set.lock, set.token, set.value));
   }

@@ -75,8 +75,7 @@ class Samples {
   }
   locks::OpenLease open_lease() { return {number(), number(), bytes(20), owner()}; }
   locks::Convert convert() {
-    return {id<base::LeaseId>(), bytes(60),           id<base::Token>(),
-            mode(),              id<base::AgentId>(), coin()};
+    return {id<base::LeaseId>(), bytes(60), id<base::Token>(), mode(), id<base::AgentId>(), coin()};
   }
   locks::SetHoldValue set_value() {
     return {id<base::LeaseId>(), bytes(60), id<base::Token>(), bytes(80)};
@@ -98,14 +97,26 @@ class Samples {
   }
   locks::LockInfo lock_info() {
     auto holder = [this] {
-      return locks::HolderInfo{id<base::LeaseId>(), id<base::HolderId>(), mode(),
-                               small_number(),      id<base::Token>(),    number(),
-                               bytes(30),           bytes(30),            shared_owner()};
+      return locks::HolderInfo{id<base::LeaseId>(),
+                               id<base::HolderId>(),
+                               mode(),
+                               small_number(),
+                               id<base::Token>(),
+                               number(),
+                               bytes(30),
+                               bytes(30),
+                               shared_owner()};
     };
     auto waiter = [this] {
-      return locks::WaiterInfo{
-          id<base::LeaseId>(), id<base::HolderId>(), mode(), small_number(), number(), number(),
-          bytes(30),           id<base::Token>(),    shared_owner()};
+      return locks::WaiterInfo{id<base::LeaseId>(),
+                               id<base::HolderId>(),
+                               mode(),
+                               small_number(),
+                               number(),
+                               number(),
+                               bytes(30),
+                               id<base::Token>(),
+                               shared_owner()};
     };
     return {bytes(60),       kind(),         mode(), small_number(), id<base::Revision>(),
             list(4, holder), list(6, waiter)};

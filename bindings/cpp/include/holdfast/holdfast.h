@@ -333,11 +333,9 @@ class HOLDFAST_API Session {
   std::optional<std::vector<Grant>> acquire_all(std::vector<LockWish> wishes,
                                                 std::optional<nanoseconds> timeout = std::nullopt);
   // Neither grants nor error: surely not acquired. It is ended with the session.
-  using AllDone =
-      std::function<void(std::optional<std::vector<Grant>> grants, const Error* error)>;
-  PendingAcquire acquire_all_async(std::vector<LockWish> wishes,
-                                   std::optional<nanoseconds> timeout, AllDone done,
-                                   Agent agent = Agent::create());
+  using AllDone = std::function<void(std::optional<std::vector<Grant>> grants, const Error* error)>;
+  PendingAcquire acquire_all_async(std::vector<LockWish> wishes, std::optional<nanoseconds> timeout,
+                                   AllDone done, Agent agent = Agent::create());
 
   std::string lease() const;   // as lockctl takes it
   std::string secret() const;  // hex
