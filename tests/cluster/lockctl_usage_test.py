@@ -17,7 +17,7 @@ USAGE, UNREACHABLE, IO_ERROR, UNANSWERED = 2, 69, 74, 75
 VERBS = [["run"], ["acquire"], ["release"], ["try"], ["held"], ["ls"], ["show"], ["lease", "open"],
          ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"],
          ["bench"], ["completion"]]
-NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token", ,
+NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token",
            "--on-jeopardy"]
 
 # Nobody listens there, so whoever asked the cell would exit with 69, not with 2.
