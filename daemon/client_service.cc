@@ -263,6 +263,14 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     return propose_read(access_, caller_, context,
                         rpc::read_release(context.getParams().getRelease()));
   }
+  kj::Promise<void> convert(ConvertContext context) override {
+    return propose_read(access_, caller_, context,
+                        rpc::read_convert(context.getParams().getConvert()));
+  }
+  kj::Promise<void> setHoldValue(SetHoldValueContext context) override {
+    return propose_read(access_, caller_, context,
+                        rpc::read_set_value(context.getParams().getSet()));
+  }
   kj::Promise<void> forget(ForgetContext context) override {
     return propose_read(access_, caller_, context,
                         rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));

@@ -38,6 +38,16 @@ base::Error too_many(std::string_view what, size_t count, std::string_view limit
 bool known(wire::Mode mode) {
   return static_cast<uint16_t>(mode) <= static_cast<uint16_t>(base::Mode::kExclusive);
 }
+bool known(wire::LockKind kind) {
+  return static_cast<uint16_t>(kind) <= static_cast<uint16_t>(base::LockKind::kElection);
+}
+
+// An unknown mode must not read as read_mode()'s kNull, which is granted beside every other holder.
+base::Error not_known(std::string_view what) {
+  return {base::ErrorCode::kUnsupported,
+          "a " + std::string(what) + " is asked for that this version doesn't know",
+          {}};
+}
 
 // Reads what may be damaged: a bad pointer, a list outside of the message, text without an end.
 template <class T, class ReadIt>
@@ -65,6 +75,10 @@ base::Mode read_mode(wire::Mode mode) {
 
 wire::Mode wire_mode(base::Mode mode) {
   return static_cast<wire::Mode>(mode);
+}
+
+base::LockKind read_kind(wire::LockKind kind) {
+  return known(kind) ? static_cast<base::LockKind>(kind) : base::LockKind::kLock;
 }
 
 // -- what clients send ----------------------------------------------------------------------------
@@ -97,14 +111,10 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
     acquire.reason = text(from.getReason());
     acquire.locks.reserve(locks.size());
     for (auto lock : locks) {
-      // Not read_mode()'s kNull, which would be granted beside every other holder.
-      if (!known(lock.getMode())) {
-        return base::Error{base::ErrorCode::kUnsupported,
-                           "a mode is asked for that this version doesn't know",
-                           {}};
-      }
-      acquire.locks.push_back(
-          {text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(), lock.getCapacity()});
+      if (!known(lock.getMode())) return not_known("mode");
+      if (!known(lock.getKind())) return not_known("kind of lock");
+      acquire.locks.push_back({text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(),
+                               lock.getCapacity(), read_kind(lock.getKind())});
     }
     return acquire;
   });
@@ -120,6 +130,21 @@ Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from) {
 Read<locks::Release> read_release(wire::Release::Reader from) {
   return guarded<locks::Release>("release", [&]() -> Read<locks::Release> {
     return locks::Release{{from.getLease()}, text(from.getLock()), {from.getToken()}};
+  });
+}
+
+Read<locks::Convert> read_convert(wire::Convert::Reader from) {
+  return guarded<locks::Convert>("convert", [&]() -> Read<locks::Convert> {
+    if (!known(from.getMode())) return not_known("mode");
+    return locks::Convert{{from.getLease()},         text(from.getLock()), {from.getToken()},
+                          read_mode(from.getMode()), {from.getAgent()},    from.getWait()};
+  });
+}
+
+Read<locks::SetHoldValue> read_set_value(wire::SetHoldValue::Reader from) {
+  return guarded<locks::SetHoldValue>("value", [&]() -> Read<locks::SetHoldValue> {
+    return locks::SetHoldValue{
+        {from.getLease()}, text(from.getLock()), {from.getToken()}, bytes(from.getValue())};
   });
 }
 
@@ -170,6 +195,7 @@ void fill_acquire(const locks::Acquire& acquire, wire::Acquire::Builder to) {
     locks[i].setMode(wire_mode(request.mode));
     locks[i].setPermits(request.permits);
     locks[i].setCapacity(request.capacity);
+    locks[i].setKind(static_cast<wire::LockKind>(request.kind));
   }
 }
 
@@ -184,6 +210,22 @@ void fill_release(const locks::Release& release, wire::Release::Builder to) {
   to.setLease(release.lease.value);
   to.setLock(text(release.lock));
   to.setToken(release.token.value);
+}
+
+void fill_convert(const locks::Convert& convert, wire::Convert::Builder to) {
+  to.setLease(convert.lease.value);
+  to.setLock(text(convert.lock));
+  to.setToken(convert.token.value);
+  to.setMode(wire_mode(convert.mode));
+  to.setAgent(convert.agent.value);
+  to.setWait(convert.wait);
+}
+
+void fill_set_value(const locks::SetHoldValue& set, wire::SetHoldValue::Builder to) {
+  to.setLease(set.lease.value);
+  to.setLock(text(set.lock));
+  to.setToken(set.token.value);
+  to.setValue(bytes(set.value));
 }
 
 void fill_owner(const base::Owner& owner, wire::Owner::Builder to) {
@@ -275,6 +317,7 @@ locks::Answer read_answer(wire::Answer::Reader from) {
 
 void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
   to.setName(text(lock.name));
+  to.setKind(static_cast<wire::LockKind>(lock.kind));
   to.setMode(wire_mode(lock.mode));
   to.setCapacity(lock.capacity);
   to.setRevision(lock.revision.value);
@@ -289,6 +332,7 @@ void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
     out.setToken(it.token.value);
     out.setAcquiredAtMs(it.acquired_wall_ms);
     out.setReason(text(it.reason));
+    if (!it.value.empty()) out.setValue(bytes(it.value));
     if (it.owner) fill_owner(*it.owner, out.initOwner());
   }
   auto waiters = to.initWaiters(static_cast<unsigned>(lock.waiters.size()));
@@ -302,6 +346,7 @@ void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
     out.setPosition(it.position);
     out.setWaitingSinceMs(it.since_wall_ms);
     out.setReason(text(it.reason));
+    out.setConverts(it.converts.value);
     if (it.owner) fill_owner(*it.owner, out.initOwner());
   }
 }
@@ -309,6 +354,7 @@ void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
 locks::LockInfo read_lock(wire::LockInfo::Reader from) {
   locks::LockInfo lock;
   lock.name = text(from.getName());
+  lock.kind = read_kind(from.getKind());
   lock.mode = read_mode(from.getMode());
   lock.capacity = from.getCapacity();
   lock.revision = {from.getRevision()};
@@ -321,6 +367,7 @@ locks::LockInfo read_lock(wire::LockInfo::Reader from) {
     out.token = {it.getToken()};
     out.acquired_wall_ms = it.getAcquiredAtMs();
     out.reason = text(it.getReason());
+    out.value = bytes(it.getValue());
     out.owner = std::make_shared<const base::Owner>(read_owner(it.getOwner()));
   }
   for (auto it : from.getWaiters()) {
@@ -332,6 +379,7 @@ locks::LockInfo read_lock(wire::LockInfo::Reader from) {
     out.position = it.getPosition();
     out.since_wall_ms = it.getWaitingSinceMs();
     out.reason = text(it.getReason());
+    out.converts = {it.getConverts()};
     out.owner = std::make_shared<const base::Owner>(read_owner(it.getOwner()));
   }
   return lock;
@@ -386,12 +434,15 @@ size_t owner_bytes(const std::shared_ptr<const base::Owner>& owner) {
 }  // namespace
 
 size_t wire_bytes(const locks::LockInfo& lock) {
-  constexpr size_t kStruct = 56;  // of a lock, a holder, a waiter: data and pointers, at most
+  constexpr size_t kStruct = 72;  // of a lock, a holder, a waiter: data and pointers, at most
   size_t bytes = kStruct + 16 + text_bytes(lock.name);
   const auto add = [&](const auto& it) {
     bytes += kStruct + text_bytes(it.reason) + owner_bytes(it.owner);
   };
-  for (const auto& holder : lock.holders) add(holder);
+  for (const auto& holder : lock.holders) {
+    add(holder);
+    bytes += text_bytes(holder.value);
+  }
   for (const auto& waiter : lock.waiters) add(waiter);
   return bytes;
 }

@@ -25,6 +25,8 @@ Read<locks::OpId> read_op(wire::OpId::Reader from);
 Read<locks::Acquire> read_acquire(wire::Acquire::Reader from);
 Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from);
 Read<locks::Release> read_release(wire::Release::Reader from);
+Read<locks::Convert> read_convert(wire::Convert::Reader from);
+Read<locks::SetHoldValue> read_set_value(wire::SetHoldValue::Reader from);
 Read<std::vector<base::LeaseId>> read_leases(capnp::List<uint64_t>::Reader from);
 // Of answers, which come from a server: an unknown kind is an Error `unsupported`. These throw
 // kj::Exception if the message is damaged, as Cap'n Proto's own readers do: a promise breaks.
@@ -36,6 +38,8 @@ void fill_op(const locks::OpId& op, wire::OpId::Builder to);
 void fill_acquire(const locks::Acquire& acquire, wire::Acquire::Builder to);
 void fill_open_lease(const locks::OpenLease& open, wire::OpenLease::Builder to);
 void fill_release(const locks::Release& release, wire::Release::Builder to);
+void fill_convert(const locks::Convert& convert, wire::Convert::Builder to);
+void fill_set_value(const locks::SetHoldValue& set, wire::SetHoldValue::Builder to);
 void fill_answer(const locks::Answer& answer, wire::Answer::Builder to);
 void fill_error(const base::Error& error, wire::Error::Builder to);
 void fill_owner(const base::Owner& owner, wire::Owner::Builder to);
@@ -53,5 +57,6 @@ size_t wire_bytes(const locks::LeaseInfo& lease);
 
 base::Mode read_mode(wire::Mode mode);  // of an answer; an unknown one reads as kNull
 wire::Mode wire_mode(base::Mode mode);
+base::LockKind read_kind(wire::LockKind kind);  // of an answer; an unknown one reads as kLock
 
 }  // namespace holdfast::rpc

@@ -67,12 +67,18 @@ interface ClientRecord {
   # `lease` is null for who keeps very many of them on one connection already.
   closeLease @1 (op :Cmd.OpId, lease :UInt64) -> (answer :Cmd.Answer);
   acquire @2 (op :Cmd.OpId, acquire :Cmd.Acquire) -> (answer :Cmd.Answer);
+  # One lock or up to 64, all or none; `granted` has a token for each, in the order of the request.
   # Returns when it is granted or refused; a dropped call ends the notification, never the wait.
   cancelWait @3 (op :Cmd.OpId, target :UInt64) -> (answer :Cmd.Answer);
-  # Settles an acquire's number: cancelled for good, or `granted` if that came first.
+  # Settles the number of an acquire or convert: cancelled for good, or `granted` if that was first.
   release @4 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);
   forget @5 (op :Cmd.OpId) -> (answer :Cmd.Answer);
   # The last word: drops the client's record. Its leases live on.
+  convert @6 (op :Cmd.OpId, convert :Cmd.Convert) -> (answer :Cmd.Answer);
+  # Gives a hold another mode. `granted` has its token from now on: the same after a downgrade, a
+  # new one after an upgrade. Returns as acquire does.
+  setHoldValue @7 (op :Cmd.OpId, set :Cmd.SetHoldValue) -> (answer :Cmd.Answer);
+  # What the holder says of itself: an election's leader proclaims.
 }
 
 interface Lease {
@@ -95,6 +101,7 @@ struct HolderInfo {
   acquiredAtMs @5 :UInt64;      # wall time, for people
   reason @6 :Text;
   owner @7 :Cmd.Owner;
+  value @8 :Data;               # what the holder says of itself
 }
 
 struct WaiterInfo {
@@ -106,6 +113,7 @@ struct WaiterInfo {
   waitingSinceMs @5 :UInt64;    # wall time, for people
   reason @6 :Text;
   owner @7 :Cmd.Owner;
+  converts @8 :UInt64;          # the token of the hold whose mode it is to change; 0: a new hold
 }
 
 struct LockInfo {
@@ -114,9 +122,10 @@ struct LockInfo {
   capacity @2 :UInt32;
   revision @3 :UInt64;
   holders @4 :List(HolderInfo);  # in grant order
-  waiters @5 :List(WaiterInfo);  # in queue order
+  waiters @5 :List(WaiterInfo);  # in queue order, conversions first
   holderCount @6 :UInt64;        # of all: both lists are cut where the message would be too large
   waiterCount @7 :UInt64;
+  kind @8 :Cmd.LockKind;
 }
 
 struct LeaseInfo {

@@ -78,6 +78,7 @@ std::optional<Acquired> under_lease(Context& context, const Options& options) {
 
 int acquire(Context& context, const Options& options) {
   options.acquire.lease_ttl();  // out of range is an error even where it isn't used
+  options.acquire.lock_options();
   const auto acquired =
       options.lease ? under_lease(context, options) : under_new_lease(context, options.acquire);
   if (!acquired) {

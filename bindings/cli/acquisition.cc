@@ -8,20 +8,19 @@ struct Acquisition::State {
   mutable std::mutex mutex;
   Bell bell;
   std::optional<Session> session;
-  std::optional<Lock> lock;
-  std::optional<Grant> grant;
+  std::vector<Grant> grants;
   bool answered = false;
   std::optional<Error> error;  // of opening or acquiring
   std::optional<Error> lost;
   Deadline deadline;       // only ever grows
   bool abandoned = false;  // nobody wants the session any more
 
-  void settle(std::optional<Grant> granted, const Error* failure) {
+  void settle(std::vector<Grant> granted, const Error* failure) {
     const std::scoped_lock guard(mutex);
     answered = true;
     if (abandoned) return;
-    grant = std::move(granted);
-    if (grant) deadline = std::max(deadline, grant->deadline());
+    grants = std::move(granted);
+    if (!grants.empty()) deadline = std::max(deadline, grants.front().deadline());
     if (failure != nullptr) error = *failure;
     bell.ring();
   }
@@ -46,21 +45,23 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
   session_options.on_renewed = [state](Deadline renewed) { state->note_renewal(renewed); };
   session_options.on_lost = [state](const Error& why) { state->note_loss(why); };
   cell_.open_session_async(
-      std::move(session_options),
-      [state, name = options.lock, lock_options = options.lock_options(),
-       timeout = options.timeout()](std::optional<Session> session, const Error* error) {
-        if (!session) return state->settle(std::nullopt, error);
-        Lock lock = session->lock(name, lock_options);
+      std::move(session_options), [state, wishes = options.wishes(), timeout = options.timeout()](
+                                      std::optional<Session> session, const Error* error) {
+        if (!session) return state->settle({}, error);
         {
           const std::scoped_lock guard(state->mutex);
           if (state->abandoned) return;
           state->session = session;
-          state->lock = lock;
         }
-        lock.acquire_async(timeout, [state](std::optional<Grant> grant, const Error* failure) {
-          if (grant) grant->on_lost([state](const Error& why) { state->note_loss(why); });
-          state->settle(std::move(grant), failure);
-        });
+        session->acquire_all_async(
+            wishes, timeout,
+            [state](std::optional<std::vector<Grant>> grants, const Error* failure) {
+              if (!grants) return state->settle({}, failure);
+              for (Grant& grant : *grants) {
+                grant.on_lost([state](const Error& why) { state->note_loss(why); });
+              }
+              state->settle(std::move(*grants), failure);
+            });
       });
 }
 
@@ -70,13 +71,11 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
 Acquisition::~Acquisition() {
   {
     std::optional<Session> session;
-    std::optional<Lock> lock;
-    std::optional<Grant> grant;
+    std::vector<Grant> grants;
     const std::scoped_lock guard(state_->mutex);
     state_->abandoned = true;
     session.swap(state_->session);
-    lock.swap(state_->lock);
-    grant.swap(state_->grant);
+    grants.swap(state_->grants);
   }
   cell_.close();
 }
@@ -95,7 +94,7 @@ bool Acquisition::answered() const {
 
 bool Acquisition::acquired() const {
   const std::scoped_lock guard(state_->mutex);
-  return state_->grant.has_value();
+  return !state_->grants.empty();
 }
 
 void Acquisition::rethrow() const {
@@ -114,9 +113,11 @@ Deadline Acquisition::deadline() const {
   return state_->deadline;
 }
 
-uint64_t Acquisition::token() const {
+std::vector<uint64_t> Acquisition::tokens() const {
   const std::scoped_lock guard(state_->mutex);
-  return state_->grant->token();
+  std::vector<uint64_t> tokens;
+  for (const Grant& grant : state_->grants) tokens.push_back(grant.token());
+  return tokens;
 }
 
 std::string Acquisition::lease() const {
@@ -126,12 +127,12 @@ std::string Acquisition::lease() const {
 
 void Acquisition::release() {
   // Not under the mutex: release() waits for the cell's thread, which may be about to leave word.
-  std::optional<Grant> grant;
+  std::vector<Grant> grants;
   {
     const std::scoped_lock guard(state_->mutex);
-    grant.swap(state_->grant);
+    grants.swap(state_->grants);
   }
-  if (grant) grant->release();
+  for (Grant& grant : grants) grant.release();
 }
 
 OpenedLease Acquisition::detach() {

@@ -1,10 +1,11 @@
-// A lock being acquired, and kept, while the main thread stays free for signals: the library's
-// callbacks leave word here and ring a descriptor.
+// A lock, or several at once, being acquired, and kept, while the main thread stays free for
+// signals: the library's callbacks leave word here and ring a descriptor.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bindings/cli/unique_fd.h"
 #include "bindings/cli/verb.h"
@@ -31,10 +32,11 @@ class Acquisition {
   void rethrow() const;
   std::optional<Error> lost() const;  // the lease or the lock is not certainly ours any more
   Deadline deadline() const;          // of the newest renewal
-  uint64_t token() const;
+  uint64_t token() const { return tokens().front(); }
+  std::vector<uint64_t> tokens() const;  // of all locks, as AcquireOptions::wishes() has them
   std::string lease() const;
 
-  // Gives the lock and the lease back. Throws what Grant::release() throws.
+  // Gives the locks and the lease back. Throws what Grant::release() throws.
   void release();
   // Leaves lock and lease to whoever has their names.
   OpenedLease detach();

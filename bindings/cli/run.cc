@@ -39,10 +39,18 @@ Graces graces(const Options& options) {
 
 std::vector<std::pair<std::string, std::string>> environment(const Options& options,
                                                              const Acquisition& acquisition) {
-  return {{"HOLDFAST_LOCK", options.acquire.lock},
-          {"HOLDFAST_TOKEN", std::to_string(acquisition.token())},
-          {"HOLDFAST_LEASE", acquisition.lease()},
-          {"HOLDFAST_DEADLINE", std::to_string(acquisition.deadline().unix_ms())}};
+  std::vector<std::pair<std::string, std::string>> all = {
+      {"HOLDFAST_LOCK", options.acquire.lock},
+      {"HOLDFAST_TOKEN", std::to_string(acquisition.token())},
+      {"HOLDFAST_LEASE", acquisition.lease()},
+      {"HOLDFAST_DEADLINE", std::to_string(acquisition.deadline().unix_ms())}};
+  const std::vector<uint64_t> tokens = acquisition.tokens();
+  for (size_t i = 0; i < options.acquire.more_locks.size(); ++i) {
+    const std::string number = std::to_string(i + 2);
+    all.emplace_back("HOLDFAST_LOCK_" + number, options.acquire.more_locks[i]);
+    all.emplace_back("HOLDFAST_TOKEN_" + number, std::to_string(tokens[i + 1]));
+  }
+  return all;
 }
 
 // CMD is done, and its group was gone before the local deadline, or the supervisor would have said
@@ -70,6 +78,7 @@ int release(Context& context, Acquisition& acquisition, int status) {
 int run(Context& context, const Options& options) {
   if (context.command.empty()) throw UsageError("what to run is missing: lockctl run LOCK -- CMD");
   const Graces times = graces(options);
+  options.acquire.lock_options();  // what doesn't go together is an error before anything is done
   Signals signals(context.inherited);
   // Before any thread exists: the library's starts with the Cell.
   auto guard = std::make_unique<Guard>(context.inherited, times.grace_ns);
@@ -98,7 +107,9 @@ constexpr char kDetails[] =
     "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N:\n"
     "ended by signal N). CMD finds HOLDFAST_LOCK, HOLDFAST_TOKEN (the fencing token: give it to\n"
     "what CMD writes to), HOLDFAST_LEASE and HOLDFAST_DEADLINE (unix ms) in its environment. All\n"
-    "behind the first -- reaches CMD untouched; signals to lockctl do, too.\n"
+    "behind the first -- reaches CMD untouched; signals to lockctl do, too. With -L it gets\n"
+    "several locks at once, all or none: the second is HOLDFAST_LOCK_2 with HOLDFAST_TOKEN_2, and\n"
+    "so on.\n"
     "\n"
     "CMD has a process group of its own, and no process of it outlives the lock: those that CMD\n"
     "leaves behind get SIGTERM when it ends and, after --kill-grace, SIGKILL; only then is the\n"
@@ -113,7 +124,8 @@ constexpr char kDetails[] =
     "Examples:\n"
     "  lockctl run billing/ledger -- ./close-the-month 2024\n"
     "  lockctl run -n -E 0 cron/backup -- ./backup.sh\n"
-    "  lockctl run -s -w 30s config -- cat /srv/config";
+    "  lockctl run -s -w 30s config -- cat /srv/config\n"
+    "  lockctl run --capacity 3 builders -- make";
 
 }  // namespace
 
@@ -121,6 +133,7 @@ void add_run(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   CLI::App* app = verbs.add("run", "Run a command while holding a lock", kDetails);
   add_acquire_options(app, options->acquire);
+  add_more_locks(app, options->acquire.more_locks, "Also this lock, together with LOCK");
   add_count(app, "-E,--not-acquired", options->not_acquired, 0, 255,
             "Exit code if -n or -w did not get it (1)")
       ->type_name("CODE");

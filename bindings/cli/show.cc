@@ -10,23 +10,41 @@
 namespace holdfast::cli {
 namespace {
 
+std::string state_of(const LockInfo& lock) {
+  if (lock.kind == "semaphore") {
+    uint64_t taken = 0;
+    for (const Holder& holder : lock.holders) taken += holder.permits;
+    return "a semaphore, " + std::to_string(taken) + " of " + std::to_string(lock.capacity) +
+           " permits held";
+  }
+  return lock.holders.empty() ? "free" : "held, " + lock.mode;
+}
+
+// A mode, or of a semaphore how many permits.
+template <class Claim>
+std::string share_of(const LockInfo& lock, const Claim& claim) {
+  return lock.kind == "semaphore" ? std::to_string(claim.permits) : claim.mode;
+}
+
 void print_text(Output& out, const LockInfo& lock) {
-  out.line(out.bold(printable(lock.name)) + ": " +
-           (lock.holders.empty() ? "free" : "held, " + lock.mode));
+  const char* share = lock.kind == "semaphore" ? "PERMITS" : "MODE";
+  out.line(out.bold(printable(lock.name)) + ": " + state_of(lock));
   if (!lock.holders.empty()) {
-    Table holders({"TOKEN", "MODE", "LEASE", "HELD", "WHERE", "WHO"});
+    Table holders({"TOKEN", share, "LEASE", "HELD", "WHERE", "WHO"});
     for (const Holder& holder : lock.holders) {
-      holders.row({std::to_string(holder.token), holder.mode, holder.lease,
+      holders.row({std::to_string(holder.token), share_of(lock, holder), holder.lease,
                    format_age(holder.acquired_at_ms), where(holder.owner), who(holder.owner)});
     }
     holders.print(out);
   }
   if (!lock.waiters.empty()) {
     out.line("");
-    Table waiters({"WAITER", "MODE", "LEASE", "WAITING", "WHERE", "WHO"});
+    Table waiters({"WAITER", share, "LEASE", "WAITING", "WHERE", "WHO"});
     for (const Waiter& waiter : lock.waiters) {
-      waiters.row({std::to_string(waiter.position), waiter.mode, waiter.lease,
-                   format_age(waiter.waiting_since_ms), where(waiter.owner), who(waiter.owner)});
+      const std::string wanted = share_of(lock, waiter);
+      waiters.row({std::to_string(waiter.position), waiter.converts == 0 ? wanted : "to " + wanted,
+                   waiter.lease, format_age(waiter.waiting_since_ms), where(waiter.owner),
+                   who(waiter.owner)});
     }
     waiters.print(out);
   }

@@ -11,15 +11,21 @@ namespace {
 
 struct Options {
   std::string lock;
-  bool shared = false;
+  ModeOptions mode;
 };
 
-// A try never overtakes who waits already, a shared one among readers neither.
-bool is_free(const LockInfo& lock, bool shared) {
-  if (!lock.waiters.empty()) return false;
-  return lock.holders.empty() ||
-         (shared && std::all_of(lock.holders.begin(), lock.holders.end(),
-                                [](const Holder& holder) { return holder.mode == "shared"; }));
+// A try never overtakes who waits already.
+bool is_free(const LockInfo& lock, Mode mode) {
+  if (lock.kind == "semaphore") {
+    uint64_t taken = 0;
+    for (const Holder& holder : lock.holders) taken += holder.permits;
+    return lock.waiters.empty() && taken < lock.capacity;
+  }
+  const auto beside = [mode](const auto& other) {
+    return go_together(mode, mode_named(other.mode).value_or(Mode::exclusive));
+  };
+  return std::all_of(lock.holders.begin(), lock.holders.end(), beside) &&
+         std::all_of(lock.waiters.begin(), lock.waiters.end(), beside);
 }
 
 }  // namespace
@@ -27,13 +33,14 @@ bool is_free(const LockInfo& lock, bool shared) {
 void add_try(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   CLI::App* app = verbs.add("try", "Exit 0 if a lock could be acquired now, else 1",
-                            "Takes nothing: a moment later it may be different.\n"
+                            "Takes nothing: a moment later it may be different. Of a semaphore it\n"
+                            "asks for one permit.\n"
                             "\nExample:\n"
                             "  lockctl try billing/ledger && echo free");
   add_lock(app, options->lock, "Its name");
-  app->add_flag("-s,--shared", options->shared, "Shared with other shared holders");
+  add_mode_options(app, options->mode, "Shared with other shared holders");
   verbs.on(app, [options](Context& context) {
-    const bool free = is_free(context.connect().describe(options->lock), options->shared);
+    const bool free = is_free(context.connect().describe(options->lock), options->mode.mode());
     if (context.globals.json) {
       context.out.line(answer_to_json(options->lock, LockQuestion::free, free));
     }

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/json.h"
@@ -141,6 +142,21 @@ CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help) {
   return option->required();
 }
 
+CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, const char* help) {
+  auto* option = app->add_option_function<std::vector<std::string>>(
+      "-L,--with",
+      [&target](const std::vector<std::string>& names) {
+        for (const std::string& shielded : names) {
+          std::string name = unshielded(shielded);
+          check("-L", locks::validate_name(name));
+          target.push_back(std::move(name));
+        }
+      },
+      help);
+  return option->type_name("LOCK")->allow_extra_args(false)->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeAll);
+}
+
 CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help) {
   return add_value(app, "PREFIX", "", help, [&target](const std::string& prefix) {
     check("PREFIX", locks::validate_text("prefix", prefix, base::kMaxNameBytes));
@@ -179,13 +195,44 @@ std::chrono::milliseconds AcquireOptions::lease_ttl() const {
   return checked_ttl(ttl);
 }
 
+Mode ModeOptions::mode() const {
+  return shared ? Mode::shared : mode_named(name).value();
+}
+
 LockOptions AcquireOptions::lock_options() const {
-  return {.mode = shared ? Mode::shared : Mode::exclusive, .reason = reason};
+  if (capacity == 0 && permits != 1) throw UsageError("--permits needs --capacity");
+  if (permits > capacity && capacity != 0) throw UsageError("--permits is above --capacity");
+  if (capacity != 0 && !more_locks.empty()) throw UsageError("-L and --capacity don't go together");
+  return {.mode = mode.mode(),
+          .reason = reason,
+          .capacity = static_cast<uint32_t>(capacity),
+          .permits = static_cast<uint32_t>(permits)};
+}
+
+std::vector<LockWish> AcquireOptions::wishes() const {
+  std::vector<LockWish> all{{lock, lock_options()}};
+  for (const std::string& name : more_locks) all.push_back({name, lock_options()});
+  return all;
+}
+
+void add_mode_options(CLI::App* app, ModeOptions& options, const char* shared_help) {
+  static const std::vector<std::string> kModes = {
+      "exclusive",        "shared",         "null",           "concurrent-read",
+      "concurrent-write", "protected-read", "protected-write"};
+  auto* shared = app->add_flag("-s,--shared", options.shared, shared_help);
+  add_choice(app, "--mode", options.name, kModes, "What may be held beside it (exclusive)")
+      ->excludes(shared)
+      ->option_text("MODE");
 }
 
 void add_acquire_options(CLI::App* app, AcquireOptions& options) {
   add_lock(app, options.lock, "Name of the lock, such as billing/ledger");
-  app->add_flag("-s,--shared", options.shared, "Share it with other shared holders");
+  add_mode_options(app, options.mode, "Share it with other shared holders");
+  constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
+  add_count(app, "--permits", options.permits, 1, kMost, "How many of --capacity (1)");
+  add_count(app, "--capacity", options.capacity, 1, kMost,
+            "It is a semaphore of so many permits; all who use the name must agree")
+      ->type_name("M");
   auto* no_wait = app->add_flag("-n,--no-wait", options.no_wait, "Fail at once if it is taken");
   add_duration(app, "-w,--wait", options.wait, "Wait at most that long")->excludes(no_wait);
   add_ttl_option(app, options.ttl);

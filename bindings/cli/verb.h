@@ -81,6 +81,8 @@ CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
                         const std::vector<std::string>& choices, const char* help);
 // The positional LOCK.
 CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help);
+// Further ones, by -L.
+CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, const char* help);
 // The positional PREFIX of such names.
 CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help);
 CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help);
@@ -90,10 +92,22 @@ CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help);
 void shield_brackets(std::vector<std::string>& arguments);
 std::string unshielded(const std::string& argument);
 
+// -s and --mode.
+struct ModeOptions {
+  bool shared = false;
+  std::string name = "exclusive";
+
+  Mode mode() const;
+};
+void add_mode_options(CLI::App* app, ModeOptions& options, const char* shared_help);
+
 // The options that run and acquire have in common.
 struct AcquireOptions {
   std::string lock;
-  bool shared = false;
+  std::vector<std::string> more_locks;  // of `run -L`: acquired together with `lock`
+  ModeOptions mode;
+  uint64_t permits = 1;
+  uint64_t capacity = 0;  // 0: not a semaphore
   bool no_wait = false;
   std::optional<std::chrono::milliseconds> wait;
   std::optional<std::chrono::milliseconds> ttl;
@@ -103,6 +117,7 @@ struct AcquireOptions {
   std::optional<std::chrono::milliseconds> timeout() const;
   std::chrono::milliseconds lease_ttl() const;  // UsageError: out of range
   LockOptions lock_options() const;
+  std::vector<LockWish> wishes() const;  // `lock` comes first
 };
 void add_acquire_options(CLI::App* app, AcquireOptions& options);
 void add_ttl_option(CLI::App* app, std::optional<std::chrono::milliseconds>& ttl);

@@ -39,6 +39,12 @@ enum Mode {
   exclusive @5;
 }
 
+enum LockKind {
+  lock @0;
+  semaphore @1;
+  election @2;
+}
+
 struct RegisterClient {
   ttlMs @0 :UInt64;            # 0: the cell's default
 }
@@ -55,6 +61,7 @@ struct LockRequest {
   mode @1 :Mode = exclusive;
   permits @2 :UInt32 = 1;
   capacity @3 :UInt32 = 0;
+  kind @4 :LockKind;
 }
 
 struct Acquire {
@@ -72,6 +79,22 @@ struct Release {
   token @2 :UInt64;
 }
 
+struct Convert {
+  lease @0 :UInt64;
+  lock @1 :Text;
+  token @2 :UInt64;
+  mode @3 :Mode = exclusive;   # the one to have afterwards
+  agent @4 :UInt64;
+  wait @5 :Bool = true;
+}
+
+struct SetHoldValue {
+  lease @0 :UInt64;
+  lock @1 :Text;
+  token @2 :UInt64;
+  value @3 :Data;
+}
+
 struct Command {
   op @0 :OpId;
   union {
@@ -87,6 +110,8 @@ struct Command {
     cancelWait @8 :UInt64;               # the number of the acquire
     release @9 :Release;
     newLeader @10 :Ballot;
+    convert @11 :Convert;
+    setHoldValue @12 :SetHoldValue;
   }
 }
 

@@ -15,6 +15,9 @@ constexpr size_t kMaxOwnerFieldBytes = 256;
 constexpr size_t kSecretBytes = 16;
 constexpr size_t kMaxLocksPerAcquire = 64;
 constexpr size_t kMaxWaitersPerLock = 100'000;
+constexpr size_t kMaxCycleSteps = 32;  // of a deadlock that are told
+// Claims looked at to see whether a semaphore could still be served. Beyond it a request may wait.
+constexpr uint64_t kMaxReductionSteps = 1'000'000;
 constexpr size_t kMaxListedRows = 1'000;  // rows of one page of a list request
 
 // Leases.

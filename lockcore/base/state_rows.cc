@@ -46,4 +46,13 @@ const char* mode_name(Mode mode) {
   return "unknown";
 }
 
+const char* kind_name(LockKind kind) {
+  switch (kind) {
+    case LockKind::kLock: return "lock";
+    case LockKind::kSemaphore: return "semaphore";
+    case LockKind::kElection: return "election";
+  }
+  return "unknown";
+}
+
 }  // namespace holdfast::base

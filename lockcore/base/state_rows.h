@@ -30,13 +30,20 @@ struct Owner {
 // that finds a field which isn't would make every look-up walk through all that it sent.
 uint64_t hash_of(const Owner& owner);
 
-enum class Mode : uint8_t {  // wire values; the six classic modes keep room
+enum class Mode : uint8_t {  // wire values; the six classic modes of the VMS lock manager
   kNull = 0,
   kConcurrentRead = 1,
   kConcurrentWrite = 2,
   kShared = 3,  // protected read
   kProtectedWrite = 4,
   kExclusive = 5,
+};
+
+// What a name stands for while it lives. Of one name there is one kind at a time.
+enum class LockKind : uint8_t {  // wire values
+  kLock = 0,
+  kSemaphore = 1,  // counts permits instead of comparing modes
+  kElection = 2,   // an exclusive lock whose holder leads, and says something of itself
 };
 
 struct MetaRow {
@@ -65,7 +72,8 @@ struct LeaseRow {
 struct LockRow {
   std::string name;
   Revision revision;      // of its last change
-  uint32_t capacity = 0;  // semaphores; 0: not one
+  uint32_t capacity = 0;  // permits of a semaphore; 0: not one
+  LockKind kind = LockKind::kLock;
 };
 
 struct HoldRow {
@@ -77,8 +85,9 @@ struct HoldRow {
   Mode mode = Mode::kExclusive;
   uint32_t permits = 1;
   uint64_t acquired_wall_ms = 0;
-  uint64_t number = 0;  // the client's number of the acquire
+  uint64_t number = 0;  // the client's number of the acquire, or of the last upgrade
   std::string reason;
+  std::string value;  // what its holder says of itself: an election's leader
 };
 
 struct WaiterRow {
@@ -91,8 +100,11 @@ struct WaiterRow {
   uint32_t permits = 1;
   uint64_t since_wall_ms = 0;
   ClientId client;
-  uint64_t number = 0;  // this acquire's record is pending (DESIGN 7a)
+  // This operation's record is pending (DESIGN 7a). The rows of one operation are one request for
+  // several locks, in the order in which it named them.
+  uint64_t number = 0;
   std::string reason;
+  Token converts;  // the hold whose mode it is to change; none: a new hold
 };
 
 struct ClientRow {
@@ -180,5 +192,7 @@ struct StateRows {
 const char* event_type_name(EventType type);
 // "exclusive", "shared", "protected-write", ... as users see them.
 const char* mode_name(Mode mode);
+// "lock", "semaphore", "election"
+const char* kind_name(LockKind kind);
 
 }  // namespace holdfast::base

@@ -57,6 +57,7 @@ Claim* ClaimTable::find(LockRef lock, const Lease* lease, base::HolderId holder)
 
 // `claim` is linked into its lock.
 void ClaimTable::index_identity(Claim& claim) {
+  if (claim.converts) return;  // its hold is there already
   Lock& lock = claim.lock->second;
   if (lock.crowded) {
     const bool alone = by_identity_.insert(&claim).second;
@@ -70,7 +71,7 @@ void ClaimTable::index_identity(Claim& claim) {
 // `claim` is not linked into its lock any more.
 void ClaimTable::unindex_identity(Claim& claim) {
   Lock& lock = claim.lock->second;
-  if (!lock.crowded) return;
+  if (claim.converts || !lock.crowded) return;
   by_identity_.erase(&claim);
   if (lock.claim_count() > kFew) return;
   visit_claims_of(lock, [&](Claim& each) { return by_identity_.erase(&each) != 0; });
@@ -86,31 +87,79 @@ LockRef ClaimTable::find_or_add(const std::string& name) {
   return lock;
 }
 
-Claim& ClaimTable::add(Claim claim) {
+Claim& ClaimTable::add(Claim claim, Claim* request) {
   const auto [place, inserted] = claims_.try_emplace(claim.id, std::move(claim));
   HF_ASSERT(inserted);
   Claim& added = place->second;
+  if (added.converts) {
+    HF_ASSERT(added.partner->held && added.partner->partner == nullptr);
+    added.partner->partner = &added;
+  } else if (!added.held) {
+    added.partner = request == nullptr ? &added : std::exchange(request->partner, &added);
+  }
   link(added);
   index_identity(added);
   return added;
 }
 
+void ClaimTable::leave_ring(Claim& waiter) {
+  Claim* before = &waiter;
+  while (before->partner != &waiter) before = before->partner;
+  before->partner = waiter.partner;
+  waiter.partner = nullptr;
+}
+
+// Its row under the present id is erased already.
+void ClaimTable::set_id(Claim& claim, base::Revision id) {
+  auto node = claims_.extract(claim.id);
+  node.key() = id;
+  claim.id = id;
+  claims_.insert(std::move(node));
+}
+
 void ClaimTable::grant(Claim& waiter, base::Token token, uint64_t wall_ms) {
-  HF_ASSERT(!waiter.held);
+  HF_ASSERT(!waiter.held && !waiter.converts);
   unlink(waiter);
+  leave_ring(waiter);
   erase_row(waiter);
-  auto node = claims_.extract(waiter.id);
-  node.key() = token;
-  waiter.id = token;
+  set_id(waiter, token);
   waiter.held = true;
   waiter.client = {};
   waiter.since_wall_ms = wall_ms;
-  claims_.insert(std::move(node));
   link(waiter);
 }
 
+void ClaimTable::convert(Claim& hold, base::Mode mode, base::Token token) {
+  HF_ASSERT(hold.held);
+  Lock& lock = hold.lock->second;
+  if (token == hold.id) {
+    lock.held_modes.remove(hold.mode);
+    lock.held_modes.add(mode);
+    hold.mode = mode;
+    dirty_claims_.add(hold);
+    return;
+  }
+  unlink(hold);
+  erase_row(hold);
+  set_id(hold, token);
+  hold.mode = mode;
+  link(hold);
+}
+
+void ClaimTable::set_value(Claim& hold, const std::string& value) {
+  HF_ASSERT(hold.held);
+  hold.value = value.empty() ? nullptr : std::make_unique<const std::string>(value);
+  dirty_claims_.add(hold);
+}
+
 void ClaimTable::remove(Claim& claim) {
+  HF_ASSERT(!claim.held || claim.partner == nullptr);
   unlink(claim);
+  if (claim.converts) {
+    claim.partner->partner = nullptr;
+  } else if (!claim.held) {
+    leave_ring(claim);
+  }
   erase_row(claim);
   unindex_identity(claim);
   claims_.erase(base::Revision{claim.id});
@@ -121,12 +170,13 @@ void ClaimTable::link(Claim& claim) {
   if (claim.held) {
     lock.holders.push_back(&claim);
     lock.held_modes.add(claim.mode);
+    lock.held_permits += claim.permits;
     claim.lease->holds.push_back(&claim);
     ++claim.lease->hold_count;
     ++hold_count_;
   } else {
     if (lock.queue == nullptr) lock.queue = std::make_unique<WaitQueue>();
-    lock.queue->waiters.push_back(&claim);
+    (claim.converts ? lock.queue->conversions : lock.queue->waiters).push_back(&claim);
     lock.queue->modes.add(claim.mode);
     claim.lease->waits.push_back(&claim);
     ++claim.lease->wait_count;
@@ -139,13 +189,14 @@ void ClaimTable::unlink(Claim& claim) {
   if (claim.held) {
     lock.holders.remove(&claim);
     lock.held_modes.remove(claim.mode);
+    lock.held_permits -= claim.permits;
     claim.lease->holds.remove(&claim);
     --claim.lease->hold_count;
     --hold_count_;
   } else {
-    lock.queue->waiters.remove(&claim);
+    (claim.converts ? lock.queue->conversions : lock.queue->waiters).remove(&claim);
     lock.queue->modes.remove(claim.mode);
-    if (lock.queue->waiters.empty()) lock.queue = nullptr;
+    if (lock.queue->empty()) lock.queue = nullptr;
     claim.lease->waits.remove(&claim);
     --claim.lease->wait_count;
   }
@@ -192,24 +243,42 @@ void ClaimTable::mark_recorded() {
 }
 
 namespace {
-std::string reason_of(const Claim& claim) {
-  return claim.reason == nullptr ? std::string() : *claim.reason;
+std::string text_or_empty(const std::unique_ptr<const std::string>& text) {
+  return text == nullptr ? std::string() : *text;
 }
 }  // namespace
 
 base::HoldRow hold_row(const Claim& claim) {
-  return {claim.id,   claim.lock->first, claim.lease->row.id, claim.holder, claim.agent,
-          claim.mode, claim.permits,     claim.since_wall_ms, claim.number, reason_of(claim)};
+  return {claim.id,
+          claim.lock->first,
+          claim.lease->row.id,
+          claim.holder,
+          claim.agent,
+          claim.mode,
+          claim.permits,
+          claim.since_wall_ms,
+          claim.number,
+          text_or_empty(claim.reason),
+          text_or_empty(claim.value)};
 }
 
 base::WaiterRow waiter_row(const Claim& claim) {
-  return {claim.id,     claim.lock->first, claim.lease->row.id, claim.holder,
-          claim.agent,  claim.mode,        claim.permits,       claim.since_wall_ms,
-          claim.client, claim.number,      reason_of(claim)};
+  return {claim.id,
+          claim.lock->first,
+          claim.lease->row.id,
+          claim.holder,
+          claim.agent,
+          claim.mode,
+          claim.permits,
+          claim.since_wall_ms,
+          claim.client,
+          claim.number,
+          text_or_empty(claim.reason),
+          claim.converts ? claim.partner->id : base::Token()};
 }
 
 base::LockRow lock_row(const LockMap::value_type& lock) {
-  return {lock.first, lock.second.revision, lock.second.capacity};
+  return {lock.first, lock.second.revision, lock.second.capacity, lock.second.kind};
 }
 
 }  // namespace holdfast::locks

@@ -34,12 +34,17 @@ class ClaimTable {
   uint64_t hold_count() const { return hold_count_; }
   uint64_t waiter_count() const { return claims_.size() - hold_count_; }
 
-  // Puts a claim at the end of the holders or of the queue, as claim.held says. `claim` has
-  // everything but links; its id is above those of all others in that list.
-  Claim& add(Claim claim);
-  // A waiter becomes a holder, with this token.
+  // Puts a claim at the end of the holders, the waiters or the conversions, as it says itself.
+  // `claim` has everything but links; its id is above those of all others in that list. A waiter
+  // that is not alone in its request joins the ring of `request`, its last claim so far.
+  Claim& add(Claim claim, Claim* request = nullptr);
+  // A waiter becomes a holder, with this token, and leaves its ring.
   void grant(Claim& waiter, base::Token token, uint64_t wall_ms);
-  // Leaves the lock standing, even if unused: see drop_if_unused().
+  // A hold gets another mode. With another token it goes to the end of the holders.
+  void convert(Claim& hold, base::Mode mode, base::Token token);
+  void set_value(Claim& hold, const std::string& value);
+  // Leaves the lock standing, even if unused: see drop_if_unused(). A waiter leaves its ring; a
+  // hold must have no conversion any more.
   void remove(Claim& claim);
   void drop_if_unused(LockRef lock);
   // The lock's row changed, at this revision.
@@ -81,6 +86,8 @@ class ClaimTable {
 
   void link(Claim& claim);
   void unlink(Claim& claim);
+  static void leave_ring(Claim& waiter);
+  void set_id(Claim& claim, base::Revision id);
   void erase_row(Claim& claim);
   // Calls visit(claim) for the holders and then the waiters, while it returns true.
   template <class Visit>

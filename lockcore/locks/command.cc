@@ -1,6 +1,8 @@
 // What can be said of a command without the state: whether it is acceptable, how large it is.
 #include "lockcore/locks/command.h"
 
+#include <algorithm>
+
 #include "lockcore/base/limits.h"
 #include "lockcore/locks/refusal.h"
 #include "lockcore/locks/validate.h"
@@ -74,14 +76,31 @@ Refusal check(const ExpireLeases& body) {
 
 Refusal check(const LockRequest& request) {
   if (auto error = validate_name(request.name)) return error;
-  if (request.mode != base::Mode::kExclusive && request.mode != base::Mode::kShared) {
-    return unsupported("mode " + std::string(base::mode_name(request.mode)) +
-                       " comes with a later version; use exclusive or shared");
+  const std::string what = std::string(base::kind_name(request.kind)) + " \"" + request.name + "\"";
+  if (request.kind == base::LockKind::kSemaphore) {
+    if (request.capacity == 0) return invalid(what + " has a capacity of 0; it must be at least 1");
+    if (request.permits >= 1 && request.permits <= request.capacity) return std::nullopt;
+    return invalid(std::to_string(request.permits) + " permits of " + what +
+                   " are out of range; 1 to " + std::to_string(request.capacity) +
+                   ", its capacity, are allowed");
   }
-  if (request.permits != 1 || request.capacity != 0) {
-    return unsupported("semaphores come with a later version; use permits 1 and capacity 0");
+  if (request.capacity != 0 || request.permits != 1) {
+    return invalid(what + " has no capacity and one permit; only semaphores have more");
+  }
+  if (request.kind == base::LockKind::kElection && request.mode != base::Mode::kExclusive) {
+    return invalid(what + " has one leader: its mode is exclusive");
   }
   return std::nullopt;
+}
+
+// One request can't wait for itself, and one answer has one token for each name.
+Refusal check_distinct(const std::vector<LockRequest>& locks) {
+  std::vector<std::string_view> names;
+  for (const LockRequest& lock : locks) names.push_back(lock.name);
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end()) return std::nullopt;
+  return invalid("an acquire names lock \"" + std::string(*twice) + "\" twice");
 }
 
 Refusal check(const Acquire& body) {
@@ -91,10 +110,12 @@ Refusal check(const Acquire& body) {
     return invalid("an acquire names " + std::to_string(body.locks.size()) + " locks; at most " +
                    std::to_string(base::kMaxLocksPerAcquire) + " are allowed");
   }
-  if (body.locks.size() > 1) {
-    return unsupported("several locks in one acquire come with a later version; acquire one");
+  for (const LockRequest& lock : body.locks) {
+    if (auto error = check(lock)) return error;
   }
-  if (auto error = check(body.locks.front())) return error;
+  if (body.locks.size() > 1) {
+    if (auto error = check_distinct(body.locks)) return error;
+  }
   return validate_text("reason", body.reason, base::kMaxReasonBytes);
 }
 
@@ -111,10 +132,25 @@ Refusal check_cancel(const OpId& op, const CancelWait& body) {
                  std::to_string(body.target) + ": only an earlier number");
 }
 
+Refusal check_hold(base::LeaseId lease, base::Token token, const std::string& lock) {
+  if (auto error = check_lease(lease)) return error;
+  if (!token) return invalid("a token is missing; it came with the grant");
+  return validate_name(lock);
+}
+
 Refusal check(const Release& body) {
-  if (auto error = check_lease(body.lease)) return error;
-  if (!body.token) return invalid("a token is missing; it came with the grant");
-  return validate_name(body.lock);
+  return check_hold(body.lease, body.token, body.lock);
+}
+
+Refusal check(const Convert& body) {
+  return check_hold(body.lease, body.token, body.lock);
+}
+
+Refusal check(const SetHoldValue& body) {
+  if (auto error = check_hold(body.lease, body.token, body.lock)) return error;
+  if (body.value.size() <= base::kMaxValueBytes) return std::nullopt;
+  return exhausted("valueBytes", base::kMaxValueBytes,
+                   "the value has " + std::to_string(body.value.size()) + " bytes");
 }
 
 Refusal check(const NewLeader& body) {
@@ -151,6 +187,12 @@ size_t body_bytes(const Acquire& body) {
 }
 size_t body_bytes(const Release& body) {
   return text_bytes(body.lock);
+}
+size_t body_bytes(const Convert& body) {
+  return 16 + text_bytes(body.lock);
+}
+size_t body_bytes(const SetHoldValue& body) {
+  return 8 + text_bytes(body.lock) + text_bytes(body.value);
 }
 template <class Small>
 size_t body_bytes(const Small&) {

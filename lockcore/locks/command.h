@@ -49,8 +49,10 @@ struct LockRequest {
   std::string name;
   base::Mode mode = base::Mode::kExclusive;
   uint32_t permits = 1;
-  uint32_t capacity = 0;
+  uint32_t capacity = 0;  // of a semaphore; 0: not one
+  base::LockKind kind = base::LockKind::kLock;
 };
+// All of the locks or none. While it waits it is queued for all and holds none of them.
 struct Acquire {
   base::LeaseId lease;
   base::HolderId holder;
@@ -59,8 +61,8 @@ struct Acquire {
   bool wait = true;  // false: wouldBlock instead of a place in the queue
   std::string reason;
 };
-// Settles the number of an acquire of the same client: never seen or waiting -> cancelled;
-// granted already -> changes nothing and answers with the grant.
+// Settles the number of an acquire or convert of the same client: never seen or waiting ->
+// cancelled; granted already -> changes nothing and answers with the grant.
 struct CancelWait {
   uint64_t target = 0;
 };
@@ -69,12 +71,30 @@ struct Release {
   std::string lock;
   base::Token token;
 };
+// Gives a hold another mode. To one that conflicts with no more than before (a downgrade) at once,
+// and the token stays. To any other (an upgrade) as soon as no other hold is in the way, ahead of
+// all who wait, and with a new token; the hold keeps its mode and token until then.
+struct Convert {
+  base::LeaseId lease;
+  std::string lock;
+  base::Token token;
+  base::Mode mode = base::Mode::kExclusive;
+  base::AgentId agent;
+  bool wait = true;
+};
+// What a holder says of itself: an election's leader proclaims.
+struct SetHoldValue {
+  base::LeaseId lease;
+  std::string lock;
+  base::Token token;
+  std::string value;
+};
 struct NewLeader {
   base::Ballot ballot;
 };
 
 using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
-                          Acquire, CancelWait, Release, NewLeader>;
+                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue>;
 
 struct Command {
   OpId op;

@@ -115,6 +115,7 @@ void put_body(wire::Command::Builder out, const Acquire& body) {
     locks[i].setMode(static_cast<wire::Mode>(request.mode));
     locks[i].setPermits(request.permits);
     locks[i].setCapacity(request.capacity);
+    locks[i].setKind(static_cast<wire::LockKind>(request.kind));
   }
 }
 void put_body(wire::Command::Builder out, const CancelWait& body) {
@@ -125,6 +126,22 @@ void put_body(wire::Command::Builder out, const Release& body) {
   release.setLease(body.lease.value);
   release.setLock(text(body.lock));
   release.setToken(body.token.value);
+}
+void put_body(wire::Command::Builder out, const Convert& body) {
+  auto convert = out.initConvert();
+  convert.setLease(body.lease.value);
+  convert.setLock(text(body.lock));
+  convert.setToken(body.token.value);
+  convert.setMode(static_cast<wire::Mode>(body.mode));
+  convert.setAgent(body.agent.value);
+  convert.setWait(body.wait);
+}
+void put_body(wire::Command::Builder out, const SetHoldValue& body) {
+  auto set = out.initSetHoldValue();
+  set.setLease(body.lease.value);
+  set.setLock(text(body.lock));
+  set.setToken(body.token.value);
+  set.setValue(data(body.value));
 }
 void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
@@ -236,12 +253,21 @@ ExpireLeases get_expire(wire::Command::ExpireLeases::Reader in) {
   return body;
 }
 
-LockRequest get_lock(wire::LockRequest::Reader in) {
-  const auto mode = static_cast<uint16_t>(in.getMode());
+base::Mode get_mode(wire::Mode in) {
+  const auto mode = static_cast<uint16_t>(in);
   if (mode > static_cast<uint16_t>(base::Mode::kExclusive)) {
     throw NotOfThisVersion{"lock mode " + std::to_string(mode) + " is not known to this version"};
   }
-  return {get_text(in.getName()), static_cast<base::Mode>(mode), in.getPermits(), in.getCapacity()};
+  return static_cast<base::Mode>(mode);
+}
+
+LockRequest get_lock(wire::LockRequest::Reader in) {
+  const auto kind = static_cast<uint16_t>(in.getKind());
+  if (kind > static_cast<uint16_t>(base::LockKind::kElection)) {
+    throw NotOfThisVersion{"lock kind " + std::to_string(kind) + " is not known to this version"};
+  }
+  return {get_text(in.getName()), get_mode(in.getMode()), in.getPermits(), in.getCapacity(),
+          static_cast<base::LockKind>(kind)};
 }
 
 Acquire get_acquire(wire::Acquire::Reader in) {
@@ -261,6 +287,16 @@ Release get_release(wire::Release::Reader in) {
   return {base::LeaseId{in.getLease()}, get_text(in.getLock()), base::Token{in.getToken()}};
 }
 
+Convert get_convert(wire::Convert::Reader in) {
+  return {base::LeaseId{in.getLease()}, get_text(in.getLock()),       base::Token{in.getToken()},
+          get_mode(in.getMode()),       base::AgentId{in.getAgent()}, in.getWait()};
+}
+
+SetHoldValue get_set_value(wire::SetHoldValue::Reader in) {
+  return {base::LeaseId{in.getLease()}, get_text(in.getLock()), base::Token{in.getToken()},
+          get_data(in.getValue())};
+}
+
 Body get_body(wire::Command::Reader in) {
   switch (in.which()) {
     case wire::Command::REGISTER_CLIENT: return RegisterClient{in.getRegisterClient().getTtlMs()};
@@ -272,6 +308,8 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::CANCEL_WAIT: return CancelWait{in.getCancelWait()};
     case wire::Command::RELEASE: return get_release(in.getRelease());
     case wire::Command::NEW_LEADER: return NewLeader{get_ballot(in.getNewLeader())};
+    case wire::Command::CONVERT: return get_convert(in.getConvert());
+    case wire::Command::SET_HOLD_VALUE: return get_set_value(in.getSetHoldValue());
   }
   // DESIGN 7: a node stops at a command that it doesn't know. To skip it would be to diverge.
   throw NotOfThisVersion{"command kind " + std::to_string(static_cast<uint16_t>(in.which())) +

@@ -62,18 +62,20 @@ void add_leases(Digest& d, const base::StateRows& rows) {
 
 void add_claims(Digest& d, const base::StateRows& rows) {
   d << rows.locks.size();
-  for (const base::LockRow& row : rows.locks) d << row.name << row.revision << row.capacity;
+  for (const base::LockRow& row : rows.locks) {
+    d << row.name << row.revision << static_cast<uint64_t>(row.kind) << row.capacity;
+  }
   d << rows.holds.size();
   for (const base::HoldRow& row : rows.holds) {
     d << row.token << row.lock << row.lease << row.holder << row.agent
       << static_cast<uint64_t>(row.mode) << row.permits << row.acquired_wall_ms << row.number
-      << row.reason;
+      << row.reason << row.value;
   }
   d << rows.waiters.size();
   for (const base::WaiterRow& row : rows.waiters) {
     d << row.queued << row.lock << row.lease << row.holder << row.agent
       << static_cast<uint64_t>(row.mode) << row.permits << row.since_wall_ms << row.client
-      << row.number << row.reason;
+      << row.number << row.reason << row.converts;
   }
 }
 

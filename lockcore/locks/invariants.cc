@@ -11,6 +11,7 @@ namespace {
 // The lists of one lock, counted and compared with what the lock says of them.
 struct LockCheck {
   ModeCounts held, waiting;
+  uint64_t permits = 0;
   base::Revision last_token, last_queued;
 
   std::optional<std::string> check(const LockMap::value_type& entry) {
@@ -20,23 +21,53 @@ struct LockCheck {
     HF_ASSERT(!lock.touched);
     for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
       HF_ASSERT(c->held && &c->lock->second == &lock);
-      if ((held.conflicts() & set_of(c->mode)) != 0) return what + " has holds that conflict";
+      HF_ASSERT(c->partner == nullptr || (c->partner->converts && c->partner->partner == c));
+      const bool conflicts = (held.conflicts() & set_of(c->mode)) != 0;
+      if (conflicts && !lock.counts_permits()) return what + " has holds that conflict";
       if (c->id <= last_token) return what + " has holders out of order";
       if (c->id > lock.revision) return what + " is older than its newest hold";
       last_token = c->id;
       held.add(c->mode);
+      permits += c->permits;
+    }
+    HF_ASSERT(permits == lock.held_permits);
+    if (lock.counts_permits() && permits > lock.capacity) {
+      return what + " has more permits held than its capacity";
     }
     if (lock.queue == nullptr) return std::nullopt;
-    HF_ASSERT(!lock.queue->waiters.empty());
-    for (const Claim* c = lock.queue->waiters.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
-      HF_ASSERT(!c->held && &c->lock->second == &lock);
+    HF_ASSERT(!lock.queue->empty());
+    if (auto problem = check_queue(what, lock, lock.queue->conversions, true)) return problem;
+    if (auto problem = check_queue(what, lock, lock.queue->waiters, false)) return problem;
+    if (next_grantable(lock) != nullptr) return what + " has a waiter whose turn it is";
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<std::string> check_queue(const std::string& what, const Lock& lock,
+                                         const ClaimsOfLock& queue, bool conversions) {
+    last_queued = {};
+    for (const Claim* c = queue.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+      HF_ASSERT(!c->held && c->converts == conversions && &c->lock->second == &lock);
+      check_partner(*c);
       if (c->id <= last_queued) return what + " has waiters out of order";
       if (c->id > lock.revision) return what + " is older than its newest waiter";
       last_queued = c->id;
       waiting.add(c->mode);
     }
-    if (next_grantable(lock) != nullptr) return what + " has a waiter whose turn it is";
     return std::nullopt;
+  }
+
+  static void check_partner(const Claim& waiter) {
+    HF_ASSERT(waiter.partner != nullptr);
+    if (waiter.converts) {
+      HF_ASSERT(waiter.partner->held && waiter.partner->partner == &waiter);
+      return;
+    }
+    const Claim* c = waiter.partner;
+    for (; c != &waiter; c = c->partner) {
+      HF_ASSERT(!c->held && !c->converts && c->lease == waiter.lease);
+      HF_ASSERT(c->client == waiter.client && c->number == waiter.number);
+    }
   }
 };
 
@@ -95,7 +126,7 @@ void LockTable::State::check_indexes() const {
   });
   HF_ASSERT(leased_holds == holds && leased_waits == waiters);
 
-  uint64_t pending = 0, ops = 0;
+  uint64_t pending = 0, ops = 0;  // pending: claims, of which one operation may have several
   clients.visit_clients([&](const Client& client) {
     ops += client.ops.size();
     uint64_t waits = 0;
@@ -105,9 +136,15 @@ void LockTable::State::check_indexes() const {
       HF_ASSERT(!record.waiting->held && record.waiting->client == client.row.id);
       HF_ASSERT(record.waiting->number == number);
       ++waits;
+      const Claim* first = record.waiting;
+      ++pending;
+      if (first->converts) continue;
+      for (const Claim* c = first->partner; c != first; c = c->partner) {
+        HF_ASSERT(c->id > first->id);
+        ++pending;
+      }
     }
     HF_ASSERT(waits == client.wait_count);
-    pending += waits;
   });
   HF_ASSERT(pending == waiters && ops == clients.op_count());
 }

@@ -1,4 +1,5 @@
-// Carrying out commands.
+// Carrying out commands: exactly once, and what they do to clients and leases. For what they do to
+// locks see lock_commands.cc.
 //
 // Every command takes effect as a whole: first what it ends, then, through serve_touched(), what
 // that lets others have. So a release and the grant that follows from it are one slot (DESIGN 7).
@@ -10,7 +11,6 @@
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "lockcore/base/mutant.h"
-#include "lockcore/locks/deadlock.h"
 #include "lockcore/locks/digest.h"
 #include "lockcore/locks/lock_table_state.h"
 #include "lockcore/locks/refusal.h"
@@ -252,184 +252,6 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
     clients.lease_ended(lease->row.client, meta.cell_time_ms);
     leases.remove(*lease);
   }
-}
-
-// -- locks ----------------------------------------------------------------------------------------
-
-namespace {
-
-base::Error would_block(const Acquire& body) {
-  return {base::ErrorCode::kWouldBlock,
-          "lock \"" + body.locks.front().name + "\" is not free for this request now",
-          {{"lock", body.locks.front().name}}};
-}
-
-// This holder of this lease has a claim on the lock already.
-base::Error already_claimed(const Claim& claim) {
-  return invalid("holder " + std::to_string(claim.holder.value) + " of lease " +
-                 base::lease_text(claim.lease->row.id) +
-                 (claim.held ? " holds lock \"" : " waits for lock \"") + claim.lock->first +
-                 "\" already; a second hold of a lease needs another holder id");
-}
-
-base::Error not_held(const Release& body, const Lock* lock) {
-  base::Error error{base::ErrorCode::kNotHeld, "", {{"lock", body.lock}}};
-  const std::string claim = "lease " + base::lease_text(body.lease) + " doesn't hold lock \"" +
-                            body.lock + "\" with token " + std::to_string(body.token.value);
-  if (lock == nullptr || lock->holders.empty()) {
-    error.message = claim + ": nobody holds it";
-    return error;
-  }
-  const Claim& holder = *lock->holders.front();
-  const std::string token = std::to_string(holder.id.value);
-  const std::string lease = base::lease_text(holder.lease->row.id);
-  error.message = claim + ": it is held with token " + token + " by lease " + lease;
-  if (lock->held_modes.total() > 1) error.message += ", and by others";
-  error.detail.insert(error.detail.end(), {{"heldToken", token}, {"heldLease", lease}});
-  return error;
-}
-
-}  // namespace
-
-std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& body, Applied&) {
-  Lease* lease = leases.find(body.lease);
-  if (lease == nullptr) return lease_not_found(body.lease);
-  const LockRequest& request = body.locks.front();  // validated: there is exactly one
-  LockRef lock = claims.find(request.name);
-  const bool exists = lock != claims.end();
-  if (exists) {
-    const Claim* other = claims.find(lock, lease, body.holder);
-    if (other != nullptr) return already_claimed(*other);
-  }
-  if (lease->hold_count + lease->wait_count >= limits.holds_per_lease) {
-    return exhausted("holdsPerLease", limits.holds_per_lease,
-                     "lease " + base::lease_text(body.lease) + " has too many holds");
-  }
-  if (claims.size() >= limits.holds) {
-    return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
-  }
-  const bool overtakes = HF_MUTANT(waiter_overtaken) && exists &&
-                         (lock->second.held_modes.conflicts() & set_of(request.mode)) == 0;
-  if (!exists || overtakes || grantable(lock->second, request.mode)) {
-    if (!exists) lock = claims.find_or_add(request.name);
-    return Granted{{grant_at_once(make_claim(lock, *lease, op, body))}};
-  }
-  if (!body.wait) return would_block(body);
-  if (const Claim* own = own_hold_in_the_way(lock->second, *lease, body.agent, request.mode)) {
-    return would_wait_for_itself(*own);
-  }
-  if (lock->second.waiter_count() >= limits.waiters_per_lock) {
-    return exhausted("waitersPerLock", limits.waiters_per_lock,
-                     "too many wait for lock \"" + request.name + "\"");
-  }
-  Claim claim = make_claim(lock, *lease, op, body);
-  claim.id = advance();
-  claim.client = op.client;
-  Claim& waiter = claims.add(std::move(claim));
-  claims.change(lock, waiter.id);
-  clients.record_waiting(*clients.find(op.client), op.number, waiter);
-  log_event(EventType::kQueue, waiter.id, request.name, {}, *lease, "busy");
-  return std::nullopt;
-}
-
-std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body, Applied&) {
-  if (leases.find(body.lease) == nullptr) return lease_not_found(body.lease);
-  Claim* hold = claims.find(body.token);
-  if (hold == nullptr || !hold->held || hold->lease->row.id != body.lease ||
-      hold->lock->first != body.lock) {
-    const LockRef lock = claims.find(body.lock);
-    return not_held(body, lock == claims.end() ? nullptr : &lock->second);
-  }
-  end_hold(*hold, EventType::kRelease, "released");
-  if (HF_MUTANT(release_wakes_nobody)) {
-    for (LockRef lock : touched_) lock->second.touched = false;
-    touched_.clear();
-  }
-  return Done{meta.revision};
-}
-
-Claim LockTable::State::make_claim(LockRef lock, Lease& lease, const OpId& op,
-                                   const Acquire& body) const {
-  Claim claim;
-  claim.lock = lock;
-  claim.lease = &lease;
-  claim.holder = body.holder;
-  claim.agent = body.agent;
-  claim.number = op.number;
-  claim.since_wall_ms = meta.wall_ms;
-  if (!body.reason.empty()) claim.reason = std::make_unique<const std::string>(body.reason);
-  claim.permits = body.locks.front().permits;
-  claim.mode = body.locks.front().mode;
-  return claim;
-}
-
-base::Token LockTable::State::grant_at_once(Claim claim) {
-  const base::Token token = HF_MUTANT(token_of_the_release) ? meta.revision : advance();
-  claim.id = token;
-  claim.held = true;
-  const Claim& hold = claims.add(std::move(claim));
-  claims.change(hold.lock, token);
-  log_event(EventType::kGrant, token, hold.lock->first, token, *hold.lease, "free");
-  ++grants_total;
-  return token;
-}
-
-void LockTable::State::grant_waiter(Claim& waiter, Applied& out) {
-  const base::Token token = advance();
-  const base::ClientId client = waiter.client;
-  claims.grant(waiter, token, meta.wall_ms);
-  claims.change(waiter.lock, token);
-  log_event(EventType::kGrant, token, waiter.lock->first, token, *waiter.lease, "waited");
-  ++grants_total;
-  const Answer& answer =
-      clients.settle_wait(client, waiter.number, Granted{{token}}, meta.cell_time_ms);
-  out.replies.push_back({client, waiter.number, answer});
-}
-
-void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause) {
-  const base::Revision revision = advance();
-  log_event(type, revision, hold.lock->first, hold.id, *hold.lease, cause);
-  touch(hold.lock, revision);
-  claims.remove(hold);
-}
-
-void LockTable::State::end_wait(Claim& waiter, const char* cause, const Answer* answer,
-                                Applied& out) {
-  const base::Revision revision = advance();
-  log_event(EventType::kCancel, revision, waiter.lock->first, {}, *waiter.lease, cause);
-  if (answer != nullptr) {
-    clients.settle_wait(waiter.client, waiter.number, *answer, meta.cell_time_ms);
-    out.replies.push_back({waiter.client, waiter.number, *answer});
-  } else {
-    clients.forget_wait(*clients.find(waiter.client), waiter.number);
-  }
-  touch(waiter.lock, revision);
-  claims.remove(waiter);
-}
-
-void LockTable::State::give_up(Claim& waiter, const char* cause, const char* why, Applied& out) {
-  // Somebody may still listen for it.
-  out.replies.push_back({waiter.client, waiter.number, wait_cancelled(why)});
-  end_wait(waiter, cause, nullptr, out);
-}
-
-void LockTable::State::touch(LockRef lock, base::Revision revision) {
-  claims.change(lock, revision);
-  if (lock->second.touched) return;
-  lock->second.touched = true;
-  touched_.push_back(lock);
-}
-
-void LockTable::State::serve_touched(Applied& out) {
-  for (LockRef lock : touched_) {
-    lock->second.touched = false;
-    while (Claim* waiter = next_grantable(lock->second)) {
-      grant_waiter(*waiter, out);
-      if (HF_MUTANT(one_reader_at_a_time)) break;
-    }
-    claims.drop_if_unused(lock);
-  }
-  touched_.clear();
 }
 
 // -- revisions and events -------------------------------------------------------------------------

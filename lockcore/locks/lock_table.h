@@ -54,6 +54,7 @@ struct HolderInfo {
   base::Token token;
   uint64_t acquired_wall_ms = 0;
   std::string reason;
+  std::string value;
   std::shared_ptr<const base::Owner> owner;
 };
 struct WaiterInfo {
@@ -64,15 +65,17 @@ struct WaiterInfo {
   uint64_t position = 0;  // from 1
   uint64_t since_wall_ms = 0;
   std::string reason;
+  base::Token converts;  // the hold whose mode it is to change; none: a new hold
   std::shared_ptr<const base::Owner> owner;
 };
 struct LockInfo {
   std::string name;
+  base::LockKind kind = base::LockKind::kLock;
   base::Mode mode = base::Mode::kNull;  // of the holders; kNull when free
   uint32_t capacity = 0;
   base::Revision revision;
   std::vector<HolderInfo> holders;  // in grant order
-  std::vector<WaiterInfo> waiters;  // in queue order
+  std::vector<WaiterInfo> waiters;  // in queue order, conversions first
 };
 struct LeaseInfo {
   base::LeaseId lease;
@@ -118,7 +121,7 @@ class LockTable {
   LockInfo describe(std::string_view name) const;       // a free lock: no holders, no waiters
   std::optional<LeaseInfo> describe_lease(base::LeaseId id) const;
   bool is_held(std::string_view name) const;
-  // Would an exclusive (or shared) try be granted now?
+  // Would a try of one permit in this mode be granted now?
   bool could_acquire(std::string_view name, base::Mode mode) const;
   bool is_current(std::string_view name, base::Token token) const;
   // Names with `prefix`, ascending, above `after`, at most `limit`.

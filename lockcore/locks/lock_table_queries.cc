@@ -33,6 +33,7 @@ LockInfo LockTable::describe(std::string_view name) const {
   const LockRef found = state_->claims.find(name);
   if (found == state_->claims.end()) return info;
   const Lock& lock = found->second;
+  info.kind = lock.kind;
   info.mode = lock.held_modes.strongest();
   info.capacity = lock.capacity;
   info.revision = lock.revision;
@@ -40,14 +41,18 @@ LockInfo LockTable::describe(std::string_view name) const {
   for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
     base::HoldRow row = hold_row(*c);
     info.holders.push_back({row.lease, row.holder, row.mode, row.permits, row.token,
-                            row.acquired_wall_ms, std::move(row.reason), c->lease->row.owner});
+                            row.acquired_wall_ms, std::move(row.reason), std::move(row.value),
+                            c->lease->row.owner});
   }
   if (lock.queue == nullptr) return info;
   info.waiters.reserve(lock.waiter_count());
-  for (const Claim* c = lock.queue->waiters.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
-    base::WaiterRow row = waiter_row(*c);
-    info.waiters.push_back({row.lease, row.holder, row.mode, row.permits, info.waiters.size() + 1,
-                            row.since_wall_ms, std::move(row.reason), c->lease->row.owner});
+  for (const ClaimsOfLock* queue : {&lock.queue->conversions, &lock.queue->waiters}) {
+    for (const Claim* c = queue->front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+      base::WaiterRow row = waiter_row(*c);
+      info.waiters.push_back({row.lease, row.holder, row.mode, row.permits, info.waiters.size() + 1,
+                              row.since_wall_ms, std::move(row.reason), row.converts,
+                              c->lease->row.owner});
+    }
   }
   return info;
 }
@@ -73,7 +78,7 @@ bool LockTable::is_held(std::string_view name) const {
 
 bool LockTable::could_acquire(std::string_view name, base::Mode mode) const {
   const LockRef lock = state_->claims.find(name);
-  return lock == state_->claims.end() || grantable(lock->second, mode);
+  return lock == state_->claims.end() || grantable(lock->second, mode, 1);
 }
 
 bool LockTable::is_current(std::string_view name, base::Token token) const {

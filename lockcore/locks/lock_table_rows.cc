@@ -1,5 +1,6 @@
 // The state as rows, and back: what changed, everything in canonical order, and restoring it.
 #include <algorithm>
+#include <map>
 
 #include "lockcore/base/assert.h"
 #include "lockcore/locks/digest.h"
@@ -150,7 +151,10 @@ class Loader {
     const std::string what = "lock \"" + row.name + "\"";
     if (!require(claims_.find(row.name) == claims_.end(), what + " is there twice")) return;
     require(row.revision <= meta_.revision, what + " is above the state's own revision");
+    require((row.kind == base::LockKind::kSemaphore) == (row.capacity != 0),
+            what + " has a kind and a capacity that contradict each other");
     const LockRef lock = claims_.find_or_add(row.name);
+    lock->second.kind = row.kind;
     lock->second.capacity = row.capacity;
     claims_.change(lock, row.revision);
   }
@@ -167,9 +171,7 @@ class Loader {
         require(claim.lease != nullptr,
                 what + " names lease " + std::to_string(row.lease.value) + ", which isn't there") &&
         require(claim.lock != claims_.end(),
-                what + " names lock \"" + row.lock + "\", which isn't there") &&
-        require(claims_.find(claim.lock, claim.lease, row.holder) == nullptr,
-                what + " is the second claim of its holder on lock \"" + row.lock + "\"");
+                what + " names lock \"" + row.lock + "\", which isn't there");
     if (!sound) return std::nullopt;
     claim.holder = row.holder;
     claim.agent = row.agent;
@@ -180,14 +182,23 @@ class Loader {
     return claim;
   }
 
+  // A new hold, or a wait for one: the only claim of this holder on the lock.
+  bool require_alone(const Claim& claim, const std::string& what) {
+    return require(
+        claims_.find(claim.lock, claim.lease, claim.holder) == nullptr,
+        what + " is the second claim of its holder on lock \"" + claim.lock->first + "\"");
+  }
+
   void load_hold(base::HoldRow& row) {
     const std::string what = "hold " + std::to_string(row.token.value);
     if (!check_id(row.token, last_hold_, what)) return;
     auto claim = make_claim(row, what);
-    if (!claim) return;
-    const ModeSet others = claim->lock->second.held_modes.conflicts();
-    require((others & set_of(row.mode)) == 0,
-            what + " conflicts with another hold of lock \"" + row.lock + "\"");
+    if (!claim || !require_alone(*claim, what)) return;
+    const Lock& lock = claim->lock->second;
+    const bool fits = lock.counts_permits() ? lock.held_permits + row.permits <= lock.capacity
+                                            : (lock.held_modes.conflicts() & set_of(row.mode)) == 0;
+    require(fits, what + " conflicts with another hold of lock \"" + row.lock + "\"");
+    if (!row.value.empty()) claim->value = std::make_unique<const std::string>(row.value);
     claim->id = row.token;
     claim->held = true;
     claim->since_wall_ms = row.acquired_wall_ms;
@@ -203,13 +214,40 @@ class Loader {
                                         ", which isn't there")) {
       return;
     }
-    if (!require_new(*client, row.number, what)) return;
+    // Several rows of one operation are one request for several locks.
+    Claim*& last = last_of_[{row.client, row.number}];
+    if (last == nullptr && !require_new(*client, row.number, what)) return;
     auto claim = make_claim(row, what);
     if (!claim) return;
     claim->id = row.queued;
     claim->client = row.client;
     claim->since_wall_ms = row.since_wall_ms;
-    clients_.record_waiting(*client, row.number, claims_.add(std::move(*claim)));
+    if (row.converts) {
+      if (last != nullptr || !load_conversion(*claim, row.converts, what)) return;
+    } else if (!require_alone(*claim, what) || !joins(*claim, last, what)) {
+      return;
+    }
+    Claim& added = claims_.add(std::move(*claim), last);
+    if (last == nullptr) clients_.record_waiting(*client, row.number, added);
+    last = &added;
+  }
+
+  bool joins(const Claim& claim, const Claim* last, const std::string& what) {
+    return last == nullptr ||
+           require(last->lease == claim.lease && !last->converts,
+                   what + " belongs to a request of another lease, or of another kind");
+  }
+
+  bool load_conversion(Claim& claim, base::Token token, const std::string& what) {
+    Claim* hold = claims_.find(token);
+    const bool sound = hold != nullptr && hold->held && hold->lock == claim.lock &&
+                       hold->lease == claim.lease && hold->partner == nullptr;
+    if (!require(sound, what + " is to change a hold that isn't there, or changes already")) {
+      return false;
+    }
+    claim.converts = true;
+    claim.partner = hold;
+    return true;
   }
 
   void load_answer(const base::AnswerRow& row) {
@@ -233,6 +271,7 @@ class Loader {
   ClaimTable& claims_;
   ClientTable& clients_;
   base::Revision last_client_, last_lease_, last_hold_, last_waiter_;
+  std::map<base::AnswerKey, Claim*> last_of_;  // of an operation that waits, its last claim so far
   std::optional<std::string> problem_;
 };
 

@@ -42,6 +42,8 @@ struct LockTable::State {
   std::optional<Answer> execute(const OpId& op, const CloseLease& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const Acquire& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const Release& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const Convert& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const SetHoldValue& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const CancelWait& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const ForgetClient& body, Applied& out);
 
@@ -55,11 +57,32 @@ struct LockTable::State {
   void log_event(base::EventType type, base::Revision revision, const std::string& name,
                  base::Token token, const Lease& lease, const char* cause);
 
-  Claim make_claim(LockRef lock, Lease& lease, const OpId& op, const Acquire& body) const;
-  base::Token grant_at_once(Claim claim);
+  // -- lock_commands.cc --------------------------------------------------------------------------
+  // What speaks against an acquire, whether it waits or not; and against waiting.
+  std::optional<base::Error> refuse_acquire(const Lease& lease, const Acquire& body);
+  std::optional<base::Error> refuse_waiter(const std::string& name) const;
+  std::optional<base::Error> refuse_deadlock(Claim& waiter);
+  base::Error refused_for(const std::vector<const Claim*>& cycle, const Lease& lease);
+  const LockRequest* first_busy(const Acquire& body);
+  LockRef lock_for(const LockRequest& request);
+  Claim make_claim(LockRef lock, Lease& lease, const OpId& op, const Acquire& body,
+                   const LockRequest& request) const;
+  Granted grant_at_once(Lease& lease, const OpId& op, const Acquire& body);
+  std::optional<Answer> queue_up(Lease& lease, const OpId& op, const Acquire& body,
+                                 const LockRequest& busy);
+
+  Claim* find_hold(base::LeaseId lease, const std::string& lock, base::Token token);  // null: none
+  base::Error refuse_not_held(base::LeaseId lease, const std::string& lock, base::Token token);
+  std::optional<Answer> queue_conversion(Claim& hold, const OpId& op, const Convert& body);
+  base::Token downgrade(Claim& hold, base::Mode mode);
+  base::Token upgrade(Claim& hold, base::Mode mode, uint64_t number, const char* cause);
+
+  // The request that this waiter belongs to, in all its locks.
   void grant_waiter(Claim& waiter, Applied& out);
+  void grant_request(Claim& first, Granted& granted);
   void end_hold(Claim& hold, base::EventType type, const char* cause);
-  // `answer` goes to the pending operation; null: its number needs none any more.
+  // The request that this waiter belongs to, in all its locks. `answer` goes to the pending
+  // operation; null: its number needs none any more.
   void end_wait(Claim& waiter, const char* cause, const Answer* answer, Applied& out);
   // Ends a wait whose client wants no answer to be kept.
   void give_up(Claim& waiter, const char* cause, const char* why, Applied& out);

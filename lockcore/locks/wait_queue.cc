@@ -3,21 +3,97 @@
 #include "lockcore/base/mutant.h"
 
 namespace holdfast::locks {
+namespace {
 
-bool grantable(const Lock& lock, base::Mode mode) {
-  ModeSet blocked = lock.held_modes.conflicts();
+// What the holders leave room for. `converting`: that hold doesn't stand in its own way.
+ModeSet blocked_by_holders(const Lock& lock, const Claim* converting = nullptr) {
+  ModeCounts counts = lock.held_modes;
+  if (converting != nullptr) counts.remove(converting->mode);
+  return counts.conflicts();
+}
+
+bool permits_left(const Lock& lock, uint32_t permits) {
+  return lock.held_permits + permits <= lock.capacity;
+}
+
+// Has the turn of this claim come in its own lock? It is no conversion.
+bool is_served_next(const Claim& waiter) {
+  const Lock& lock = waiter.lock->second;
+  const WaitQueue& queue = *lock.queue;
+  if (lock.counts_permits()) {
+    return queue.waiters.front() == &waiter && permits_left(lock, waiter.permits);
+  }
+  const ModeSet wanted = set_of(waiter.mode);
+  if ((blocked_by_holders(lock) & wanted) != 0) return false;
+  if ((queue.modes.conflicts() & wanted) == 0) return true;  // nobody ahead, or behind, conflicts
+  ModeSet ahead = 0;
+  for (const Claim* c = queue.conversions.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    ahead |= conflicts_of(c->mode);
+  }
+  for (const Claim* c = queue.waiters.front(); c != &waiter && (ahead & wanted) == 0;
+       c = ClaimsOfLock::next(c)) {
+    ahead |= conflicts_of(c->mode);
+  }
+  return (ahead & wanted) == 0;
+}
+
+// The turn of `waiter` has come in its own lock. Has it in the others of its request?
+bool is_served_next_elsewhere(const Claim& waiter) {
+  for (const Claim* c = waiter.partner; c != &waiter; c = c->partner) {
+    if (!is_served_next(*c)) return false;
+  }
+  return true;
+}
+
+Claim* next_conversion(const Lock& lock) {
+  ModeSet ahead = 0;
+  for (Claim* c = lock.queue->conversions.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    if (((ahead | blocked_by_holders(lock, c->partner)) & set_of(c->mode)) == 0) return c;
+    ahead |= conflicts_of(c->mode);
+  }
+  return nullptr;
+}
+
+Claim* next_of_semaphore(const Lock& lock) {
+  Claim* first = lock.queue->waiters.front();
+  const bool fits = first != nullptr && permits_left(lock, first->permits);
+  return fits && is_served_next_elsewhere(*first) ? first : nullptr;
+}
+
+}  // namespace
+
+bool grantable(const Lock& lock, base::Mode mode, uint32_t permits) {
+  if (lock.counts_permits()) return lock.queue == nullptr && permits_left(lock, permits);
+  ModeSet blocked = blocked_by_holders(lock);
   if (HF_MUTANT(shared_beside_exclusive)) blocked &= set_of(base::Mode::kExclusive);
   if (lock.queue != nullptr) blocked |= lock.queue->modes.conflicts();
   return (blocked & set_of(mode)) == 0;
 }
 
+bool convertible(const Claim& hold, base::Mode mode) {
+  const Lock& lock = hold.lock->second;
+  ModeSet blocked = blocked_by_holders(lock, &hold);
+  if (lock.queue != nullptr) {
+    for (const Claim* c = lock.queue->conversions.front(); c != nullptr;
+         c = ClaimsOfLock::next(c)) {
+      blocked |= conflicts_of(c->mode);
+    }
+  }
+  return (blocked & set_of(mode)) == 0;
+}
+
 Claim* next_grantable(const Lock& lock) {
   if (lock.queue == nullptr) return nullptr;
-  ModeSet blocked = lock.held_modes.conflicts();
+  if (lock.counts_permits()) return next_of_semaphore(lock);
+  if (Claim* conversion = next_conversion(lock)) return conversion;
+  ModeSet blocked = blocked_by_holders(lock);
+  for (Claim* c = lock.queue->conversions.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
+    blocked |= conflicts_of(c->mode);
+  }
   // With exclusive and shared alone this looks at one waiter: whatever stops the first stops all.
   for (Claim* waiter = lock.queue->waiters.front(); waiter != nullptr && blocked != kAllConflicting;
        waiter = ClaimsOfLock::next(waiter)) {
-    if ((blocked & set_of(waiter->mode)) == 0) {
+    if ((blocked & set_of(waiter->mode)) == 0 && is_served_next_elsewhere(*waiter)) {
       Claim* behind = ClaimsOfLock::next(waiter);
       return HF_MUTANT(second_comes_first) && behind != nullptr ? behind : waiter;
     }

@@ -95,6 +95,7 @@ class RowWriter {
   void operator()(const char*, const uint32_t& value) { number(value); }
   void operator()(const char*, const std::string& value) { text(value); }
   void operator()(const char*, const base::Mode& mode) { text(base::mode_name(mode)); }
+  void operator()(const char*, const base::LockKind& kind) { text(base::kind_name(kind)); }
   void operator()(const char*, Blob<const std::string> blob) {
     sum_.add(std::string_view(blob.bytes));
     statement_.bind_blob(++index_, blob.bytes);
@@ -154,12 +155,10 @@ class RowReader {
   void operator()(const char*, uint32_t& value) { value = static_cast<uint32_t>(number()); }
   void operator()(const char*, std::string& value) { value = text(); }
   void operator()(const char*, base::Mode& mode) {
-    const std::string_view name = text();
-    for (int value = 0; value <= static_cast<int>(base::Mode::kExclusive); ++value) {
-      mode = static_cast<base::Mode>(value);
-      if (name == base::mode_name(mode)) return;
-    }
-    readable_ = false;
+    named(mode, base::Mode::kExclusive, base::mode_name);
+  }
+  void operator()(const char*, base::LockKind& kind) {
+    named(kind, base::LockKind::kElection, base::kind_name);
   }
   void operator()(const char*, Blob<std::string> blob) { blob.bytes = text(); }
   template <class Ranges>
@@ -172,6 +171,16 @@ class RowReader {
   }
 
  private:
+  // Of an enum's values up to `last`, the one with the name that is read.
+  template <class Enum>
+  void named(Enum& value, Enum last, const char* (*name_of)(Enum)) {
+    const std::string_view name = text();
+    for (int number = 0; number <= static_cast<int>(last); ++number) {
+      value = static_cast<Enum>(number);
+      if (name == name_of(value)) return;
+    }
+    readable_ = false;
+  }
   uint64_t number() {
     const uint64_t value = statement_.number(column_++);
     sum_.add(value);

@@ -3,7 +3,8 @@
 //
 // Table<Row>::visit(visitor, row) calls visitor(name, field) for each column in the table's order
 // (a lease's owner: visitor.owner(pointer), which visits OwnerColumns). The row is const when it is
-// written. Fields that aren't plain numbers, ids, texts or modes come wrapped: Blob, AckedRanges.
+// written. Fields that aren't plain numbers, ids, texts, modes or kinds come wrapped: Blob,
+// AckedRanges.
 #pragma once
 
 #include <cstdint>
@@ -43,18 +44,18 @@ CREATE TABLE lease (
   user TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, started_ms INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
 CREATE TABLE lock (
-  name TEXT PRIMARY KEY, revision INTEGER NOT NULL, capacity INTEGER NOT NULL,
+  name TEXT PRIMARY KEY, revision INTEGER NOT NULL, kind TEXT NOT NULL, capacity INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE hold (
   token INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
   agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL,
   acquired_ms INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
-  sum INTEGER NOT NULL) STRICT;
+  value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE waiter (
   queued INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
   agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL, since_ms INTEGER NOT NULL,
   client INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
-  sum INTEGER NOT NULL) STRICT;
+  converts INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE client (
   client INTEGER PRIMARY KEY, lowest_unanswered INTEGER NOT NULL, acked TEXT NOT NULL,
   last_use_cell_ms INTEGER NOT NULL, ttl_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
@@ -133,6 +134,7 @@ struct Table<base::LockRow> {
   static void visit(V& visitor, R& row) {
     visitor("name", row.name);
     visitor("revision", row.revision);
+    visitor("kind", row.kind);
     visitor("capacity", row.capacity);
   }
 };
@@ -152,6 +154,7 @@ struct Table<base::HoldRow> {
     visitor("acquired_ms", row.acquired_wall_ms);
     visitor("number", row.number);
     visitor("reason", row.reason);
+    visitor("value", Blob{row.value});
   }
 };
 
@@ -171,6 +174,7 @@ struct Table<base::WaiterRow> {
     visitor("client", row.client);
     visitor("number", row.number);
     visitor("reason", row.reason);
+    visitor("converts", row.converts);
   }
 };
 

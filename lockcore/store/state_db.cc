@@ -16,7 +16,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 1};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 2};
 constexpr int kCacheKib = 4096;
 // Old events deleted in one write beyond as many as it adds: history shrinks back to its limit,
 // but never in one long transaction.

@@ -53,6 +53,36 @@ def test_death_by_a_signal_is_128_and_its_number(shell, name):
     assert done.returncode == 128 + getattr(signal, f"SIG{name}")
 
 
+def test_several_locks_are_held_together_or_not_at_all(shell):
+    script = ("lockctl held many/a && lockctl held many/b && lockctl held many/c && "
+              "echo $HOLDFAST_LOCK $HOLDFAST_LOCK_2 $HOLDFAST_LOCK_3 && "
+              "echo $HOLDFAST_TOKEN $HOLDFAST_TOKEN_2 $HOLDFAST_TOKEN_3")
+    script = script.replace("lockctl", shell.command()[0])
+    done = shell.run("run", "many/a", "-L", "many/b", "-L", "many/c", "--", "sh", "-c", script)
+    names, tokens = done.stdout.splitlines()
+    assert names.split() == ["many/a", "many/b", "many/c"]
+    tokens = [int(token) for token in tokens.split()]
+    assert len(tokens) == 3 and tokens == sorted(tokens)
+    assert shell.objects("ls", "many/") == []
+    held = shell.object("acquire", "many/b", "--ttl", "1m")
+    assert shell.code("run", "-n", "many/a", "-L", "many/b", "--", "true") == NO
+    assert shell.code("held", "many/a") == NO
+    done = shell.run("run", "many/a", "-L", "many/a", "--", "true")
+    assert done.returncode == 2 and 'names lock "many/a" twice' in done.stderr
+    assert shell.code("lease", "close", held["lease"]) == 0
+
+
+def test_as_many_run_at_once_as_the_semaphore_has_permits(shell, tmp_path):
+    running_now = tmp_path / "running"
+    running_now.mkdir()
+    script = f"touch {running_now}/$$; ls {running_now} | wc -l; sleep 0.2; rm {running_now}/$$"
+    started = [shell.start("run", "builders", "--capacity", "2", "--", "sh", "-c", script,
+                           stdout=subprocess.PIPE) for _ in range(6)]
+    counts = [int(process.communicate(timeout=30)[0]) for process in started]
+    assert all(process.returncode == 0 for process in started)
+    assert max(counts) <= 2
+
+
 def test_the_environment_tells_of_the_lock(shell):
     script = "import json, os; print(json.dumps(dict(os.environ)))"
     done = shell.run("run", "env/lock", "--ttl", "20s", "--", sys.executable, "-c", script,

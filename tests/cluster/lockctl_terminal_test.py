@@ -117,6 +117,7 @@ def test_ctrl_c_reaches_the_command_once(bash):
     assert "caught" not in bash.expect(f"(?s)(.*){PROMPT}")[1]
     bash.type("echo status $?\n")
     bash.expect("status [13]")
+    bash.expect(PROMPT)
     bash.type("lockctl run tty -- sleep 60\n")
     wait_for(lambda: bash.foreground() != bash.pid, "sleep is in the foreground")
     bash.type("\x03")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -18,8 +17,8 @@ USAGE, UNREACHABLE, IO_ERROR, UNANSWERED = 2, 69, 74, 75
 VERBS = [["run"], ["acquire"], ["release"], ["try"], ["held"], ["ls"], ["show"], ["lease", "open"],
          ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"],
          ["bench"], ["completion"]]
-NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token", "-L", "--permits",
-           "--capacity", "--on-jeopardy"]
+NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token",
+           "--on-jeopardy"]
 
 # Nobody listens there, so whoever asked the cell would exit with 69, not with 2.
 NOBODY = own_address() + ":7440"
@@ -229,12 +228,10 @@ def test_bash_completes_verbs_and_flags(nobody, tmp_path, line, offered):
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
-def test_the_completion_script_parses_where_its_shell_is_installed(nobody, tmp_path, name):
+def test_the_completion_script_parses_in_its_shell(nobody, tmp_path, name):
     done = nobody.run("completion", name)
     assert done.returncode == 0 and "lease" in done.stdout and "--kill-grace" in done.stdout \
         or "kill-grace" in done.stdout
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
     script = tmp_path / "script"
     script.write_text(done.stdout)
     subprocess.run([name, "-n", str(script)], check=True, timeout=10)

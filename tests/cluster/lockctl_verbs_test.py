@@ -109,6 +109,38 @@ def test_shared_holders_are_admitted_together(shell, lease):
     assert info["mode"] == "shared" and len(info["holders"]) == 3
 
 
+def test_modes_by_name(shell, lease):
+    shell.object("acquire", "--mode", "concurrent-write", "a/mode", "--lease", lease)
+    assert shell.code("acquire", "--mode", "concurrent-write", "-n", "a/mode") == DONE
+    assert shell.code("acquire", "--mode", "protected-read", "-n", "a/mode") == NO
+    assert shell.code("try", "--mode", "concurrent-read", "a/mode") == DONE
+    assert shell.code("try", "--mode", "protected-write", "a/mode") == NO
+    assert shell.object("show", "a/mode")["mode"] == "concurrent-write"
+    done = shell.run("acquire", "--mode", "write", "a/mode")
+    assert done.returncode == 2 and "protected-write" in done.stderr
+    assert shell.code("acquire", "--mode", "shared", "-s", "a/mode") == 2
+
+
+def test_a_semaphore_counts_permits(shell, lease):
+    args = "--capacity", "3", "a/semaphore"
+    shell.object("acquire", "--permits", "2", *args, "--lease", lease)
+    assert shell.code("acquire", "--permits", "2", "-n", *args) == NO
+    assert shell.code("try", "a/semaphore") == DONE
+    assert shell.code("acquire", "-n", *args) == DONE
+    assert shell.code("try", "a/semaphore") == NO
+    info = shell.object("show", "a/semaphore")
+    assert (info["kind"], info["capacity"]) == ("semaphore", 3)
+    assert sorted(holder["permits"] for holder in info["holders"]) == [1, 2]
+    shown = shell.run("show", "a/semaphore").stdout
+    assert "a/semaphore: a semaphore, 3 of 3 permits held" in shown and "PERMITS" in shown
+    done = shell.run("acquire", "-n", "--capacity", "4", "a/semaphore")
+    assert done.returncode == 2 and "capacity 3 now" in done.stderr
+    for wrong in (("--permits", "2"), ("--permits", "4", "--capacity", "3"),
+                  ("--capacity", "0"), ("--capacity", "5000000000")):
+        assert shell.code("acquire", *wrong, "a/other") == 2
+    assert shell.code("held", "a/other") == NO
+
+
 def test_two_processes_contend_also_under_one_lease(shell, lease):
     """They are different agents: neither waits for itself."""
     got = shell.object("acquire", "a/same", "--lease", lease)

@@ -59,6 +59,10 @@ inline base::Owner some_owner(Input& in) {
           in.text(4), in.text(255), in.text(4), in.number()};
 }
 
+inline base::Mode some_mode(uint8_t choice) {
+  return static_cast<base::Mode>(choice < 120 ? 5 : choice < 240 ? 3 : choice % 6);
+}
+
 inline locks::Acquire some_acquire(Input& in, const Known& known) {
   locks::Acquire acquire;
   acquire.lease = some_id(in, known.leases);
@@ -66,14 +70,17 @@ inline locks::Acquire some_acquire(Input& in, const Known& known) {
   acquire.holder = {how % 3u};
   acquire.agent = {how / 4 % 4u};
   acquire.wait = how % 8 != 0;
-  size_t locks = how < 240 ? 1 : in.below(80);
+  size_t locks = how < 200 ? 1 : how < 250 ? in.below(5) : in.below(80);
   if (how == 255) acquire.reason = in.text(255);
   for (; locks > 0; --locks) {
     locks::LockRequest request{some_name(in)};
     const uint8_t mode = in.byte();
-    request.mode = static_cast<base::Mode>(mode < 120 ? 5 : mode < 240 ? 3 : mode % 6);
-    if (mode == 255) request.permits = static_cast<uint32_t>(in.number());
-    if (mode == 254) request.capacity = static_cast<uint32_t>(in.number());
+    request.mode = some_mode(mode);
+    if (mode > 252) {
+      request.kind = static_cast<base::LockKind>(mode % 3);
+      request.permits = static_cast<uint32_t>(in.below(6));
+      request.capacity = static_cast<uint32_t>(in.below(8));
+    }
     acquire.locks.push_back(std::move(request));
   }
   return acquire;
@@ -90,9 +97,21 @@ inline locks::Release some_release(Input& in, const Known& known, const locks::L
   return {some_id(in, known.leases), std::move(name), {in.near(table.meta().revision.value)}};
 }
 
+inline locks::Convert some_convert(Input& in, const Known& known, const locks::LockTable& table) {
+  locks::Release hold = some_release(in, known, table);
+  const base::Mode mode = some_mode(in.byte());
+  return {hold.lease, std::move(hold.lock), hold.token, mode, {in.below(4)}, in.flag()};
+}
+
+inline locks::SetHoldValue some_value(Input& in, const Known& known,
+                                      const locks::LockTable& table) {
+  locks::Release hold = some_release(in, known, table);
+  return {hold.lease, std::move(hold.lock), hold.token, in.text(255)};
+}
+
 // What a client may ask for.
 inline locks::Body some_request(Input& in, const Known& known, const locks::LockTable& table) {
-  switch (in.below(16)) {
+  switch (in.below(18)) {
     case 0: return locks::RegisterClient{in.flag() ? in.number() * 100 : 0};
     case 1: return locks::ForgetClient{};
     case 2:
@@ -108,6 +127,8 @@ inline locks::Body some_request(Input& in, const Known& known, const locks::Lock
     case 6:
     case 7:
     case 8: return some_release(in, known, table);
+    case 9: return some_convert(in, known, table);
+    case 10: return some_value(in, known, table);
     default: return some_acquire(in, known);
   }
 }

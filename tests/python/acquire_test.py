@@ -1,5 +1,6 @@
 """Acquiring: who gets a lock, who waits, and how a wait ends."""
 
+import os
 import threading
 import time
 
@@ -156,7 +157,9 @@ def test_waiting_for_oneself_through_a_second_object_is_a_deadlock(session, cell
         with pytest.raises(holdfast.Deadlock) as raised:
             session.lock(name).acquire(timeout=timeout)
         assert raised.value.lock == name
-        assert raised.value.cycle == (holdfast.CycleStep(name, session.lease, held.token),)
+        step, = raised.value.cycle
+        assert (step.lock, step.lease, step.token) == (name, session.lease, held.token)
+        assert f"pid {os.getpid()} on" in step.owner
     assert session.lock(name).try_acquire() is False
     assert cell.describe(name).waiters == ()
     held.release()

@@ -50,11 +50,12 @@ def test_an_exception_survives_pickling(kind):
 
 
 def test_what_is_special_to_an_exception_survives_too():
-    detail = [("lock", "a"), ("lease", "1f"), ("token", "7"),
-              ("lock", "b"), ("lease", "2e"), ("token", "8")]
+    detail = [("lock", "a"), ("lease", "1f"), ("token", "7"), ("owner", "cron, pid 3 on h"),
+              ("lock", "b"), ("lease", "2e"), ("token", "8"), ("owner", "")]
     error = _errors.from_native(("Deadlock", "deadlock", "a cycle", detail))
     copy = pickle.loads(pickle.dumps(error))
-    assert copy.cycle == (holdfast.CycleStep("a", "1f", 7), holdfast.CycleStep("b", "2e", 8))
+    assert copy.cycle == (holdfast.CycleStep("a", "1f", 7, "cron, pid 3 on h"),
+                          holdfast.CycleStep("b", "2e", 8, ""))
     assert copy.lock == "a"
     delay = holdfast.LockDelay("closed", lock="a")
     delay.remaining = 2.5

@@ -215,8 +215,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
   client::AcquireCall call;
   call.under.lease = detail::lease_named(lease);
   call.agent = {client::this_agent()};
-  call.lock = lock;
-  call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
+  call.locks = {detail::to_request(lock, options)};
   call.reason = options.reason;
   if (timeout && *timeout < std::chrono::hours(24 * 365 * 100)) {  // else for ever
     call.timeout = Duration::from_ms(timeout->count());
@@ -235,7 +234,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
   if (auto* failure = std::get_if<client::Failure>(&outcome)) throw detail::to_error(*failure);
   if (std::holds_alternative<client::NotAcquired>(outcome)) return std::nullopt;
   auto known = state_->recall(under);
-  return RawGrant{std::get<client::Granted>(outcome).token.value,
+  return RawGrant{std::get<client::Granted>(outcome).tokens.at(0).value,
                   known ? to_deadline(known->deadline) : Deadline{}};
 }
 

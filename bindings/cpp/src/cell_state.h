@@ -95,7 +95,7 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
   std::atomic<bool> over{false};    // closed, detached or lost
   std::atomic<bool> closed{false};  // on purpose; over as well
 
-  // engine: whoever wants to know of the loss, by the token of the grant
+  // engine: whoever wants to know of the loss, by GrantState::id
   std::map<uint64_t, std::function<void(const Error&)>> watchers;
   // engine: the locks in whose queues somebody waits (LockState::waiting). The cell doesn't know of
   // these waits, so they must be ended here.
@@ -105,16 +105,33 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
   void end_queues(const Error& why);
 };
 
-// Waits of one Lock object: one at a time goes to the cell, the others wait here.
+// Something that waits for the cell. Of the waits of one Lock object one at a time goes to the
+// cell, the others wait here.
 struct Wait : std::enable_shared_from_this<Wait> {
-  std::shared_ptr<LockState> lock;
-  Lock::Done done;  // empty: it is over
+  std::shared_ptr<SessionState> session;
+  std::shared_ptr<LockState> lock;  // null: of no lock object's queue
+  Lock::Done done;                  // of a lock object's; empty: it is over
   base::AgentId agent;
   base::Instant until = base::kNever;
   bool tries = false;
-  Core::AcquireId acquire = 0;  // engine: at the cell; 0: waiting here
+  Core::AcquireId acquire = 0;  // engine: at the cell; 0: waiting here, or over
   Engine::TimerId timer{};      // engine: while waiting here
+
+  std::optional<base::Duration> left() const;  // as the core takes it
+  void cancel();                               // engine
 };
+// Counts the time from now on, not from the turn of whoever waits behind others.
+std::shared_ptr<Wait> make_wait(std::shared_ptr<SessionState> session,
+                                std::optional<nanoseconds> timeout, Agent agent);
+void check_timeout(const std::optional<nanoseconds>& timeout);  // throws invalid_argument
+
+constexpr base::Mode to_core(Mode mode) {
+  return static_cast<base::Mode>(mode);
+}
+static_assert(to_core(Mode::null) == base::Mode::kNull);
+static_assert(to_core(Mode::shared) == base::Mode::kShared);
+static_assert(to_core(Mode::exclusive) == base::Mode::kExclusive);
+locks::LockRequest to_request(std::string_view name, const LockOptions& options);
 
 struct LockState : std::enable_shared_from_this<LockState> {
   LockState(std::shared_ptr<SessionState> session, std::string name, LockOptions options);
@@ -128,10 +145,10 @@ struct LockState : std::enable_shared_from_this<LockState> {
   const std::shared_ptr<SessionState> session;
   const std::string name;
   const LockOptions options;
-  std::atomic<uint64_t> good{0};  // the token of its grant, until somebody begins to release it
+  std::atomic<uint64_t> good{0};  // the id of its grant, until somebody begins to release it
 
   // engine
-  uint64_t holder = 0;                        // the token of its grant, until it is on its way back
+  uint64_t holder = 0;                        // the id of its grant, until it is on its way back
   base::AgentId holder_agent;                 // who acquired it
   std::shared_ptr<Wait> at_cell;              // the one whose acquire is under way
   std::deque<std::shared_ptr<Wait>> waiting;  // behind it, or behind the holder
@@ -144,16 +161,27 @@ struct LockState : std::enable_shared_from_this<LockState> {
   void leave_queue(const std::shared_ptr<Wait>& wait);
 };
 
-struct GrantState {
+struct GrantState : std::enable_shared_from_this<GrantState> {
   GrantState(std::shared_ptr<LockState> lock, uint64_t token);
 
   bool held() const;
   // Gives the hold back, once; `done` may be empty.
-  void release(std::function<void(const Error*)> done);
+  void release(Finished done);
+  void convert(const std::shared_ptr<Wait>& wait, Mode mode, Callback<bool> done);  // engine
 
   const std::shared_ptr<LockState> lock;
-  const uint64_t token;
+  const uint64_t id;  // unique in this process: a token changes
+  std::atomic<uint64_t> token;
+  std::atomic<Mode> mode;
   std::atomic<bool> released{false};
+  std::shared_ptr<Wait> converting;  // engine: the conversion under way
+
+ private:
+  void on_converted(Mode to, const Callback<bool>& done, Outcome&& outcome);
+  void give_back(Finished done);  // engine
+
+  Finished after_converting_;   // engine: how to go on with a release that waits for it
+  bool release_waits_ = false;  // engine
 };
 
 template <class Begin>

@@ -49,28 +49,17 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
     return 0;
   }
   Op& op = make(OpKind::kAcquire, ref, kNever);
-  op.wait = !call.timeout || call.timeout->ns > 0;
-  if (op.wait && call.timeout) {
-    // What goes beyond the end of time has none.
-    bool ends = call.timeout->ns < kNever.ns - now.ns;
-    if (ends) op.deadline = now + *call.timeout;
-  } else if (!op.wait || session == nullptr) {
-    // A session's own end bounds its waits; a bare lease's isn't known here.
-    op.deadline = now + options_.request_timeout;
-    op.deadline_until_sent = op.wait;
-  }
   if (session != nullptr) {
     op.session = session->id;
     ++session->ops;
   }
+  set_patience(op, call.timeout, now);
   auto& body = body_of<locks::Acquire>(make_command(op));
   body.lease = session != nullptr ? session->lease : call.under.lease;
   // Under a bare lease other processes acquire too, and none knows what the others have counted.
   body.holder = {session != nullptr ? ++last_holder_ : std::max<uint64_t>(random_.next(), 1)};
   body.agent = call.agent;
-  body.locks.resize(1);
-  body.locks[0].name = std::move(call.lock);
-  body.locks[0].mode = call.mode;
+  body.locks = std::move(call.locks);
   body.wait = op.wait;
   body.reason = std::move(call.reason);
   if (may_hold_already(op)) {
@@ -79,16 +68,68 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
   } else {
     submit(op);
   }
-  AcquireId id = (op.order << kSlotBits) | op.slot;
+  AcquireId id = id_of(op);
   settle(now, fx);
   return id;
+}
+
+Core::AcquireId Core::convert(Ref ref, ConvertCall call, Instant now, Effects& fx) {
+  begin_event();
+  AcquireId id = 0;
+  if (Session* session = living(call.session, ref, fx)) {
+    Op& op = make(OpKind::kConvert, ref, kNever);
+    op.session = session->id;
+    ++session->ops;
+    set_patience(op, call.timeout, now);
+    make_command(op).body = locks::Convert{session->lease, std::move(call.lock), call.token,
+                                           call.mode,      call.agent,           op.wait};
+    submit(op);
+    id = id_of(op);
+  }
+  settle(now, fx);
+  return id;
+}
+
+void Core::set_value(Ref ref, SetValueCall call, Instant now, Effects& fx) {
+  begin_event();
+  if (Session* session = living(call.session, ref, fx)) {
+    Op& op = make(OpKind::kSetValue, ref, now + options_.request_timeout);
+    op.session = session->id;
+    ++session->ops;
+    make_command(op).body = locks::SetHoldValue{session->lease, std::move(call.lock), call.token,
+                                                std::move(call.value)};
+    submit(op);
+  }
+  settle(now, fx);
+}
+
+Session* Core::living(SessionId id, Ref ref, Effects& fx) {
+  Session* session = sessions_.find(id);
+  if (session != nullptr && session->alive) return session;
+  fx.completions.push_back({ref, Failure{Code::lease_lost, "the session is over", {}}});
+  return nullptr;
+}
+
+void Core::set_patience(Op& op, const std::optional<Duration>& timeout, Instant now) {
+  op.wait = !timeout || timeout->ns > 0;
+  if (op.wait && timeout) {
+    // What goes beyond the end of time has none.
+    if (timeout->ns < kNever.ns - now.ns) op.deadline = now + *timeout;
+  } else if (!op.wait || op.session == 0) {
+    // A session's own end bounds its waits; a bare lease's isn't known here.
+    op.deadline = now + options_.request_timeout;
+    op.deadline_until_sent = op.wait;
+  }
+}
+
+Core::AcquireId Core::id_of(const Op& op) {
+  return (op.order << kSlotBits) | op.slot;
 }
 
 void Core::cancel(AcquireId acquire, Instant now, Effects& fx) {
   begin_event();
   Op* op = ops_.find(static_cast<uint32_t>(acquire & kSlotMask));
-  if (op != nullptr && op->order == acquire >> kSlotBits && op->kind == OpKind::kAcquire &&
-      op->ref != 0) {
+  if (op != nullptr && op->order == acquire >> kSlotBits && op->may_queue() && op->ref != 0) {
     if (op->attempts == 0) {
       complete(*op, Failure{Code::cancelled, "the wait was cancelled", {}}, fx);
       finish(*op, fx);
@@ -343,10 +384,23 @@ void Core::finish(Op& op, Effects& fx) {
   }
 }
 
-// An acquire that is being given up may have been granted. Whoever asks for that lock once more
-// would then wait for itself, and the cell would refuse it as a deadlock, though its caller holds
-// nothing. So it isn't sent before that is settled; if there is a release to be sent, that has been
-// queued by then, and what gives back goes first.
+namespace {
+
+bool share_a_lock(const locks::Acquire& a, const locks::Acquire& b) {
+  for (const locks::LockRequest& lock : a.locks) {
+    if (std::ranges::find(b.locks, lock.name, &locks::LockRequest::name) != b.locks.end()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+// An acquire that is being given up may have been granted. What the same agent asks for next could
+// then close a cycle, and the cell would refuse it as a deadlock, though its caller holds nothing.
+// So it isn't sent before that is settled; if there is a release to be sent, that has been queued
+// by then, and what gives back goes first.
 bool Core::may_hold_already(const Op& op) {
   if (unsettled_ == 0) return false;
   const auto& wanted = std::get<locks::Acquire>(std::get<locks::Command>(op.request).body);
@@ -356,10 +410,8 @@ bool Core::may_hold_already(const Op& op) {
       continue;
     }
     const auto& body = std::get<locks::Acquire>(other->command().body);
-    if (body.lease == wanted.lease && body.agent == wanted.agent &&
-        body.locks[0].name == wanted.locks[0].name) {
-      return true;
-    }
+    if (body.lease != wanted.lease || body.agent != wanted.agent) continue;
+    if (wanted.agent || share_a_lock(body, wanted)) return true;
   }
   return false;
 }
@@ -505,8 +557,7 @@ void Core::requeue(Op& op, Instant now, Effects& fx) {
     unanswered(op, now);
     return finish(op, fx);
   }
-  if (op.giving_up != GivingUp::kNo && op.kind == OpKind::kAcquire)
-    return;  // its cancel settles it
+  if (op.giving_up != GivingUp::kNo && op.may_queue()) return;  // its cancel settles it
   enqueue(op, true);
 }
 

@@ -67,16 +67,30 @@ struct LeaseName {
 struct AcquireCall {
   LeaseName under;
   base::AgentId agent;
-  std::string lock;
-  base::Mode mode = base::Mode::kExclusive;
+  std::vector<locks::LockRequest> locks;  // all or none
   std::string reason;
   // 0: try, without a place in the queue. nullopt: wait for ever.
   std::optional<base::Duration> timeout;
 };
+// Of a session's hold: nobody else knows what its token is afterwards.
+struct ConvertCall {
+  SessionId session = 0;
+  base::AgentId agent;
+  std::string lock;
+  base::Token token;
+  base::Mode mode = base::Mode::kExclusive;
+  std::optional<base::Duration> timeout;
+};
+struct SetValueCall {
+  SessionId session = 0;
+  std::string lock;
+  base::Token token;
+  std::string value;
+};
 
 class Core {
  public:
-  // Names an acquire, for cancel(). Good until its completion.
+  // Names an acquire or convert, for cancel(). Good until its completion.
   using AcquireId = uint64_t;
 
   Core(Options options, uint64_t seed);
@@ -85,6 +99,11 @@ class Core {
   void open(Ref ref, OpenCall call, base::Instant now, Effects& fx);  // Opened
   AcquireId acquire(Ref ref, AcquireCall call, base::Instant now,
                     Effects& fx);  // Granted, NotAcquired
+  // Another mode for a hold. If its time runs out it completes only once its outcome is known, or
+  // the session is over: a hold whose token nobody knows could not be released. Granted,
+  // NotAcquired: the hold is as it was.
+  AcquireId convert(Ref ref, ConvertCall call, base::Instant now, Effects& fx);
+  void set_value(Ref ref, SetValueCall call, base::Instant now, Effects& fx);  // Done
   // Ends the wait with `cancelled`; does nothing if it is over.
   void cancel(AcquireId acquire, base::Instant now, Effects& fx);
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
@@ -124,6 +143,10 @@ class Core {
   void begin_event();
   void settle(base::Instant now, Effects& fx);
   Op& make(OpKind kind, Ref ref, base::Instant deadline);
+  // The session, if it lives; else the call is completed with lease_lost.
+  Session* living(SessionId id, Ref ref, Effects& fx);
+  void set_patience(Op& op, const std::optional<base::Duration>& timeout, base::Instant now);
+  static AcquireId id_of(const Op& op);
   locks::Command& make_command(Op& op);
   void submit(Op& op);
   bool may_hold_already(const Op& op);
@@ -161,7 +184,7 @@ class Core {
   void on_final_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);
   void on_call_failed(Op& op, const CallFailed& failed, base::Instant now, Effects& fx);
   void on_opened(Op& op, const locks::LeaseOpened& opened, base::Instant now, Effects& fx);
-  void on_granted(Op& op, base::Token token, base::Instant now, Effects& fx);
+  void on_granted(Op& op, const std::vector<base::Token>& tokens, Effects& fx);
   void on_cancel_answer(Op& cancel, const locks::Answer& answer, base::Instant now, Effects& fx);
   void on_acquire_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);
   void on_release_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);
@@ -169,7 +192,7 @@ class Core {
   void conclude(Op& op, Outcome outcome, Effects& fx);  // complete and finish
   Outcome given_up_outcome(const Op& op) const;
   void give_up(Op& op, GivingUp why, base::Instant now, Effects& fx);
-  void give_back(Op& acquire, base::Token token, Effects& fx);
+  void give_back(Op& acquire, const std::vector<base::Token>& tokens);
   void pause(Op& op, base::Instant now);
   void drop_number(Op& op);
 

@@ -1,5 +1,6 @@
 // Core: what responses mean: answers, refusals that pass, refusals that stay, unknown outcomes.
 #include <algorithm>
+#include <utility>
 
 #include "bindings/cpp/src/core.h"
 #include "bindings/cpp/src/lease_time.h"
@@ -26,6 +27,12 @@ bool may_come_before_the_log(ErrorCode code) {
   }
 }
 
+// A token for each lock that was asked for.
+bool fits(Op& op, const locks::Granted& granted) {
+  const auto* acquire = std::get_if<locks::Acquire>(&op.command().body);
+  return granted.tokens.size() == (acquire == nullptr ? 1 : acquire->locks.size());
+}
+
 }  // namespace
 
 // -- answers --------------------------------------------------------------------------------------
@@ -43,9 +50,7 @@ void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& 
   } else if (const auto* opened = std::get_if<locks::LeaseOpened>(&answer)) {
     if (op.kind == OpKind::kOpen) return on_opened(op, *opened, now, fx);
   } else if (const auto* granted = std::get_if<locks::Granted>(&answer)) {
-    if (op.kind == OpKind::kAcquire && granted->tokens.size() == 1) {
-      return on_granted(op, granted->tokens[0], now, fx);
-    }
+    if (op.may_queue() && fits(op, *granted)) return on_granted(op, granted->tokens, fx);
   } else if (std::holds_alternative<locks::Done>(answer)) {
     if (op.giving_up != GivingUp::kNo) return conclude(op, given_up_outcome(op), fx);
     return conclude(op, Done{}, fx);
@@ -68,26 +73,32 @@ void Core::on_opened(Op& op, const locks::LeaseOpened& opened, Instant now, Effe
   conclude(op, std::move(outcome), fx);
 }
 
-void Core::on_granted(Op& op, base::Token token, Instant, Effects& fx) {
-  if (op.giving_up == GivingUp::kNo || op.giving_up == GivingUp::kRefused) {
-    if (op.ref != 0) return conclude(op, Granted{token}, fx);
+void Core::on_granted(Op& op, const std::vector<base::Token>& tokens, Effects& fx) {
+  const bool wanted = op.giving_up == GivingUp::kNo || op.giving_up == GivingUp::kRefused;
+  // A conversion that came through is told even if its time was up: the hold has another token now.
+  if (op.kind == OpKind::kConvert || (wanted && op.ref != 0)) {
+    return conclude(op, Granted{tokens}, fx);
   }
-  give_back(op, token, fx);
+  give_back(op, tokens);
   conclude(op, Done{}, fx);
 }
 
 // The acquire came through although its caller was told, or is about to be told, that it didn't.
-void Core::give_back(Op& acquire, base::Token token, Effects&) {
+void Core::give_back(Op& acquire, const std::vector<base::Token>& tokens) {
   Session* session = sessions_.find(acquire.session);
   if (acquire.session != 0 && (session == nullptr || !session->alive)) return;  // ends anyway
-  const auto& granted = std::get<locks::Acquire>(acquire.command().body);
-  Op& op = make(OpKind::kRelease, acquire.ref, acquire.ref != 0 ? acquire.deadline : kNever);
-  acquire.ref = 0;
-  op.giving_up = acquire.giving_up;
-  op.session = acquire.session;
-  if (session != nullptr) ++session->ops;
-  make_command(op).body = locks::Release{granted.lease, granted.locks[0].name, token};
-  submit(op);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    // Of several the caller hears when the last one is back: they are sent in this order.
+    const bool is_last = i + 1 == tokens.size();
+    const Ref ref = is_last ? std::exchange(acquire.ref, 0) : 0;
+    Op& op = make(OpKind::kRelease, ref, ref != 0 ? acquire.deadline : kNever);
+    op.giving_up = acquire.giving_up;
+    op.session = acquire.session;
+    if (session != nullptr) ++session->ops;
+    const auto& body = std::get<locks::Acquire>(acquire.command().body);
+    make_command(op).body = locks::Release{body.lease, body.locks[i].name, tokens[i]};
+    submit(op);
+  }
 }
 
 void Core::on_renew_response(Op& op, const RenewResponse& response, Instant now, Effects& fx) {
@@ -115,7 +126,7 @@ void Core::on_renew_response(Op& op, const RenewResponse& response, Instant now,
 
 void Core::conclude(Op& op, Outcome outcome, Effects& fx) {
   complete(op, std::move(outcome), fx);
-  if (op.partner != kNoSlot && op.kind == OpKind::kAcquire) {
+  if (op.partner != kNoSlot && op.may_queue()) {
     // Its cancelling needn't begin any more; if it has, the number is answered in its time.
     Op& cancel = ops_.at(op.partner);
     if (cancel.attempts == 0) finish(cancel, fx);
@@ -126,16 +137,20 @@ void Core::conclude(Op& op, Outcome outcome, Effects& fx) {
 // -- cancelling -----------------------------------------------------------------------------------
 
 void Core::give_up(Op& op, GivingUp why, Instant now, Effects& fx) {
-  HF_ASSERT(op.kind == OpKind::kAcquire && op.attempts > 0 && op.partner == kNoSlot);
+  HF_ASSERT(op.may_queue() && op.attempts > 0 && op.partner == kNoSlot);
   op.giving_up = why;
-  ++unsettled_;
+  if (op.kind == OpKind::kAcquire) ++unsettled_;
   if (op.queued) {
     op.queued = false;  // the cancelling settles it; it isn't sent again
     --queued_ops_;
   }
   op.resend_at = kNever;
   // Without a caller it keeps the one that it has, if any.
-  if (op.ref != 0) op.deadline = now + kCancelGrace;
+  if (op.kind == OpKind::kConvert) {
+    op.deadline = kNever;
+  } else if (op.ref != 0) {
+    op.deadline = now + kCancelGrace;
+  }
   arm(op);
   Op& cancel = make(OpKind::kCancelWait, 0, kNever);
   cancel.session = op.session;
@@ -162,8 +177,8 @@ void Core::on_cancel_answer(Op& cancel, const locks::Answer& answer, Instant now
   finish(cancel, fx);  // unlinks the two
   if (acquire == nullptr) return;
   const auto* granted = std::get_if<locks::Granted>(&answer);
-  if (granted != nullptr && granted->tokens.size() == 1) {
-    on_granted(*acquire, granted->tokens[0], now, fx);
+  if (granted != nullptr && fits(*acquire, *granted)) {
+    on_granted(*acquire, granted->tokens, fx);
   } else if (const auto* error = std::get_if<base::Error>(&answer)) {
     on_acquire_error(*acquire, *error, now, fx);  // what the acquire itself was answered
   } else {
@@ -193,6 +208,7 @@ void Core::on_error(Op& op, const base::Error& error, ConnectionId from, Instant
 void Core::on_refused(Op& op, const base::Error& error, Instant now, Effects& fx) {
   switch (op.kind) {
     case OpKind::kAcquire:
+    case OpKind::kConvert:
       if (op.attempts == 1 || op.giving_up != GivingUp::kNo) break;
       op.refusal = to_failure(error);
       return give_up(op, GivingUp::kRefused, now, fx);
@@ -275,7 +291,8 @@ void Core::leave_cell(Instant now, Effects& fx) {
 void Core::on_final_error(Op& op, const base::Error& error, Instant now, Effects& fx) {
   op.heard = !may_come_before_the_log(error.code);
   switch (op.kind) {
-    case OpKind::kAcquire: return on_acquire_error(op, error, now, fx);
+    case OpKind::kAcquire:
+    case OpKind::kConvert: return on_acquire_error(op, error, now, fx);
     case OpKind::kCancelWait: return on_cancel_answer(op, error, now, fx);
     case OpKind::kRelease: return on_release_error(op, error, now, fx);
     case OpKind::kRegister: return pause(op, now);
@@ -301,6 +318,9 @@ void Core::on_acquire_error(Op& op, const base::Error& error, Instant now, Effec
     return conclude(op, given_up_outcome(op), fx);
   }
   if (busy && !op.wait) return conclude(op, NotAcquired{}, fx);
+  if (op.kind == OpKind::kConvert && error.code == ErrorCode::kNotHeld) {
+    return conclude(op, Failure{Code::lock_lost, "the lock was lost: " + error.message, {}}, fx);
+  }
   conclude(op, to_failure(error), fx);
 }
 
@@ -322,6 +342,7 @@ void Core::on_call_failed(Op& op, const CallFailed& failed, Instant now, Effects
   switch (op.kind) {
     case OpKind::kRegister: return pause(op, now);
     case OpKind::kAcquire:
+    case OpKind::kConvert:
       if (op.ref == 0 || op.giving_up != GivingUp::kNo) return;  // its cancelling settles it
       op.refusal = std::move(why);
       return give_up(op, GivingUp::kRefused, now, fx);

@@ -156,11 +156,12 @@ void Core::on_op_timer(Op& op, Instant now, Effects& fx) {
 
 void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
   if (op.ref == 0 || op.attempts == 0) {
-    if (op.kind == OpKind::kAcquire && op.partner != kNoSlot) finish(ops_.at(op.partner), fx);
+    if (op.may_queue() && op.partner != kNoSlot) finish(ops_.at(op.partner), fx);
     return conclude(op, out_of_time(op), fx);
   }
   switch (op.kind) {
     case OpKind::kAcquire:
+    case OpKind::kConvert:
       if (op.giving_up == GivingUp::kNo) return give_up(op, GivingUp::kTimeout, now, fx);
       // Not settled in time. Its cancelling goes on until it is, or until its lease is over.
       op.deadline = kNever;
@@ -195,7 +196,7 @@ void Core::shut_down(Instant now, Effects& fx) {
   for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
     Op* op = ops_.find(slot);
     if (op == nullptr || op->ref == 0) continue;
-    bool waits = op->session != 0 && op->kind == OpKind::kAcquire;
+    bool waits = op->session != 0 && op->may_queue();
     complete(*op, waits ? session_closed : closed, fx);
     if (op->attempts == 0 || !op->is_mutation()) {
       conclude(*op, Done{}, fx);

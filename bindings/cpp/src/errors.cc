@@ -1,10 +1,11 @@
-// Error codes by name, errors, deadlines, the version.
+// Error codes and modes by name, errors, deadlines, the version.
 #include <holdfast/holdfast.h>
 #include <time.h>
 
 #include <algorithm>
 
 #include "bindings/cpp/src/cell_state.h"
+#include "lockcore/locks/modes.h"
 
 namespace holdfast {
 
@@ -34,6 +35,23 @@ std::string_view code_name(Code code) {
     case Code::forked: return "forked";
   }
   return "internal";
+}
+
+std::string_view mode_name(Mode mode) {
+  return base::mode_name(detail::to_core(mode));
+}
+
+bool go_together(Mode one, Mode other) {
+  return (locks::conflicts_of(detail::to_core(one)) & locks::set_of(detail::to_core(other))) == 0;
+}
+
+std::optional<Mode> mode_named(std::string_view name) {
+  if (name == "protected-read") return Mode::shared;
+  for (const Mode mode : {Mode::null, Mode::concurrent_read, Mode::concurrent_write, Mode::shared,
+                          Mode::protected_write, Mode::exclusive}) {
+    if (mode_name(mode) == name) return mode;
+  }
+  return std::nullopt;
 }
 
 Error::Error(Code code, const std::string& message,

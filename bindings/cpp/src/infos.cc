@@ -31,9 +31,11 @@ Owner owner_of(const std::shared_ptr<const base::Owner>& from, const std::string
 LockInfo lock_of(const locks::LockInfo& from) {
   LockInfo to;
   to.name = from.name;
+  to.kind = base::kind_name(from.kind);
   if (!from.holders.empty()) to.mode = base::mode_name(from.mode);
   to.capacity = from.capacity;
   to.revision = from.revision.value;
+  if (!from.holders.empty()) to.value = from.holders.front().value;
   for (const locks::HolderInfo& holder : from.holders) {
     to.holders.push_back({base::lease_text(holder.lease), holder.holder.value,
                           base::mode_name(holder.mode), holder.permits, holder.token.value,
@@ -44,7 +46,7 @@ LockInfo lock_of(const locks::LockInfo& from) {
     to.waiters.push_back({base::lease_text(waiter.lease), waiter.holder.value,
                           base::mode_name(waiter.mode), waiter.permits, waiter.position,
                           static_cast<int64_t>(waiter.since_wall_ms),
-                          owner_of(waiter.owner, waiter.reason)});
+                          owner_of(waiter.owner, waiter.reason), waiter.converts.value});
   }
   return to;
 }

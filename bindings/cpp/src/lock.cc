@@ -69,16 +69,9 @@ void LockState::begin(const std::shared_ptr<Wait>& wait) {
   AcquireCall call;
   call.under = session->name();
   call.agent = wait->agent;
-  call.lock = name;
-  call.mode = options.mode == Mode::exclusive ? base::Mode::kExclusive : base::Mode::kShared;
+  call.locks = {to_request(name, options)};
   call.reason = options.reason;
-  if (wait->tries) {
-    call.timeout = Duration{};
-  } else if (wait->until != base::kNever) {
-    // Never 0, which would be a try without a place in the queue.
-    Duration left = wait->until - rpc::boottime_now();
-    call.timeout = std::max(left, Duration{1});
-  }
+  call.timeout = wait->left();
   at_cell = wait;
   Engine& engine = *session->cell->engine;
   Ref ref = engine.expect([self = shared_from_this(), wait](Outcome&& outcome) {
@@ -93,8 +86,8 @@ void LockState::on_outcome(const std::shared_ptr<Wait>& wait, Outcome&& outcome)
   at_cell = nullptr;
   wait->acquire = 0;
   if (auto* granted = std::get_if<client::Granted>(&outcome)) {
-    auto grant = std::make_shared<GrantState>(shared_from_this(), granted->token.value);
-    good = holder = grant->token;
+    auto grant = std::make_shared<GrantState>(shared_from_this(), granted->tokens.at(0).value);
+    good = holder = grant->id;
     holder_agent = wait->agent;
     return finish(*wait, std::move(grant), nullptr);
   }
@@ -118,11 +111,7 @@ void LockState::next() {
 
 void LockState::cancel(const std::shared_ptr<Wait>& wait) {
   if (!wait->done) return;
-  if (wait == at_cell) {
-    session->cell->engine->with_core(
-        [&](Core& core, Instant now, Effects& fx) { core.cancel(wait->acquire, now, fx); });
-    return;
-  }
+  if (wait == at_cell) return wait->cancel();
   leave_queue(wait);
   Error error(Code::cancelled, "the wait was cancelled");
   finish(*wait, nullptr, &error);
@@ -136,45 +125,98 @@ void LockState::cancel_all() {
 
 // -- holding --------------------------------------------------------------------------------------
 
+namespace {
+
+std::atomic<uint64_t> last_grant_id{0};
+
+}  // namespace
+
 GrantState::GrantState(std::shared_ptr<LockState> own_lock, uint64_t own_token)
-    : lock(std::move(own_lock)), token(own_token) {}
+    : lock(std::move(own_lock)),
+      id(++last_grant_id),
+      token(own_token),
+      mode(lock->options.capacity != 0 ? Mode::shared : lock->options.mode) {}
 
 bool GrantState::held() const {
   return !released && lock->session->alive();
 }
 
-void GrantState::release(std::function<void(const Error*)> done) {
+void GrantState::release(Finished done) {
   if (released.exchange(true)) {
     Error error(Code::not_held, "'" + lock->name + "' was released already");
     if (done) done(&error);
     return;
   }
-  uint64_t mine = token;
+  uint64_t mine = id;
   lock->good.compare_exchange_strong(mine, 0);
-  auto releasing = [lock = lock, token = token, done = std::move(done)] {
-    if (lock->holder == token) lock->holder = 0;
-    SessionState& session = *lock->session;
-    session.watchers.erase(token);
-    Engine& engine = *session.cell->engine;
-    if (session.closed || engine.stopping()) {
-      Error error(Code::not_held, "'" + lock->name + "' was released with its session");
-      if (done) done(&error);
-      return;
-    }
-    Ref ref = 0;
-    if (done) ref = engine.expect(report(done));
-    engine.with_core([&](Core& core, Instant now, Effects& fx) {
-      core.release(ref, session.name(), lock->name, {token}, now, fx);
-    });
-    lock->next();
+  auto releasing = [self = shared_from_this(), done] {
+    // Until the conversion's outcome is there, nobody knows what the token is.
+    if (self->converting == nullptr) return self->give_back(done);
+    self->release_waits_ = true;
+    self->after_converting_ = done;
+    self->converting->cancel();
   };
   CellState& cell = *lock->session->cell;
   if (cell.engine->on_thread()) return releasing();
-  auto told = done;
-  if (!cell.engine->run(std::move(releasing)) && told) {
+  if (!cell.engine->run(std::move(releasing)) && done) {
     Error error(Code::not_held, "'" + lock->name + "' was released when the cell was closed");
-    told(&error);
+    done(&error);
   }
+}
+
+void GrantState::give_back(Finished done) {
+  if (lock->holder == id) lock->holder = 0;
+  SessionState& session = *lock->session;
+  session.watchers.erase(id);
+  Engine& engine = *session.cell->engine;
+  if (session.closed || engine.stopping()) {
+    Error error(Code::not_held, "'" + lock->name + "' was released with its session");
+    if (done) done(&error);
+    return;
+  }
+  Ref ref = 0;
+  if (done) ref = engine.expect(report(done));
+  engine.with_core([&](Core& core, Instant now, Effects& fx) {
+    core.release(ref, session.name(), lock->name, {token}, now, fx);
+  });
+  lock->next();
+}
+
+void GrantState::convert(const std::shared_ptr<Wait>& wait, Mode to, Callback<bool> done) {
+  const auto refuse = [&](Code code, const std::string& why) {
+    Error error(code, "'" + lock->name + "' " + why);
+    done(std::nullopt, &error);
+  };
+  Engine& engine = *lock->session->cell->engine;
+  if (engine.stopping() || lock->session->over) return refuse(Code::lock_lost, "was lost");
+  if (released) return refuse(Code::not_held, "was released already");
+  if (converting) return refuse(Code::invalid_argument, "waits for another mode already");
+  converting = wait;
+  Ref ref = engine.expect([self = shared_from_this(), to, done](Outcome&& outcome) {
+    self->on_converted(to, done, std::move(outcome));
+  });
+  client::ConvertCall call{lock->session->id, wait->agent, lock->name,
+                           {token},           to_core(to), wait->left()};
+  engine.with_core([&](Core& core, Instant now, Effects& fx) {
+    wait->acquire = core.convert(ref, std::move(call), now, fx);
+  });
+}
+
+void GrantState::on_converted(Mode to, const Callback<bool>& done, Outcome&& outcome) {
+  converting->acquire = 0;
+  converting = nullptr;
+  auto self = shared_from_this();
+  if (const auto* granted = std::get_if<client::Granted>(&outcome)) {
+    token = granted->tokens.at(0).value;
+    mode = to;
+    done(true, nullptr);
+  } else if (const auto* failure = std::get_if<Failure>(&outcome)) {
+    Error error = to_error(*failure);
+    done(std::nullopt, &error);
+  } else {
+    done(false, nullptr);
+  }
+  if (std::exchange(release_waits_, false)) give_back(std::exchange(after_converting_, nullptr));
 }
 
 }  // namespace detail
@@ -184,38 +226,18 @@ void GrantState::release(std::function<void(const Error*)> done) {
 PendingAcquire::PendingAcquire(std::shared_ptr<detail::Wait> wait) : wait_(std::move(wait)) {}
 
 void PendingAcquire::cancel() {
-  wait_->lock->session->cell->run([wait = wait_] { wait->lock->cancel(wait); });
+  wait_->session->cell->run([wait = wait_] {
+    if (wait->lock != nullptr) return wait->lock->cancel(wait);
+    wait->cancel();
+  });
 }
 
 Lock::Lock(std::shared_ptr<detail::LockState> state) : state_(std::move(state)) {}
 
 namespace {
 
-void check_timeout(const std::optional<nanoseconds>& timeout) {
-  if (timeout && timeout->count() < 0) {
-    throw Error(Code::invalid_argument, "a timeout can't be negative");
-  }
-}
-
-std::shared_ptr<detail::Wait> make_wait(std::shared_ptr<detail::LockState> lock,
-                                        std::optional<nanoseconds> timeout, Lock::Done done,
-                                        Agent agent) {
-  auto wait = std::make_shared<detail::Wait>();
-  wait->lock = std::move(lock);
-  wait->agent = {agent.id};
-  wait->done = std::move(done);
-  wait->tries = timeout && timeout->count() == 0;
-  // Counted from the call, not from the turn of whoever waits behind others.
-  if (timeout && !wait->tries) {
-    base::Instant now = rpc::boottime_now();
-    bool ends = timeout->count() < base::kNever.ns - now.ns;
-    if (ends) wait->until = now + base::Duration{timeout->count()};
-  }
-  return wait;
-}
-
 void enter(const std::shared_ptr<detail::Wait>& wait) {
-  bool running = wait->lock->session->cell->run([wait] { wait->lock->enter(wait); });
+  bool running = wait->session->cell->run([wait] { wait->lock->enter(wait); });
   if (running) return;
   Error error(Code::lease_lost, "the connection to the cell was closed");
   wait->done(std::nullopt, &error);
@@ -224,8 +246,10 @@ void enter(const std::shared_ptr<detail::Wait>& wait) {
 }  // namespace
 
 PendingAcquire Lock::acquire_async(std::optional<nanoseconds> timeout, Done done, Agent agent) {
-  check_timeout(timeout);
-  auto wait = make_wait(state_, timeout, std::move(done), agent);
+  detail::check_timeout(timeout);
+  auto wait = detail::make_wait(state_->session, timeout, agent);
+  wait->lock = state_;
+  wait->done = std::move(done);
   enter(wait);
   return PendingAcquire(std::move(wait));
 }
@@ -253,7 +277,7 @@ std::future<std::optional<Grant>> Lock::acquire_async(std::optional<nanoseconds>
 }
 
 std::optional<Grant> Lock::acquire(std::optional<nanoseconds> timeout) {
-  check_timeout(timeout);
+  detail::check_timeout(timeout);
   state_->session->cell->check_fork();
   state_->session->cell->check_may_wait();
   auto promise = std::make_shared<std::promise<std::optional<Grant>>>();
@@ -309,6 +333,9 @@ Grant::~Grant() {
 uint64_t Grant::token() const {
   return state_->token;
 }
+Mode Grant::mode() const {
+  return state_->mode;
+}
 const std::string& Grant::lock() const {
   return state_->lock->name;
 }
@@ -320,6 +347,54 @@ Deadline Grant::deadline() const {
 }
 nanoseconds Grant::remaining() const {
   return held() ? deadline().remaining() : nanoseconds(0);
+}
+
+PendingAcquire Grant::convert_async(Mode mode, std::optional<nanoseconds> timeout,
+                                    Callback<bool> done, Agent agent) {
+  detail::check_timeout(timeout);
+  auto wait = detail::make_wait(state_->lock->session, timeout, agent);
+  bool running = wait->session->cell->run(
+      [state = state_, wait, mode, done] { state->convert(wait, mode, done); });
+  if (!running) {
+    Error error(Code::lock_lost, "the connection to the cell was closed");
+    done(std::nullopt, &error);
+  }
+  return PendingAcquire(std::move(wait));
+}
+
+bool Grant::convert(Mode mode, std::optional<nanoseconds> timeout) {
+  return detail::wait_for_value<bool>(*state_->lock->session->cell, [&](Callback<bool> done) {
+    convert_async(mode, timeout, std::move(done), Agent::this_thread());
+  });
+}
+
+bool Grant::upgrade(std::optional<nanoseconds> timeout) {
+  return convert(Mode::exclusive, timeout);
+}
+
+void Grant::downgrade() {
+  convert(Mode::shared);
+}
+
+void Grant::set_value_async(std::string value, Finished done) {
+  const auto& state = *state_;
+  if (state.released) {
+    Error error(Code::not_held, "'" + state.lock->name + "' was released already");
+    if (done) done(&error);
+    return;
+  }
+  client::SetValueCall call{
+      state.lock->session->id, state.lock->name, {state.token}, std::move(value)};
+  state.lock->session->cell->start(
+      [call = std::move(call)](client::Core& core, client::Ref ref, base::Instant now,
+                               client::Effects& fx) { core.set_value(ref, call, now, fx); },
+      detail::report(std::move(done)));
+}
+
+void Grant::set_value(std::string value) {
+  detail::wait_for_finished(*state_->lock->session->cell, [&](Finished done) {
+    set_value_async(std::move(value), std::move(done));
+  });
 }
 
 void Grant::release() {
@@ -337,7 +412,7 @@ void Grant::on_lost(std::function<void(const Error& why)> callback) {
     detail::SessionState& session = *state->lock->session;
     if (state->released || session.closed) return;
     if (session.over) return callback(Error(Code::lock_lost, "the lock was lost with its session"));
-    session.watchers[state->token] = callback;
+    session.watchers[state->id] = callback;
   });
 }
 

@@ -102,7 +102,7 @@ struct Opened {
   base::Instant deadline;
 };
 struct Granted {
-  base::Token token;
+  std::vector<base::Token> tokens;  // one per lock, in the order of the request
 };
 struct NotAcquired {};  // surely not, now or later
 struct Done {};

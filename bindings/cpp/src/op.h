@@ -15,8 +15,10 @@ enum class OpKind : uint8_t {
   kOpen,
   kClose,
   kAcquire,
+  kConvert,
   kCancelWait,
   kRelease,
+  kSetValue,
   kForget,
   // The others may be sent as often as one likes.
   kRegister,
@@ -25,7 +27,7 @@ enum class OpKind : uint8_t {
   kQuestion,  // a status question of the router or a survey, for one certain node
 };
 
-// Why an acquire is being cancelled.
+// Why an acquire or convert is being cancelled.
 enum class GivingUp : uint8_t {
   kNo,
   kTimeout,    // its time is up
@@ -63,10 +65,10 @@ struct Op {
   uint32_t older = kNoSlot;
   uint32_t younger = kNoSlot;
 
-  // kAcquire, kCancelWait, and a kRelease of a grant that came too late.
+  // kAcquire, kConvert, kCancelWait, and a kRelease of a grant that came too late.
   bool wait = false;
   GivingUp giving_up = GivingUp::kNo;
-  uint32_t partner = kNoSlot;  // the acquire's kCancelWait and the other way round
+  uint32_t partner = kNoSlot;  // the waiting op's kCancelWait and the other way round
   Failure refusal;             // of kRefused
 
   // kOpen: becomes a session. kClose: the time after which the lease is surely over.
@@ -82,7 +84,9 @@ struct Op {
 
   bool is_mutation() const { return kind <= OpKind::kForget; }
   // Of mutations: the cell lets these go beyond a client's limits, so that it gets out of them.
-  bool gives_back() const { return kind != OpKind::kOpen && kind != OpKind::kAcquire; }
+  bool gives_back() const { return kind != OpKind::kOpen && !may_queue(); }
+  // May have to wait in a queue of the cell, and be cancelled there.
+  bool may_queue() const { return kind == OpKind::kAcquire || kind == OpKind::kConvert; }
   locks::Command& command() { return std::get<locks::Command>(request); }
 
   // As new, but the vectors inside `request` and `sessions` may keep their memory.

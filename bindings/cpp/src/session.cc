@@ -86,6 +86,12 @@ Lock Session::shared_lock(std::string_view name, std::string reason) {
   return lock(name, {Mode::shared, std::move(reason)});
 }
 
+Lock Session::semaphore(std::string_view name, uint32_t capacity, uint32_t permits,
+                        std::string reason) {
+  if (capacity == 0) throw Error(Code::invalid_argument, "a semaphore's capacity is at least 1");
+  return lock(name, {.reason = std::move(reason), .capacity = capacity, .permits = permits});
+}
+
 std::string Session::lease() const {
   return base::lease_text(state_->lease);
 }

@@ -152,6 +152,18 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
     request.setTarget(cancel->target);
     return answer(id, request.send());
   }
+  if (const auto* convert = std::get_if<locks::Convert>(&command.body)) {
+    auto request = client.convertRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_convert(*convert, request.initConvert());
+    return answer(id, request.send());
+  }
+  if (const auto* set = std::get_if<locks::SetHoldValue>(&command.body)) {
+    auto request = client.setHoldValueRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_set_value(*set, request.initSet());
+    return answer(id, request.send());
+  }
   if (const auto* open = std::get_if<locks::OpenLease>(&command.body)) {
     auto request = client.openLeaseRequest();
     rpc::fill_op(command.op, request.initOp());

@@ -52,11 +52,12 @@ class AlreadyHeld(LockError):
 
 @dataclass(frozen=True)
 class CycleStep:
-    """A wait: for `lock`, which `lease` holds with `token`."""
+    """A wait: for `lock`, which `lease` holds with `token`, or waits for ahead (token 0)."""
 
     lock: str
     lease: str
     token: int
+    owner: str = ""  # the process behind the lease, in words
 
 
 class Deadlock(LockError):
@@ -140,11 +141,11 @@ class ResourceExhausted(Error):
 
 
 def _cycle(detail: Sequence[tuple[str, str]]) -> tuple[CycleStep, ...]:
-    """Three entries a step, in this order."""
-    locks, leases, tokens = ([value for name, value in detail if name == wanted]
-                             for wanted in ("lock", "lease", "token"))
-    return tuple(CycleStep(lock, lease, int(token))
-                 for lock, lease, token in zip(locks, leases, tokens))
+    """Four entries a step, in this order."""
+    columns = ([value for name, value in detail if name == wanted]
+               for wanted in ("lock", "lease", "token", "owner"))
+    return tuple(CycleStep(lock, lease, int(token), owner)
+                 for lock, lease, token, owner in zip(*columns))
 
 
 def from_native(failure: _holdfast.FailureArgs, lock: str | None = None,

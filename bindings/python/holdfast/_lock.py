@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from holdfast import _holdfast
 from holdfast._durations import wait_ns
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
     from holdfast._session import Session
 
-Mode = Literal["exclusive", "shared"]
+Mode = Literal["exclusive", "shared", "null", "concurrent-read", "concurrent-write",
+               "protected-read", "protected-write"]
+
+
+def check_mode(mode: str) -> None:
+    if mode not in get_args(Mode):
+        known = ", ".join(get_args(Mode))
+        raise InvalidArgument(f"there is no mode {mode!r}: the modes are {known}")
 
 
 class Grant(ProcessBound):
@@ -54,6 +61,11 @@ class Grant(ProcessBound):
         """The fencing token: greater than that of any conflicting grant before."""
         self._check_process()
         return self._token
+
+    @property
+    def mode(self) -> str:
+        self._check_process()
+        return self._native.mode
 
     @property
     def held(self) -> bool:
@@ -88,6 +100,29 @@ class Grant(ProcessBound):
         self._check_process()
         if self._leave():
             self._give_back()
+
+    def convert(self, mode: Mode, timeout: float | None = None) -> bool:
+        """Gives the hold another mode in place.
+
+        To a weaker one at once, and the token stays. To any other as soon as nobody else's hold is
+        in the way, ahead of all who wait, and with a new token. False: the time is up, and the hold
+        is as it was. Deadlock, at once: another holder waits for an upgrade as well.
+        """
+        self._check_process()
+        check_mode(mode)
+        with failures_about(self._lock, self._token):
+            converted = self._native.convert(mode, wait_ns(timeout))
+        self._session._move_hold(self._token, self._native.token)
+        self._token = self._native.token
+        return converted
+
+    def upgrade(self, timeout: float | None = None) -> bool:
+        """To exclusive; see convert()."""
+        return self.convert("exclusive", timeout)
+
+    def downgrade(self) -> None:
+        """To shared; see convert()."""
+        self.convert("shared")
 
     def __enter__(self) -> Grant:
         return self
@@ -237,6 +272,20 @@ class Lock(ProcessBound):
         except NotHeld:
             if not missing_ok:
                 raise
+
+    def upgrade(self, timeout: float | None = None) -> bool:
+        """Makes this object's shared hold exclusive, ahead of all who wait; its token changes.
+
+        False: the time is up, and the shared hold is as it was. Deadlock, at once: another holder
+        waits for an upgrade as well. NotHeld: there is no hold.
+        """
+        self._check_process()
+        return self._current().upgrade(timeout)
+
+    def downgrade(self) -> None:
+        """Makes this object's hold shared, at once; its token stays. NotHeld: there is no hold."""
+        self._check_process()
+        self._current().downgrade()
 
     @property
     def held(self) -> bool:

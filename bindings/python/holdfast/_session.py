@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from holdfast import _holdfast
+from holdfast._durations import wait_ns
 from holdfast._errors import Error, InvalidArgument, LeaseLost, failures_about
 from holdfast._events import settle_loss, settled_loss
-from holdfast._lock import Lock, Mode
+from holdfast._lock import Grant, Lock, Mode, check_mode
 from holdfast._process import ProcessBound
 
 if TYPE_CHECKING:
@@ -82,19 +83,54 @@ class Session(ProcessBound):
         that holds it may acquire it again, and then releases it as often. `reason`: shown to others
         instead of the session's.
         """
+        check_mode(mode)
+        return self._make_lock(name, mode, timeout, reentrant, reason, capacity=0, permits=1)
+
+    def _make_lock(self, name: str, mode: Mode, timeout: float | None, reentrant: bool,
+                   reason: str | None, capacity: int, permits: int) -> Lock:
         self._check_process()
-        if mode not in ("exclusive", "shared"):
-            raise InvalidArgument(f"there is no mode {mode!r}: it is 'exclusive' or 'shared'")
         if not self._native.alive:
             raise LeaseLost("the session is over")
         with failures_about(name):
-            native = self._native.lock(name, mode == "shared", reason or "")
+            native = self._native.lock(name, mode, reason or "", capacity, permits)
         return Lock(self, native, name, mode, timeout, reentrant)
 
     def shared_lock(self, name: str, timeout: float | None = None, reentrant: bool = False,
                     reason: str | None = None) -> Lock:
         """Held by any number at once, but not together with an exclusive holder."""
         return self.lock(name, "shared", timeout, reentrant, reason)
+
+    def semaphore(self, name: str, capacity: int, permits: int = 1, timeout: float | None = None,
+                  reentrant: bool = False, reason: str | None = None) -> Lock:
+        """`permits` of `capacity`, on which all who use the name at one time must agree.
+
+        Served in order: a small request waits behind a large one.
+        """
+        for what, count in (("capacity", capacity), ("permits", permits)):
+            if not 0 < count < 2 ** 32:
+                raise InvalidArgument(f"{what} must be from 1 to {2 ** 32 - 1}, not {count}")
+        return self._make_lock(name, "shared", timeout, reentrant, reason, capacity, permits)
+
+    def acquire_all(self, locks: Iterable[tuple[str, Mode] | str],
+                    timeout: float | None = None) -> tuple[Grant, ...] | None:
+        """All of these locks or none: names, or pairs of name and mode; up to 64.
+
+        While it waits none is held. The grants come in the order of the locks. None: surely not
+        acquired, now or later.
+        """
+        self._check_process()
+        limit = wait_ns(timeout)
+        wishes = [(wish, "exclusive") if isinstance(wish, str) else wish for wish in locks]
+        for _, mode in wishes:
+            check_mode(mode)
+        with failures_about():
+            natives = self._native.acquire_all([(name, mode, 0, 1) for name, mode in wishes], limit)
+        if natives is None:
+            return None
+        # As in Lock: nothing is called from here on that a signal's handler could end.
+        grants = tuple([Grant(self, native, wish[0]) for native, wish in zip(natives, wishes)])
+        self._holds.update({grant._token: grant._native for grant in grants})
+        return grants
 
     def renew(self) -> None:
         """Renews the lease now, as happens by itself at a third of its ttl."""
@@ -144,6 +180,18 @@ class Session(ProcessBound):
             self._losses[token] = loss
         self._cell._events.start()
         return loss
+
+    def _move_hold(self, token: int, new_token: int) -> None:
+        """An upgrade has changed the hold's token."""
+        if token == new_token:
+            return
+        native = self._holds.pop(token, None)
+        if native is not None:
+            self._holds[new_token] = native
+        with self._mutex:
+            loss = self._losses.pop(token, None)
+            if loss is not None:
+                self._losses[new_token] = loss
 
     def _end_hold(self, token: int, lost_reason: Error | None) -> None:
         """The hold with this token was released, or found lost."""

@@ -50,11 +50,11 @@ class LockInfo:
     """A lock, also a free one."""
 
     name: str
-    kind: str
+    kind: str  # lock, semaphore, election
     mode: str  # of the holders; empty when free
     capacity: int
     holders: tuple[Holder, ...]  # in grant order
-    waiters: tuple[Waiter, ...]  # in queue order
+    waiters: tuple[Waiter, ...]  # in queue order, upgrades first
     delay_remaining: float
     value: bytes | None
     revision: int
@@ -121,9 +121,9 @@ def _waiter(row: _holdfast.ClaimRow) -> Waiter:
 
 
 def lock_info(row: _holdfast.LockRow) -> LockInfo:
-    name, kind, mode, capacity, holders, waiters, revision = row
+    name, kind, mode, capacity, holders, waiters, value, revision = row
     return LockInfo(name, kind, mode, capacity, tuple(map(_holder, holders)),
-                    tuple(map(_waiter, waiters)), delay_remaining=0.0, value=None,
+                    tuple(map(_waiter, waiters)), delay_remaining=0.0, value=value or None,
                     revision=revision)
 
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/python/src/errors.h"
@@ -100,13 +101,63 @@ void define_cell(py::module_& module) {
 
 // -- sessions -------------------------------------------------------------------------------------
 
-Lock make_lock(Session& session, const std::string& name, bool shared, std::string reason) {
-  return session.lock(name, {shared ? Mode::shared : Mode::exclusive, std::move(reason)});
+// The package has looked at the mode's name.
+LockOptions options_of(const std::string& mode, std::string reason, uint32_t capacity,
+                       uint32_t permits) {
+  return {.mode = mode_named(mode).value(),
+          .reason = std::move(reason),
+          .capacity = capacity,
+          .permits = permits};
+}
+
+Lock make_lock(Session& session, const std::string& name, const std::string& mode,
+               std::string reason, uint32_t capacity, uint32_t permits) {
+  return session.lock(name, options_of(mode, std::move(reason), capacity, permits));
+}
+
+std::optional<nanoseconds> timeout_of(std::optional<int64_t> timeout_ns) {
+  if (!timeout_ns) return std::nullopt;
+  return nanoseconds(*timeout_ns);
+}
+
+// Waits for what start(answer) begins, and cancels it if a signal ends the wait: what comes in
+// spite of it goes with the answer. nullopt: it was not acquired, now or later.
+template <class T, class Start>
+std::optional<T> await_pending(Start start) {
+  auto answer = std::make_shared<Answer<T>>();
+  PendingAcquire pending = start([answer](std::optional<T> value, const Error* error) {
+    answer->give(std::move(value), error);
+  });
+  try {
+    return answer->take();
+  } catch (const py::error_already_set&) {
+    pending.cancel();
+    throw;
+  }
+}
+
+using Wish = std::tuple<std::string, std::string, uint32_t, uint32_t>;  // as of LockOptions
+
+py::object acquire_all(Session& session, const std::vector<Wish>& wishes,
+                       std::optional<int64_t> timeout_ns) {
+  std::vector<LockWish> all;
+  for (const auto& [name, mode, capacity, permits] : wishes) {
+    all.push_back({name, options_of(mode, "", capacity, permits)});
+  }
+  auto grants = await_pending<std::vector<Grant>>([&](auto done) {
+    return session.acquire_all_async(std::move(all), timeout_of(timeout_ns), std::move(done),
+                                     Agent::this_thread());
+  });
+  if (!grants) return py::none();
+  py::list out;
+  for (Grant& grant : *grants) out.append(std::make_unique<Grant>(std::move(grant)));
+  return out;
 }
 
 void define_session(py::module_& module) {
   py::class_<Session>(module, "Session")
-      .def("lock", &make_lock, "name"_a, "shared"_a, "reason"_a)
+      .def("lock", &make_lock, "name"_a, "mode"_a, "reason"_a, "capacity"_a, "permits"_a)
+      .def("acquire_all", &acquire_all, "wishes"_a, "timeout_ns"_a)
       .def("renew",
            [](Session& session) {
              await_finished([&](Finished done) { session.renew_async(std::move(done)); });
@@ -125,28 +176,18 @@ void define_session(py::module_& module) {
 
 // -- locks and grants -----------------------------------------------------------------------------
 
-std::optional<nanoseconds> timeout_of(std::optional<int64_t> timeout_ns) {
-  if (!timeout_ns) return std::nullopt;
-  return nanoseconds(*timeout_ns);
+std::unique_ptr<Grant> acquire(Lock& lock, std::optional<int64_t> timeout_ns) {
+  auto grant = await_pending<Grant>([&](auto done) {
+    return lock.acquire_async(timeout_of(timeout_ns), std::move(done), Agent::this_thread());
+  });
+  return grant ? std::make_unique<Grant>(std::move(*grant)) : nullptr;
 }
 
-// Null: not acquired, now or later. A wait that a signal ends is cancelled, and a grant that comes
-// in spite of it is released, when its answer goes.
-std::unique_ptr<Grant> acquire(Lock& lock, std::optional<int64_t> timeout_ns) {
-  auto answer = std::make_shared<Answer<Grant>>();
-  PendingAcquire pending = lock.acquire_async(
-      timeout_of(timeout_ns),
-      [answer](std::optional<Grant> grant, const Error* error) {
-        answer->give(std::move(grant), error);
-      },
-      Agent::this_thread());
-  try {
-    std::optional<Grant> grant = answer->take();
-    return grant ? std::make_unique<Grant>(std::move(*grant)) : nullptr;
-  } catch (const py::error_already_set&) {
-    pending.cancel();
-    throw;
-  }
+bool convert(Grant& grant, const std::string& mode, std::optional<int64_t> timeout_ns) {
+  return *await_pending<bool>([&](auto done) {
+    return grant.convert_async(mode_named(mode).value(), timeout_of(timeout_ns), std::move(done),
+                               Agent::this_thread());
+  });
 }
 
 void define_lock(py::module_& module) {
@@ -165,7 +206,14 @@ void define_grant(py::module_& module) {
            [](Grant& grant) {
              await_finished([&](Finished done) { grant.release_async(std::move(done)); });
            })
+      .def("convert", &convert, "mode"_a, "timeout_ns"_a)
+      .def("set_value",
+           [](Grant& grant, std::string value) {
+             await_finished(
+                 [&](Finished done) { grant.set_value_async(std::move(value), std::move(done)); });
+           })
       .def_property_readonly("token", &Grant::token)
+      .def_property_readonly("mode", [](Grant& grant) { return mode_name(grant.mode()); })
       .def_property_readonly("held", &Grant::held)
       .def_property_readonly("deadline", [](Grant& grant) { return to_seconds(grant.deadline()); })
       .def_property_readonly("remaining",

@@ -95,12 +95,12 @@ TEST_CASE("client: asking again for a lock waits until an acquire of unknown out
     CHECK(s.count<locks::Acquire>() == 2);
     CHECK(s.op(s.find<locks::Release>()).number < s.op(s.find<locks::Acquire>()).number);
     s.grant(910);
-    CHECK(std::get<Granted>(s.outcome(3)).token == base::Token{910});
+    CHECK(std::get<Granted>(s.outcome(3)).tokens.at(0) == base::Token{910});
   }
   SUBCASE("it was cancelled") {
     s.respond(s.find<locks::CancelWait>().request, locks::Answer(locks::WaitCancelled{}));
     s.grant(910);
-    CHECK(std::get<Granted>(s.outcome(3)).token == base::Token{910});
+    CHECK(std::get<Granted>(s.outcome(3)).tokens.at(0) == base::Token{910});
   }
   SUBCASE("nobody can tell in time") {
     s.advance_with("b:1", 2000);
@@ -171,7 +171,7 @@ TEST_CASE("client: a grant that came too late for a bare lease is given back unt
   s.open_session();
   AcquireCall call;
   call.under.lease = {700};
-  call.lock = "l";
+  call.locks = {locks::LockRequest{"l"}};
   call.timeout = base::Duration::from_ms(100);
   s.with([&](Effects& fx) { s.core.acquire(2, call, s.now, fx); });
   s.advance_with("a:1", 100);
@@ -207,7 +207,7 @@ TEST_CASE("client: a timeout beyond the end of time means for ever") {
   SessionId session = s.open_session(3'600'000);
   AcquireCall call;
   call.under.session = session;
-  call.lock = "l";
+  call.locks = {locks::LockRequest{"l"}};
   call.timeout = base::Duration{std::numeric_limits<int64_t>::max()};
   s.with([&](Effects& fx) { s.core.acquire(2, call, s.now, fx); });
   s.advance_with("a:1", 1000);
@@ -233,7 +233,7 @@ TEST_CASE("client: processes that share a bare lease are different holders") {
     Script s({"a:1"}, 5000, seed);
     AcquireCall call;
     call.under.lease = {500};
-    call.lock = "l";
+    call.locks = {locks::LockRequest{"l"}};
     s.with([&](Effects& fx) { s.core.acquire(1, call, s.now, fx); });
     s.settle_on("a:1");
     holders.push_back(s.body<locks::Acquire>(s.find<locks::Acquire>()).holder);

@@ -155,7 +155,7 @@ class Script {
                           const std::string& lock = "l") {
     AcquireCall call;
     call.under.session = session;
-    call.lock = lock;
+    call.locks = {locks::LockRequest{lock}};
     if (timeout_ms) call.timeout = base::Duration::from_ms(*timeout_ms);
     return with([&](Effects& fx) { return core.acquire(ref, call, now, fx); });
   }

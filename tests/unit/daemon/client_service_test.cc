@@ -66,7 +66,7 @@ struct Cell {
     config.advertise = "127.0.0.1:1";
     config.cluster = {{base::NodeId{1}, {}, config.advertise, true}};
     config.heartbeat = base::Duration::from_ms(5);
-    config.election = base::Duration::from_ms(20);
+    config.election = base::Duration::from_ms(1'000);  // a slow disk deposes nobody here
     return config;
   }
   static OpenedStore open(const std::string& directory) { return open_store(config(directory)); }

@@ -126,7 +126,7 @@ TEST_CASE_FIXTURE(FullTest, "rows: what contradicts itself is refused with what 
   says("names lock \"y\", which isn't there", [](StateRows& r) { r.holds[0].lock = "y"; });
   says("has a waiter whose turn it is", [](StateRows& r) { r.holds.clear(); });
   says("has neither holders nor waiters", [](StateRows& r) {
-    r.locks.push_back({"z", Revision{1}, 0});
+    r.locks.push_back({"z", Revision{1}});
   });
   says("is there twice", [](StateRows& r) { r.locks.push_back(r.locks[0]); });
   says("is there twice", [](StateRows& r) { r.leases.push_back(r.leases[0]); });

@@ -74,7 +74,11 @@ class SimpleModel {
     struct Text {
       std::string operator()(const ClientRegistered& a) { return number("client", a.client.value); }
       std::string operator()(const LeaseOpened& a) { return number("lease", a.lease.value); }
-      std::string operator()(const Granted& a) { return number("token", a.tokens.at(0).value); }
+      std::string operator()(const Granted& a) {
+        std::vector<uint64_t> tokens;
+        for (base::Token token : a.tokens) tokens.push_back(token.value);
+        return token_text(tokens);
+      }
       std::string operator()(const Done& a) { return number("done", a.revision.value); }
       std::string operator()(const WaitCancelled&) { return "waitCancelled"; }
       std::string operator()(const base::Error& a) {
@@ -92,8 +96,11 @@ class SimpleModel {
     std::string lock;
     uint64_t lease, holder, agent;
     base::Mode mode;
+    base::LockKind kind;
+    uint64_t permits, capacity;
     uint64_t token;  // 0: waits
     uint64_t client, number;
+    uint64_t converts;  // the token of the hold that it waits to change; 0: a claim of its own
   };
   struct ClientState {
     uint64_t ttl = 0, last_use = 0, lowest = 1;
@@ -103,6 +110,11 @@ class SimpleModel {
 
   static std::string number(const char* what, uint64_t value) {
     return std::string(what) + " " + std::to_string(value);
+  }
+  static std::string token_text(const std::vector<uint64_t>& tokens) {
+    std::string text = "token";
+    for (uint64_t token : tokens) text += " " + std::to_string(token);
+    return text;
   }
   static bool is_settled(const ClientState& client, uint64_t number) {
     return number < client.lowest || client.acked.contains(number);
@@ -183,33 +195,88 @@ class SimpleModel {
     return outcome;
   }
   std::string execute(const OpId& op, const Acquire& body) {
-    const LockRequest& request = body.locks.at(0);
     if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
-    bool conflict = false, own = false;
-    for (const Claim& c : claims_) {
-      if (c.lock != request.name) continue;
-      if (c.lease == body.lease.value && c.holder == body.holder.value) {
-        return "error invalidArgument";
+    std::vector<Claim> wanted;
+    bool free = true;
+    for (const LockRequest& request : body.locks) {
+      for (const Claim& c : claims_) {
+        if (c.lock != request.name) continue;
+        if (c.kind != request.kind || c.capacity != request.capacity) {
+          return "error invalidArgument";
+        }
+        if (c.lease == body.lease.value && c.holder == body.holder.value) {
+          return "error invalidArgument";
+        }
       }
-      const bool conflicts =
-          c.mode == base::Mode::kExclusive || request.mode == base::Mode::kExclusive;
-      conflict |= conflicts;
-      own |= conflicts && c.token != 0 && c.lease == body.lease.value && body.agent &&
-             c.agent == body.agent.value;
+      wanted.push_back({request.name, body.lease.value, body.holder.value, body.agent.value,
+                        request.mode, request.kind, request.permits, request.capacity, 0,
+                        op.client.value, op.number, 0});
+      free = free && !is_blocked(wanted.back(), claims_.size());
     }
-    if (conflict && !body.wait) return "error wouldBlock";
-    if (own) return "error deadlock";
+    if (!free && !body.wait) return "error wouldBlock";
+    if (!free && would_deadlock(wanted)) return refuse_deadlock();
+    std::vector<uint64_t> tokens;
+    for (Claim& claim : wanted) {
+      ++revision_;
+      if (free) tokens.push_back(claim.token = revision_);
+      claims_.push_back(claim);
+    }
+    return free ? token_text(tokens) : "pending";
+  }
+  std::string execute(const OpId& op, const Convert& body) {
+    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+    Claim* hold = find_hold(body.lease, body.lock, body.token);
+    if (hold == nullptr) return "error notHeld";
+    if (hold->kind != base::LockKind::kLock) return "error invalidArgument";
+    for (const Claim& c : claims_) {
+      if (c.converts == hold->token) return "error invalidArgument";
+    }
+    if (hold->mode == body.mode) return token_text({hold->token});
+    if (is_weaker(body.mode, hold->mode)) {
+      ++revision_;
+      hold->mode = body.mode;
+      free_up(hold->lock);
+      return token_text({hold->token});
+    }
+    Claim wanted = *hold;
+    wanted.converts = hold->token;
+    wanted.token = 0;
+    wanted.mode = body.mode;
+    wanted.agent = body.agent.value;
+    wanted.client = op.client.value;
+    wanted.number = op.number;
+    if (!is_blocked(wanted, claims_.size())) {
+      convert(*hold, body.mode);
+      return token_text({hold->token});
+    }
+    if (!body.wait) return "error wouldBlock";
+    for (const Claim& c : claims_) {
+      if (c.converts == 0 || c.lock != body.lock) continue;
+      const Claim& other = *find_hold(base::LeaseId{c.lease}, c.lock, base::Token{c.converts});
+      if (is_compatible(body.mode, other.mode) || is_compatible(c.mode, hold->mode)) continue;
+      return refuse_deadlock();
+    }
+    if (would_deadlock({wanted})) return refuse_deadlock();
     ++revision_;
-    claims_.push_back({request.name, body.lease.value, body.holder.value, body.agent.value,
-                       request.mode, conflict ? 0 : revision_, op.client.value, op.number});
-    return conflict ? "pending" : number("token", revision_);
+    claims_.push_back(wanted);
+    return "pending";
+  }
+  std::string execute(const OpId&, const SetHoldValue& body) {
+    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+    if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
+    return number("done", ++revision_);
   }
   std::string execute(const OpId&, const Release& body) {
     if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
-    const size_t dropped = drop_claims([&](const Claim& c) {
-      return c.token == body.token.value && c.lease == body.lease.value && c.lock == body.lock;
-    });
-    return dropped == 0 ? "error notHeld" : number("done", revision_);
+    if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
+    for (const Claim& c : claims_) {
+      if (c.converts != body.token.value) continue;
+      settle(c, "error notHeld");
+      break;
+    }
+    drop_claims([&](const Claim& c) { return c.converts == body.token.value; });
+    drop_claims([&](const Claim& c) { return c.token == body.token.value; });
+    return number("done", revision_);
   }
   std::string execute(const OpId& op, const CancelWait& body) {
     ClientState& client = clients_.at(op.client.value);
@@ -249,7 +316,7 @@ class SimpleModel {
     }
     std::stable_sort(going.begin(), going.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (const auto& [token, lock] : going) freed_.push_back(lock);
+    for (const auto& [token, lock] : going) free_up(lock);
     revision_ += going.size();
     std::erase_if(claims_, which);
     return going.size();
@@ -264,9 +331,8 @@ class SimpleModel {
       ++revision_;
       for (const Claim& c : claims_) {
         if (c.lease != lease || c.token != 0) continue;
-        clients_.at(c.client).ops[c.number] = "error leaseNotFound";
-        use(c.client);
-        replies.push_back(reply_text(base::ClientId{c.client}, c.number, "error leaseNotFound"));
+        // Once for a request for several locks.
+        if (clients_.at(c.client).ops[c.number] == "pending") settle(c, "error leaseNotFound");
       }
       drop_claims([&](const Claim& c) { return c.lease == lease && c.token == 0; });
     }
@@ -277,32 +343,158 @@ class SimpleModel {
     }
   }
 
-  // Grants whatever conflicts with nobody who holds or waits before it, of the locks that lost a
-  // claim, in the order in which they did.
+  // A lock lost a claim, or one of its claims changed.
+  void free_up(const std::string& lock) {
+    if (std::find(freed_.begin(), freed_.end(), lock) == freed_.end()) freed_.push_back(lock);
+  }
+
+  // Grants whatever conflicts with nobody who holds or waits before it, of the locks that were
+  // freed, in the order in which they were.
   void serve() {
-    for (const std::string& lock : freed_) {
-      for (size_t i = 0; i < claims_.size(); ++i) {
-        if (claims_[i].lock == lock && claims_[i].token == 0 && !is_blocked(i)) grant(claims_[i]);
+    while (!freed_.empty()) {
+      const std::string lock = freed_.front();
+      freed_.erase(freed_.begin());
+      while (serve_one(lock)) {
       }
     }
-    freed_.clear();
   }
-  bool is_blocked(size_t waiter) const {
-    for (size_t i = 0; i < claims_.size(); ++i) {
-      const Claim& other = claims_[i];
-      if (other.lock != claims_[waiter].lock || i == waiter) continue;
-      if (other.token == 0 && i > waiter) continue;
-      if (other.mode == base::Mode::kExclusive) return true;
-      if (claims_[waiter].mode == base::Mode::kExclusive) return true;
+  bool serve_one(const std::string& lock) {
+    for (const bool conversions : {true, false}) {
+      for (size_t i = 0; i < claims_.size(); ++i) {
+        const Claim& c = claims_[i];
+        if (c.lock != lock || c.token != 0 || (c.converts != 0) != conversions) continue;
+        if (!may_have_all(c)) continue;
+        grant(c.client, c.number);
+        return true;
+      }
     }
     return false;
   }
-  void grant(Claim& waiter) {
-    waiter.token = ++revision_;
-    const std::string outcome = number("token", waiter.token);
+  // Nothing blocks the request that `waiter` is a part of, in any lock.
+  bool may_have_all(const Claim& waiter) const {
+    for (size_t i = 0; i < claims_.size(); ++i) {
+      const Claim& c = claims_[i];
+      if (c.token != 0 || c.client != waiter.client || c.number != waiter.number) continue;
+      if (is_blocked(c, i)) return false;
+    }
+    return true;
+  }
+  // Would `claim`, at this place among the claims, have to wait?
+  bool is_blocked(const Claim& claim, size_t place) const {
+    return is_blocked(claim, place, [](const Claim&) { return true; });
+  }
+  template <class Counts>
+  bool is_blocked(const Claim& claim, size_t place, Counts counts) const {
+    uint64_t permits = claim.permits;
+    for (size_t i = 0; i < claims_.size(); ++i) {
+      const Claim& other = claims_[i];
+      if (other.lock != claim.lock || i == place || !counts(other)) continue;
+      if (claim.converts != 0 && other.token == claim.converts) continue;
+      const bool is_ahead =
+          (other.converts != 0) == (claim.converts != 0) ? i < place : other.converts != 0;
+      if (other.token == 0 && !is_ahead) continue;
+      if (claim.kind != base::LockKind::kSemaphore) {
+        if (!is_compatible(claim.mode, other.mode)) return true;
+      } else if (other.token == 0) {
+        return true;
+      } else {
+        permits += other.permits;
+      }
+    }
+    return claim.kind == base::LockKind::kSemaphore && permits > claim.capacity;
+  }
+
+  // The table of the VMS manual, each mode with those that it goes along with.
+  static bool is_compatible(base::Mode a, base::Mode b) {
+    static const std::set<std::pair<int, int>> kTable = {
+        {0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}, {1, 0}, {1, 1}, {1, 2}, {1, 3},
+        {1, 4}, {2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 3}, {4, 0}, {4, 1}, {5, 0}};
+    return kTable.contains({static_cast<int>(a), static_cast<int>(b)});
+  }
+  // Goes along with all that `than` goes along with.
+  static bool is_weaker(base::Mode mode, base::Mode than) {
+    for (int other = 0; other < 6; ++other) {
+      const auto m = static_cast<base::Mode>(other);
+      if (is_compatible(than, m) && !is_compatible(mode, m)) return false;
+    }
+    return true;
+  }
+
+  Claim* find_hold(base::LeaseId lease, const std::string& lock, base::Token token) {
+    for (Claim& c : claims_) {
+      const bool held = c.token != 0 && c.token == token.value;
+      if (held && c.lease == lease.value && c.lock == lock) return &c;
+    }
+    return nullptr;
+  }
+
+  void convert(Claim& hold, base::Mode mode) {
+    hold.token = ++revision_;
+    hold.mode = mode;
+    free_up(hold.lock);
+  }
+
+  void grant(uint64_t client, uint64_t number) {
+    std::vector<uint64_t> tokens;
+    std::vector<std::string> locks;
+    const Claim any = *std::find_if(claims_.begin(), claims_.end(), [&](const Claim& c) {
+      return c.token == 0 && c.client == client && c.number == number;
+    });
+    if (any.converts != 0) {
+      Claim& hold = *find_hold(base::LeaseId{any.lease}, any.lock, base::Token{any.converts});
+      convert(hold, any.mode);
+      tokens.push_back(hold.token);
+      std::erase_if(claims_, [&](const Claim& c) { return c.converts == any.converts; });
+    } else {
+      for (Claim& c : claims_) {
+        if (c.token != 0 || c.client != client || c.number != number) continue;
+        tokens.push_back(c.token = ++revision_);
+        locks.push_back(c.lock);
+      }
+      if (locks.size() > 1) {
+        for (const std::string& lock : locks) free_up(lock);
+      }
+    }
+    settle(any, token_text(tokens));
+  }
+  void settle(const Claim& waiter, const std::string& outcome) {
     clients_.at(waiter.client).ops[waiter.number] = outcome;
     use(waiter.client);
     replies.push_back(reply_text(base::ClientId{waiter.client}, waiter.number, outcome));
+  }
+
+  // By the definition: the request waits. Whoever could be served, if all those were gone who can
+  // be served, goes too, until nobody more can. Is whoever asks left?
+  bool would_deadlock(const std::vector<Claim>& wanted) {
+    using Agent = std::pair<uint64_t, uint64_t>;
+    const Agent asks{wanted.front().lease, wanted.front().agent};
+    if (asks.second == 0) return false;
+    const std::vector<Claim> before = claims_;
+    claims_.insert(claims_.end(), wanted.begin(), wanted.end());
+    std::set<Agent> stuck;
+    for (const Claim& c : claims_) {
+      if (c.token == 0 && c.agent != 0) stuck.insert({c.lease, c.agent});
+    }
+    const auto is_stuck = [&](const Claim& c) { return stuck.contains({c.lease, c.agent}); };
+    for (bool changed = true; changed;) {
+      changed = false;
+      const std::set<Agent> tried = stuck;
+      for (const Agent& agent : tried) {
+        bool is_served = true;
+        for (size_t i = 0; i < claims_.size(); ++i) {
+          const Claim& c = claims_[i];
+          if (c.token != 0 || Agent{c.lease, c.agent} != agent) continue;
+          is_served = is_served && !is_blocked(c, i, is_stuck);
+        }
+        if (is_served) changed = stuck.erase(agent) != 0;
+      }
+    }
+    claims_ = before;
+    return stuck.contains(asks);
+  }
+  std::string refuse_deadlock() {
+    ++revision_;
+    return "error deadlock";
   }
 
   uint64_t revision_ = 0, now_ = 0;
@@ -310,7 +502,7 @@ class SimpleModel {
   std::map<uint64_t, ClientState> clients_;
   std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it
   std::vector<Claim> claims_;            // in the order in which they were made
-  std::vector<std::string> freed_;       // locks that lost a claim, not served yet
+  std::vector<std::string> freed_;       // locks that are still to be served
 };
 
 }  // namespace holdfast::locks

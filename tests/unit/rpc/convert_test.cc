@@ -24,8 +24,8 @@ constexpr int kRounds = 300;
 // -- equality of what has no operator== of its own ------------------------------------------------
 
 bool same(const locks::LockRequest& a, const locks::LockRequest& b) {
-  return std::tie(a.name, a.mode, a.permits, a.capacity) ==
-         std::tie(b.name, b.mode, b.permits, b.capacity);
+  return std::tie(a.name, a.mode, a.permits, a.capacity, a.kind) ==
+         std::tie(b.name, b.mode, b.permits, b.capacity, b.kind);
 }
 bool same(const base::Owner& a, const base::Owner& b) {
   return std::tie(a.host, a.pid, a.boot_id, a.program, a.user, a.reason, a.version,
@@ -33,15 +33,15 @@ bool same(const base::Owner& a, const base::Owner& b) {
                                                b.reason, b.version, b.started_at_ms);
 }
 bool same(const locks::HolderInfo& a, const locks::HolderInfo& b) {
-  return std::tie(a.lease, a.holder, a.mode, a.permits, a.token, a.acquired_wall_ms, a.reason) ==
-             std::tie(b.lease, b.holder, b.mode, b.permits, b.token, b.acquired_wall_ms,
-                      b.reason) &&
+  return std::tie(a.lease, a.holder, a.mode, a.permits, a.token, a.acquired_wall_ms, a.reason,
+                  a.value) == std::tie(b.lease, b.holder, b.mode, b.permits, b.token,
+                                       b.acquired_wall_ms, b.reason, b.value) &&
          same(*a.owner, *b.owner);
 }
 bool same(const locks::WaiterInfo& a, const locks::WaiterInfo& b) {
-  return std::tie(a.lease, a.holder, a.mode, a.permits, a.position, a.since_wall_ms, a.reason) ==
-             std::tie(b.lease, b.holder, b.mode, b.permits, b.position, b.since_wall_ms,
-                      b.reason) &&
+  return std::tie(a.lease, a.holder, a.mode, a.permits, a.position, a.since_wall_ms, a.reason,
+                  a.converts) == std::tie(b.lease, b.holder, b.mode, b.permits, b.position,
+                                          b.since_wall_ms, b.reason, b.converts) &&
          same(*a.owner, *b.owner);
 }
 bool same(const base::Entry& a, const base::Entry& b) {
@@ -173,6 +173,20 @@ TEST_CASE("convert: what a client asks arrives as it was asked") {
         good(carried<wire::Release>([&](auto to) { fill_release(release, to); }, read_release));
     CHECK(std::tie(release2.lease, release2.lock, release2.token) ==
           std::tie(release.lease, release.lock, release.token));
+
+    const locks::Convert convert = samples.convert();
+    const auto convert2 =
+        good(carried<wire::Convert>([&](auto to) { fill_convert(convert, to); }, read_convert));
+    const auto fields = [](const locks::Convert& c) {
+      return std::tie(c.lease, c.lock, c.token, c.mode, c.agent, c.wait);
+    };
+    CHECK(fields(convert2) == fields(convert));
+
+    const locks::SetHoldValue set = samples.set_value();
+    const auto set2 = good(
+        carried<wire::SetHoldValue>([&](auto to) { fill_set_value(set, to); }, read_set_value));
+    CHECK(std::tie(set2.lease, set2.lock, set2.token, set2.value) ==
+          std::tie(set.lease, set.lock, set.token, set.value));
   }
 }
 
@@ -187,8 +201,8 @@ TEST_CASE("convert: what a node answers arrives as it was answered") {
 
     const locks::LockInfo lock = samples.lock_info();
     const auto lock2 = carried<wire::LockInfo>([&](auto to) { fill_lock(lock, to); }, read_lock);
-    CHECK(std::tie(lock2.name, lock2.mode, lock2.capacity, lock2.revision) ==
-          std::tie(lock.name, lock.mode, lock.capacity, lock.revision));
+    CHECK(std::tie(lock2.name, lock2.kind, lock2.mode, lock2.capacity, lock2.revision) ==
+          std::tie(lock.name, lock.kind, lock.mode, lock.capacity, lock.revision));
     CHECK(same(lock2.holders, lock.holders));
     CHECK(same(lock2.waiters, lock.waiters));
 

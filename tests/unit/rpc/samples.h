@@ -52,6 +52,7 @@ class Samples {
 
   // -- of clients and locks -----------------------------------------------------------------------
   base::Mode mode() { return static_cast<base::Mode>(below(6)); }
+  base::LockKind kind() { return static_cast<base::LockKind>(below(3)); }
   base::Owner owner() {
     return {bytes(20), number(), bytes(40), bytes(20), bytes(20), bytes(20), bytes(9), number()};
   }
@@ -63,7 +64,7 @@ class Samples {
   }
   locks::Acquire acquire() {
     auto lock = [this] {
-      return locks::LockRequest{bytes(60), mode(), small_number(), small_number()};
+      return locks::LockRequest{bytes(60), mode(), small_number(), small_number(), kind()};
     };
     return {id<base::LeaseId>(),
             id<base::HolderId>(),
@@ -73,6 +74,12 @@ class Samples {
             bytes(60)};
   }
   locks::OpenLease open_lease() { return {number(), number(), bytes(20), owner()}; }
+  locks::Convert convert() {
+    return {id<base::LeaseId>(), bytes(60), id<base::Token>(), mode(), id<base::AgentId>(), coin()};
+  }
+  locks::SetHoldValue set_value() {
+    return {id<base::LeaseId>(), bytes(60), id<base::Token>(), bytes(80)};
+  }
   locks::Release release() { return {id<base::LeaseId>(), bytes(60), id<base::Token>()}; }
   base::Error error() {
     auto detail = [this] { return std::pair{bytes(20), bytes(20)}; };
@@ -90,16 +97,28 @@ class Samples {
   }
   locks::LockInfo lock_info() {
     auto holder = [this] {
-      return locks::HolderInfo{id<base::LeaseId>(), id<base::HolderId>(), mode(),
-                               small_number(),      id<base::Token>(),    number(),
-                               bytes(30),           shared_owner()};
+      return locks::HolderInfo{id<base::LeaseId>(),
+                               id<base::HolderId>(),
+                               mode(),
+                               small_number(),
+                               id<base::Token>(),
+                               number(),
+                               bytes(30),
+                               bytes(30),
+                               shared_owner()};
     };
     auto waiter = [this] {
-      return locks::WaiterInfo{
-          id<base::LeaseId>(), id<base::HolderId>(), mode(), small_number(), number(), number(),
-          bytes(30),           shared_owner()};
+      return locks::WaiterInfo{id<base::LeaseId>(),
+                               id<base::HolderId>(),
+                               mode(),
+                               small_number(),
+                               number(),
+                               number(),
+                               bytes(30),
+                               id<base::Token>(),
+                               shared_owner()};
     };
-    return {bytes(60),       mode(),         small_number(), id<base::Revision>(),
+    return {bytes(60),       kind(),         mode(), small_number(), id<base::Revision>(),
             list(4, holder), list(6, waiter)};
   }
   locks::LeaseInfo lease_info() {

@@ -95,7 +95,27 @@ struct Deadline {
   auto operator<=>(const Deadline&) const = default;
 };
 
-enum class Mode { exclusive, shared };
+// The six modes of the VMS lock manager, weakest first. Which of them go together:
+//   null              with all
+//   concurrent_read   with all but exclusive
+//   concurrent_write  with null, concurrent_read and concurrent_write
+//   shared            with null, concurrent_read and shared (also called protected read)
+//   protected_write   with null and concurrent_read
+//   exclusive         with null
+enum class Mode {
+  null = 0,
+  concurrent_read = 1,
+  concurrent_write = 2,
+  shared = 3,
+  protected_write = 4,
+  exclusive = 5,
+};
+// "exclusive", "protected-write" and so on.
+HOLDFAST_API std::string_view mode_name(Mode mode);
+// May two of these be held beside each other?
+HOLDFAST_API bool go_together(Mode one, Mode other);
+// Also of "protected-read", which is shared. nullopt: there is no such mode.
+HOLDFAST_API std::optional<Mode> mode_named(std::string_view name);
 
 struct Owner {
   std::string host;
@@ -124,15 +144,17 @@ struct Waiter {
   uint64_t position = 0;
   int64_t waiting_since_ms = 0;
   Owner owner;
+  uint64_t converts = 0;  // the token of the hold whose mode it is to change; 0: a new hold
 };
 struct LockInfo {
   std::string name;
-  std::string kind = "lock";
-  std::string mode;  // of the holders; empty when free
-  uint32_t capacity = 0;
+  std::string kind = "lock";    // lock, semaphore, election
+  std::string mode;             // of the holders, the strongest; empty when free
+  uint32_t capacity = 0;        // of a semaphore
   std::vector<Holder> holders;  // in grant order
-  std::vector<Waiter> waiters;  // in queue order
+  std::vector<Waiter> waiters;  // in queue order, conversions first
   uint64_t revision = 0;
+  std::string value;  // what an election's leader says of itself
 };
 struct LeaseInfo {
   std::string lease;
@@ -186,6 +208,16 @@ struct SessionOptions {
 struct LockOptions {
   Mode mode = Mode::exclusive;
   std::string reason;
+  // A semaphore, if not 0: so many permits are there, and `permits` of them are wanted. All who ask
+  // for one name must agree on its capacity as long as it is held or waited for.
+  uint32_t capacity = 0;
+  uint32_t permits = 1;
+};
+
+// One of several locks that are acquired together.
+struct LockWish {
+  std::string name;
+  LockOptions options;
 };
 
 // Who waits: by default the calling thread, in the callback forms nobody that waits elsewhere. An
@@ -274,11 +306,36 @@ class HOLDFAST_API Cell {
   std::shared_ptr<detail::CellState> state_;
 };
 
+// One acquire or conversion that waits.
+class HOLDFAST_API PendingAcquire {
+ public:
+  // Ends it with `cancelled`, unless it is over.
+  void cancel();
+
+ private:
+  friend class Lock;
+  friend class Grant;
+  friend class Session;
+  explicit PendingAcquire(std::shared_ptr<detail::Wait> wait);
+  std::shared_ptr<detail::Wait> wait_;
+};
+
 // A lease plus the loop that renews it. Closes its lease when the last handle goes, or at close().
 class HOLDFAST_API Session {
  public:
   Lock lock(std::string_view name, LockOptions options = {});
   Lock shared_lock(std::string_view name, std::string reason = {});
+  Lock semaphore(std::string_view name, uint32_t capacity, uint32_t permits = 1,
+                 std::string reason = {});
+  // All of them or none, up to 64, each named once. While it waits none is held, and it has its
+  // turn in all their queues. Grants in the order of the wishes. Reasons and errors as of
+  // Lock::acquire().
+  std::optional<std::vector<Grant>> acquire_all(std::vector<LockWish> wishes,
+                                                std::optional<nanoseconds> timeout = std::nullopt);
+  // Neither grants nor error: surely not acquired. It is ended with the session.
+  using AllDone = std::function<void(std::optional<std::vector<Grant>> grants, const Error* error)>;
+  PendingAcquire acquire_all_async(std::vector<LockWish> wishes, std::optional<nanoseconds> timeout,
+                                   AllDone done, Agent agent = Agent::create());
 
   std::string lease() const;   // as lockctl takes it
   std::string secret() const;  // hex
@@ -297,18 +354,6 @@ class HOLDFAST_API Session {
   friend class Lock;
   explicit Session(std::shared_ptr<detail::SessionState> state);
   std::shared_ptr<detail::SessionState> state_;
-};
-
-// One acquire that waits.
-class HOLDFAST_API PendingAcquire {
- public:
-  // Ends it with `cancelled`, unless it is over.
-  void cancel();
-
- private:
-  friend class Lock;
-  explicit PendingAcquire(std::shared_ptr<detail::Wait> wait);
-  std::shared_ptr<detail::Wait> wait_;
 };
 
 // A name to be acquired. Copies share one object; two objects of one name contend, also within one
@@ -354,13 +399,30 @@ class HOLDFAST_API Grant {
   Grant& operator=(Grant&&) noexcept;
   ~Grant();
 
-  uint64_t token() const;  // the fencing token: greater than that of any conflicting grant before
+  // The fencing token: greater than that of any conflicting grant before. An upgrade changes it.
+  uint64_t token() const;
+  Mode mode() const;
   const std::string& lock() const;
   bool held() const;  // certainly held now, by the local deadline
   Deadline deadline() const;
   nanoseconds remaining() const;
+  // Another mode in place. To a weaker one (a downgrade) at once, and the token stays. To any other
+  // (an upgrade) as soon as nobody else's hold is in the way, ahead of all who wait, and with a new
+  // token, above that of everybody who held it besides. False: the time is up, and the hold is as
+  // it was. Errors: lock_lost, not_held, deadlock (at once, if another holder waits for an upgrade
+  // as well), lease_lost, cancelled, invalid_argument (a semaphore's, or one conversion waits
+  // already). At the end of its time it waits for the cell's word all the same, at most until the
+  // session is lost.
+  bool convert(Mode mode, std::optional<nanoseconds> timeout = std::nullopt);
+  bool upgrade(std::optional<nanoseconds> timeout = std::nullopt);  // to exclusive
+  void downgrade();                                                 // to shared
+  PendingAcquire convert_async(Mode mode, std::optional<nanoseconds> timeout, Callback<bool> done,
+                               Agent agent = Agent::create());
+  // What the holder says of itself, up to 64 KiB; shown with the lock.
+  void set_value(std::string value);
+  void set_value_async(std::string value, Finished done);
   // Waits for the answer. not_held: released already; lock_lost: it was lost meanwhile. Never
-  // touches a newer grant.
+  // touches a newer grant. A conversion that waits is cancelled before.
   void release();
   void release_async(Finished done);
   // Calls back once if the hold is lost; never after a release.
@@ -368,6 +430,7 @@ class HOLDFAST_API Grant {
 
  private:
   friend class Lock;
+  friend class Session;
   friend struct detail::LockState;
   explicit Grant(std::shared_ptr<detail::GrantState> state);
   std::shared_ptr<detail::GrantState> state_;
