@@ -25,8 +25,13 @@ void Cluster::call(uint32_t client, uint32_t index, base::AnswerKey key, Ask ask
   const auto delay = network_.delay();
   if (!delay) return;
   // An answer needs the way back.
-  auto back = [this, client, &machine, done = std::move(done)](const CallResult& result) {
-    if (network_.client_reaches(client, machine.id())) done(result);
+  auto arrive = [this, client, &machine, done = std::move(done)](const CallResult& result) {
+    if (network_.client_hears(client, machine.id())) done(result);
+  };
+  auto back = [this, arrive = std::move(arrive)](const CallResult& result) {
+    if (result.unreachable) return arrive(result);
+    const auto delay_back = network_.delay();
+    if (delay_back) world_.after(*delay_back, [arrive, result] { arrive(result); });
   };
   world_.after(*delay, [this, client, &machine, key, ask = std::move(ask), done = std::move(back)] {
     if (!network_.client_reaches(client, machine.id()) || machine.deaf()) return;

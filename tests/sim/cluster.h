@@ -29,6 +29,7 @@ class Cluster {
   Network& network() { return network_; }
   Links& links() { return links_; }
   FenceChecker& fence() { return oracles_.fence; }
+  ModelChecker& model() { return oracles_.model; }
 
   // Whether the cell is quiet: a leader, nothing pending, equal states. Else says what isn't.
   std::optional<std::string> unsettled() const;

@@ -35,10 +35,14 @@ constexpr std::array kKinds = std::to_array<Kind>({
     {FaultKind::kFull, "full", "{who} has a full disk"},
     {FaultKind::kWipe, "wipe", "{who} dies and finds its disk empty"},
     {FaultKind::kPutBack, "put-back", "{who} is copied, and the copy put back after that time"},
+    {FaultKind::kRefuse, "refuse", "{how} of a thousand requests of programs are refused"},
     {FaultKind::kClientPause, "client-pause", "{who} stands still"},
     {FaultKind::kClientFreeze, "client-freeze", "{who} is frozen with its clock"},
     {FaultKind::kClientRate, "client-rate", "{who} has a clock at {how} thousandths of its rate"},
     {FaultKind::kClientLost, "client-lost", "{who} and {whom} don't hear each other"},
+    {FaultKind::kClientDeaf, "client-deaf", "{who} doesn't hear {whom}"},
+    {FaultKind::kClientCut, "client-cut", "{who} loses its connections with {whom} (how: {how})"},
+    {FaultKind::kClientKill, "client-kill", "{who} dies, and comes back as another (how: {how})"},
 });
 
 const Kind& find(FaultKind kind) {

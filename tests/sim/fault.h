@@ -35,10 +35,15 @@ enum class FaultKind : uint8_t {
   kFull,         // each write fails, and so ends the process; no start before that is over
   kWipe,         // the process dies and finds an empty disk
   kPutBack,      // after FOR its directory is put back as it is now
+  kRefuse,       // HOW of a thousand requests of programs are refused: a limit is reached
   kClientPause,
   kClientFreeze,
   kClientRate,
   kClientLost,  // client WHO and node WHOM don't hear each other
+  kClientDeaf,  // WHO doesn't hear WHOM
+  // Of programs that use the library alone.
+  kClientCut,   // the connections of WHO with WHOM break; HOW=1: noticed seconds later
+  kClientKill,  // the process dies and comes back as another after FOR; HOW=1: without a word
 };
 
 // A set of nodes or clients, one bit each: node 1 is bit 1, client 0 is bit 0.

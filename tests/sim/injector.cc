@@ -85,6 +85,7 @@ void Injector::on_network(const Fault& fault, bool on) {
     case FaultKind::kLoss: return network.lose(share, on);
     case FaultKind::kTwice: return network.duplicate(share, on);
     case FaultKind::kLate: return network.be_late(share, on);
+    case FaultKind::kRefuse: return network.refuse(share, on);
     case FaultKind::kCut:
       return for_each_pair(fault, [&](Machine& from, Machine& to) {
         if (from.up()) cluster_.links().cut(from, to, fault.how == 1);
@@ -203,6 +204,20 @@ void Injector::on_client(const Fault& fault, uint32_t client, bool on) {
         cluster_.network().block_client(client, machine->id(), on);
       }
       return;
+    case FaultKind::kClientDeaf:
+      for (auto& machine : cluster_.machines()) {
+        if ((fault.whom >> machine->id().value & 1) == 0) continue;
+        cluster_.network().deafen_client(client, machine->id(), on);
+      }
+      return;
+    case FaultKind::kClientCut:
+      for (auto& machine : cluster_.machines()) {
+        if ((fault.whom >> machine->id().value & 1) == 0) continue;
+        workload_.cut(client, machine->id(), fault.how == 1);
+      }
+      return;
+    case FaultKind::kClientKill:
+      return on ? workload_.kill(client, fault.how == 1) : workload_.revive(client);
     default: return;
   }
 }

@@ -79,6 +79,7 @@ void Machine::crash() {
                  [done = call.done] { done(CallResult{.unreachable = true}); });
   }
   links_.on_ended(*this);
+  if (on_end_) on_end_();
 }
 
 // P10: the process ends by itself, and with everything on its disk that it had handed over. Its
@@ -157,10 +158,15 @@ void Machine::deliver(uint64_t process, Event what) {
   plan_turn();
 }
 
-void Machine::call(base::AnswerKey key, const Ask& ask, CallDone done) {
+node::ClientRef Machine::call(base::AnswerKey key, const Ask& ask, CallDone done) {
   const node::ClientRef ref = next_ref_++;
   calls_.emplace(ref, Call{std::move(done), world_.now(), key});
   ask(*node_, ref, now(), fx_);
+  return ref;
+}
+
+void Machine::drop(node::ClientRef call) {
+  if (calls_.erase(call) != 0) node_->on_dropped(call);
 }
 
 // Events that come within a few microseconds share a turn, as they do in a real loop.
@@ -248,14 +254,12 @@ void Machine::answer_calls(node::Effects& fx) {
   }
 }
 
-void Machine::answer(node::ClientRef ref, CallResult result) {
+void Machine::answer(node::ClientRef ref, const CallResult& result) {
   const auto it = calls_.find(ref);
   if (it == calls_.end()) return;
   CallDone done = std::move(it->second.done);
   calls_.erase(it);
-  if (auto delay = network_.delay()) {
-    world_.after(*delay, [done = std::move(done), result = std::move(result)] { done(result); });
-  }
+  done(result);
 }
 
 void Machine::check_confirmed(node::ClientRef ref, bool is_error) {

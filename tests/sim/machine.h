@@ -53,8 +53,13 @@ class Machine {
   // Runs `what` as an event of the process's loop, if that is still the same process; after the
   // standstill if it stands still.
   void deliver(uint64_t process, Event what);
-  // A client's call. `key` is that of a command.
-  void call(base::AnswerKey key, const Ask& ask, CallDone done);
+  // A client's call, as such an event. `key` is that of a command. `done` runs at the end of the
+  // turn that answers it, while the node is as the answer says.
+  node::ClientRef call(base::AnswerKey key, const Ask& ask, CallDone done);
+  // Nobody waits for it any more.
+  void drop(node::ClientRef call);
+  // Told when a process has ended.
+  void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
   // -- what happens to it -------------------------------------------------------------------------
   void start();  // unless its disk is full
@@ -90,7 +95,7 @@ class Machine {
   void carry_out();
   void tell_peers_and_disk();
   void answer_calls(node::Effects& fx);
-  void answer(node::ClientRef ref, CallResult result);
+  void answer(node::ClientRef ref, const CallResult& result);
   void check_confirmed(node::ClientRef ref, bool is_error);
   void check_leader();
   void end_refused(const std::string& reason);
@@ -129,6 +134,7 @@ class Machine {
   bool dying_ = false;
   node::ClientRef next_ref_ = 1;
   std::map<node::ClientRef, Call> calls_;
+  std::function<void()> on_end_;
 
   // -- for the oracles. All by true time.
   int64_t resumed_at_ = 0;  // of its start, or the end of its last standstill

@@ -53,14 +53,18 @@ bool Network::client_reaches(uint32_t client, base::NodeId node) const {
   return clients_[client][node.value] <= 0;
 }
 
+bool Network::client_hears(uint32_t client, base::NodeId node) const {
+  return client_reaches(client, node) && deaf_clients_[client][node.value] <= 0;
+}
+
 void Network::limit(base::NodeId from, base::NodeId to, size_t bytes, bool on) {
   limits_[from.value][to.value] = on ? bytes : 0;
 }
 
 void Network::heal() {
-  loss_ = duplication_ = late_ = 0;
+  loss_ = duplication_ = late_ = refusal_ = 0;
   links_ = {};
-  clients_ = {};
+  clients_ = deaf_clients_ = {};
   limits_ = {};
 }
 

@@ -29,6 +29,9 @@ class Network {
   bool reaches(base::NodeId from, base::NodeId to) const;
   bool reaches(base::NodeId from, base::NodeId to, const paxos::Message& message) const;
   bool client_reaches(uint32_t client, base::NodeId node) const;
+  bool client_hears(uint32_t client, base::NodeId node) const;
+  // Of the requests of clients: a node says that it is at a limit.
+  bool refuses() { return random_.chance(refusal_); }
 
   // -- faults. `on`: it begins, else it ends.
   void block(base::NodeId from, base::NodeId to, bool on) {
@@ -37,6 +40,11 @@ class Network {
   void block_client(uint32_t client, base::NodeId node, bool on) {
     clients_[client][node.value] += by(on);
   }
+  // The same, of what the node says.
+  void deafen_client(uint32_t client, base::NodeId node, bool on) {
+    deaf_clients_[client][node.value] += by(on);
+  }
+  void refuse(double chance, bool on) { refusal_ += on ? chance : -chance; }
   // Only messages of up to `bytes` arrive.
   void limit(base::NodeId from, base::NodeId to, size_t bytes, bool on);
   void lose(double chance, bool on) { loss_ += on ? chance : -chance; }
@@ -50,9 +58,9 @@ class Network {
 
   const Options& options_;
   base::Random random_;
-  double loss_ = 0, duplication_ = 0, late_ = 0;
+  double loss_ = 0, duplication_ = 0, late_ = 0, refusal_ = 0;
   std::array<std::array<int, kMaxNodes + 1>, kMaxNodes + 1> links_{};  // > 0: blocked
-  std::array<std::array<int, kMaxNodes + 1>, kMaxClients> clients_{};
+  std::array<std::array<int, kMaxNodes + 1>, kMaxClients> clients_{}, deaf_clients_{};
   std::array<std::array<size_t, kMaxNodes + 1>, kMaxNodes + 1> limits_{};  // 0: none
 };
 

@@ -37,10 +37,44 @@ constexpr std::array kFields = std::to_array<Field>({
     {"read", &Options::read},
     {"stubborn", &Options::stubborn},
     {"renew_percent", &Options::renew_percent},
+    {"programs", &Options::programs},
+    {"sessions", &Options::sessions},
+    {"threads", &Options::threads},
+    {"request_timeout_ms", &Options::request_timeout_ms},
+    {"timed", &Options::timed},
+    {"second", &Options::second},
+    {"let_go", &Options::let_go},
+    {"hold_on", &Options::hold_on},
+    {"chore_ms", &Options::chore_ms},
+    {"looks_late", &Options::looks_late},
 });
 
 std::string text_of(const Field& field, const Options& options) {
   return std::string(field.name) + "=" + std::to_string(options.*field.value);
+}
+
+int64_t draw_between(base::Random& random, int64_t low, int64_t high) {
+  return static_cast<int64_t>(
+      random.between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
+}
+
+// With the library, without it, or both together.
+void draw_programs(Options& o, base::Random& random) {
+  const uint64_t mix = random.below(3);
+  if (mix == 0) return;
+  o.programs = random.chance(0.1) ? draw_between(random, 10, 20) : draw_between(random, 1, 5);
+  if (mix == 1) o.clients = 0;
+  if (o.programs < 10) {
+    o.sessions = draw_between(random, 1, 3);
+    o.threads = draw_between(random, 1, 3);
+  }
+  const int64_t timeouts_ms[] = {300, 1'000, 5'000, 5'000};
+  o.request_timeout_ms = timeouts_ms[random.below(4)];
+  o.timed = 100 * draw_between(random, 0, 8);
+  o.second = 100 * draw_between(random, 0, 2);
+  o.let_go = 200 * draw_between(random, 0, 4);
+  o.hold_on = 20 * draw_between(random, 0, 5);
+  if (random.chance(0.8)) o.chore_ms = draw_between(random, 500, 10'000);
 }
 
 }  // namespace
@@ -49,8 +83,7 @@ Options draw_options(uint64_t seed) {
   // Hashed: neighbouring seeds of this generator give the same numbers, shifted by one.
   base::Random random(base::Random(seed).next());
   const auto between = [&random](int64_t low, int64_t high) {
-    return static_cast<int64_t>(
-        random.between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
+    return draw_between(random, low, high);
   };
   Options o;
   o.seed = seed;
@@ -77,6 +110,7 @@ Options draw_options(uint64_t seed) {
   }
   const int64_t delays_ms[] = {0, 1, 5, 5, 30};
   o.rest_delay_ms = delays_ms[random.below(5)];
+  draw_programs(o, random);
   return o;
 }
 

@@ -45,8 +45,21 @@ struct Options {
   int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
   int64_t renew_percent = 33;  // of the TTL between two renewals
 
+  // Programs that use the library: clients as well, numbered after those that don't.
+  int64_t programs = 0;
+  int64_t sessions = 1;  // of each, at once
+  int64_t threads = 2;   // of each; every one does one thing at a time
+  int64_t request_timeout_ms = 5'000;
+  int64_t timed = 300;      // of the acquires: wait with a time limit
+  int64_t second = 100;     // acquires another lock while it holds one
+  int64_t let_go = 300;     // of the releases: nobody waits for the answer
+  int64_t hold_on = 50;     // holds for about as long as a TTL
+  int64_t chore_ms = 0;     // between two closes, detaches, renewals, ... of a program; 0: never
+  int64_t looks_late = 10;  // of the timers: looked at up to 30 ms later
+
   uint32_t voters() const { return static_cast<uint32_t>(nodes); }
   uint32_t client_count() const { return static_cast<uint32_t>(clients); }
+  uint32_t program_count() const { return static_cast<uint32_t>(programs); }
 };
 
 // Draws a mix from the seed.

@@ -22,6 +22,7 @@ class Drawing {
     draw_clients();
     draw_usurpers();
     draw_lost_disks();
+    draw_programs();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
   }
@@ -51,7 +52,9 @@ class Drawing {
 
   Targets any_node() { return Targets{1} << between(1, options_.nodes); }
   Targets leader_or_any() { return often(0.4) ? kLeader : any_node(); }
-  Targets any_client() { return Targets{1} << between(0, options_.clients - 1); }
+  int64_t last_client() const { return options_.clients + options_.programs - 1; }
+  Targets any_client() { return Targets{1} << between(0, last_client()); }
+  Targets any_program() { return Targets{1} << between(options_.clients, last_client()); }
   Targets some(int64_t first, int64_t last) {
     Targets targets = 0;
     for (int64_t i = first; i <= last; ++i) targets |= Targets{often(0.5)} << i;
@@ -71,6 +74,7 @@ class Drawing {
   void draw_clients();
   void draw_usurpers();
   void draw_lost_disks();
+  void draw_programs();
 
   const Options& options_;
   base::Random random_;
@@ -180,7 +184,7 @@ void Drawing::draw_usurpers() {
     }
     if (often(0.6)) {
       add(FaultKind::kClientLost, at - between(0, options_.ttl_ms), alone + options_.ttl_ms,
-          some(0, options_.clients - 1), kLeader);
+          some(0, last_client()), kLeader);
     }
     const int64_t reign = between(1, 3) * options_.election_ms + between(1, 800);
     add(FaultKind::kCrash, at + alone, reign + between(-200, 400), kLeader);
@@ -202,6 +206,30 @@ void Drawing::draw_lost_disks() {
     } else {
       add(FaultKind::kPutBack, at, between(1'000, options_.run_ms / 2), who);
     }
+  }
+}
+
+void Drawing::draw_programs() {
+  if (options_.programs == 0) return;
+  sometimes(0.4, [this](int64_t at) {
+    add(FaultKind::kClientKill, at, between(1, 3'000), any_program(), 0, often(0.5) ? 1 : 0);
+  });
+  sometimes(0.5, [this](int64_t at) {
+    const Targets nodes = often(0.5) ? kLeader : some_nodes();
+    add(FaultKind::kClientCut, at, 0, any_program(), nodes, often(0.2) ? 1 : 0);
+  });
+  sometimes(0.4, [this](int64_t at) {
+    const Targets nodes = often(0.5) ? kLeader : some_nodes();
+    add(FaultKind::kClientDeaf, at, up_to(3 * options_.ttl_ms), any_program(), nodes);
+  });
+  sometimes(0.4, [this](int64_t at) {
+    add(FaultKind::kClientLost, at, up_to(3 * options_.ttl_ms), any_program(), some_nodes());
+  });
+  sometimes(0.4, [this](int64_t at) {
+    add(FaultKind::kClientPause, at, up_to(3 * options_.ttl_ms), any_program());
+  });
+  if (often(0.2)) {
+    add(FaultKind::kRefuse, kCalmStartMs, options_.run_ms, 0, 0, between(1, 100));
   }
 }
 

@@ -112,9 +112,15 @@ class Shrinker {
   }
 
   void drop_clients() {
-    while (best_.options.clients > 1) {
+    // Not programs: the numbers by which faults name them would be others'.
+    while (best_.options.clients > 1 && best_.options.programs == 0) {
       Plan fewer = best_;
       fewer.options.clients /= 2;
+      if (!try_plan(fewer)) return;
+    }
+    while (best_.options.programs > 1) {
+      Plan fewer = best_;
+      fewer.options.programs /= 2;
       if (!try_plan(fewer)) return;
     }
   }

@@ -603,7 +603,8 @@ void Core::ask(const Router::Questions& questions, uint64_t survey, Instant now,
 }
 
 Failure Core::out_of_time(const Op& op) const {
-  const std::string unknown = op.is_mutation() && op.attempts > 0 ? "; the outcome is unknown" : "";
+  const bool may_happen = op.is_mutation() && (op.attempts > 0 || is_owed(op));
+  const std::string unknown = may_happen ? "; the outcome is unknown" : "";
   // What isn't sent although there is a leader waits for something else that it doesn't answer.
   bool reached = router_.leader() != 0 && (op.in_flight == 0 || op.connection == router_.leader());
   if (!reached) {

@@ -198,6 +198,7 @@ class Core {
 
   // core_sessions.cc: sessions' lives, time running out, the end
   void on_op_timer(Op& op, base::Instant now, Effects& fx);
+  bool is_owed(const Op& op) const;
   void on_out_of_time(Op& op, base::Instant now, Effects& fx);
   void renew_due(base::Instant now, Effects& fx);
   void unanswered(Op& renewal, base::Instant again);

@@ -330,7 +330,10 @@ void Core::on_release_error(Op& op, const base::Error& error, Instant now, Effec
     lose(*session, {Code::lease_lost, error.message, error.detail}, false, now, fx);
   }
   if (op.giving_up != GivingUp::kNo) return conclude(op, given_up_outcome(op), fx);
-  if (session != nullptr && error.code == ErrorCode::kNotHeld) {
+  const bool gone = error.code == ErrorCode::kNotHeld || error.code == ErrorCode::kLeaseNotFound;
+  if (session != nullptr && gone) {
+    // Before its deadline a session that is over can only have been closed: that released it.
+    if (!session->alive && now < session->deadline) return conclude(op, Done{}, fx);
     // A grant is released once: that it isn't held any more is somebody else's doing.
     return conclude(op, Failure{Code::lock_lost, "the lock was lost: " + error.message, {}}, fx);
   }

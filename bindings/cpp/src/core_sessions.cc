@@ -154,8 +154,16 @@ void Core::on_op_timer(Op& op, Instant now, Effects& fx) {
   arm(op);
 }
 
+// To be seen through whether anybody waits for it or not, and even if it couldn't be sent yet:
+// whoever gave the lock back doesn't do so again. What is under a bare lease is its caller's to
+// repeat, but for a grant that nobody knows of.
+bool Core::is_owed(const Op& op) const {
+  if (op.kind == OpKind::kRelease) return op.session != 0 || op.giving_up != GivingUp::kNo;
+  return op.kind == OpKind::kClose && op.session != 0;
+}
+
 void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
-  if (op.ref == 0 || op.attempts == 0) {
+  if (op.ref == 0 || (op.attempts == 0 && !is_owed(op))) {
     if (op.may_queue() && op.partner != kNoSlot) finish(ops_.at(op.partner), fx);
     return conclude(op, out_of_time(op), fx);
   }
@@ -167,17 +175,14 @@ void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
       op.deadline = kNever;
       break;
     case OpKind::kRelease:
-      // Of a bare lease it is its caller's to repeat, but for a grant that nobody knows of.
-      if (op.session == 0 && op.giving_up == GivingUp::kNo) {
-        return conclude(op, out_of_time(op), fx);
-      }
+      if (!is_owed(op)) return conclude(op, out_of_time(op), fx);
       op.deadline = kNever;  // somebody renews the lease: the hold must not stay
       break;
     case OpKind::kOpen:
       op.deadline = now + op.ttl + kCancelGrace;  // if it was opened, it will be closed
       break;
     case OpKind::kClose:
-      if (op.session == 0) return conclude(op, out_of_time(op), fx);
+      if (!is_owed(op)) return conclude(op, out_of_time(op), fx);
       op.deadline = now + op.ttl + kCancelGrace;
       break;
     default: return conclude(op, out_of_time(op), fx);

@@ -29,8 +29,7 @@ void BeliefChecker::check(const std::string& lock, const Belief& one,
                           const std::vector<Belief>& all) {
   if (!trusts(one.client) || !one.believes()) return;
   for (const Belief& other : all) {
-    if (other.client == one.client || !trusts(other.client)) continue;
-    if (!other.believes()) continue;
+    if (&other == &one || !trusts(other.client) || !other.believes()) continue;
     if (other.mode != base::Mode::kExclusive && one.mode != base::Mode::kExclusive) continue;
     world_.fail("clients " + std::to_string(other.client) + " and " + std::to_string(one.client) +
                 " both believe that they hold " + lock + ", with tokens " +

@@ -54,10 +54,12 @@ void ModelChecker::on_chosen(base::Slot slot, base::EntryKind kind, const std::s
     model_.replies.clear();
     for (const locks::Command& command : batch->commands) {
       model_.apply(batch->cell_time_ms, command);
+      if (listener_ != nullptr) listener_->on_command(command);
     }
     for (const std::string& reply : model_.replies) {
       auto [key, outcome] = parse(reply);
       note_grant(outcome);
+      if (listener_ != nullptr) listener_->on_outcome(key, outcome);
       outcomes_[key].insert(std::move(outcome));
     }
   }

@@ -21,6 +21,16 @@ namespace holdfast::sim {
 
 class ModelChecker {
  public:
+  // Told of each command that is chosen and of each outcome, before anybody else can know of them.
+  class Listener {
+   public:
+    virtual void on_command(const locks::Command& command) = 0;
+    virtual void on_outcome(const base::AnswerKey& key, const std::string& outcome) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
   ModelChecker(World& world, FenceChecker& fence) : world_(world), fence_(fence) {}
   // Slots come in order.
   void on_chosen(base::Slot slot, base::EntryKind kind, const std::string& value);
@@ -31,6 +41,10 @@ class ModelChecker {
   // A node's clock runs beyond ε: cell time follows no bound any more.
   void on_wild_clock() { wild_clocks_ = true; }
 
+  void set_listener(Listener* listener) { listener_ = listener; }
+  // As of the last chosen slot.
+  const locks::SimpleModel& model() const { return model_; }
+
  private:
   void check_cell_time(uint64_t cell_time_ms);
   void note_grant(const std::string& outcome);
@@ -38,6 +52,7 @@ class ModelChecker {
   World& world_;
   FenceChecker& fence_;  // is told of grants
   locks::SimpleModel model_;
+  Listener* listener_ = nullptr;
   // Cell time and true time of the first batch: cell time must not run ahead of true time.
   int64_t first_cell_ms_ = -1;
   int64_t first_true_ms_ = 0;

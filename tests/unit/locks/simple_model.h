@@ -48,6 +48,18 @@ class SimpleModel {
     return known == client->second.ops.end() ? "" : known->second;
   }
 
+  // Does it hold or wait for anything?
+  bool has_claim(base::LeaseId lease, base::HolderId holder) const {
+    return std::any_of(claims_.begin(), claims_.end(), [&](const Claim& c) {
+      return c.lease == lease.value && c.holder == holder.value;
+    });
+  }
+  bool is_held(const std::string& lock, base::Token token) const {
+    return std::any_of(claims_.begin(), claims_.end(), [&](const Claim& c) {
+      return c.token != 0 && c.token == token.value && c.lock == lock;
+    });
+  }
+
   // Who holds and waits, in a form that can be compared: by lock, then as granted or queued.
   struct ClaimText {
     std::string lock;
