@@ -66,9 +66,10 @@ struct Tally {
 std::string try_out(const DiskImage& image, const Left& left, Tally& tally) {
   try {
     FaultDisk looked_at(image);
-    if (std::string wrong = check_restart(looked_at, left.expected); !wrong.empty()) return wrong;
-    FaultDisk used(image);
     Expected expected = left.expected;
+    if (std::string wrong = check_restart(looked_at, expected); !wrong.empty()) return wrong;
+    FaultDisk used(image);
+    expected = left.expected;
     const Ended ended = live(used, sequel(), expected);
     if (ended.has_failed && !ended.is_damage) return ended.step + ": " + ended.message;
     if (ended.has_failed) {
@@ -150,7 +151,7 @@ Tally flip_frames(const Left& left, const std::string& path, uint64_t& frames) {
   // Those of its present life, and the first behind them.
   for (frames = 0; kWalHeader + (frames + 1) * kFrame <= bytes.size(); ++frames) {
     const uint64_t at = kWalHeader + frames * kFrame;
-    flip_part(left, path, at, kFrame, frames < 2 ? kFrameHeader : 0, random, tally);
+    flip_part(left, path, at, kFrame, kFrameHeader, random, tally);
     if (bytes.compare(at + 8, 8, bytes, 16, 8) != 0) break;
   }
   return tally;

@@ -88,7 +88,8 @@ struct Ended {
 Ended live(FaultDisk& disk, const std::vector<Step>& steps, Expected& expected);
 
 // Starts the node on this disk, which has no faults, and compares what it finds. Throws StoreError
-// if it refuses to start; returns what is wrong, empty if nothing is.
-std::string check_restart(FaultDisk& disk, const Expected& expected);
+// if it refuses to start; returns what is wrong, empty if nothing is. What it found is from then on
+// expected: a node may have told it.
+std::string check_restart(FaultDisk& disk, Expected& expected);
 
 }  // namespace holdfast::store_test
