@@ -1,5 +1,6 @@
 #include "lockcore/store/log_db.h"
 
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -372,7 +373,7 @@ struct LogDb::Impl {
     try {
       if (may_be_new_wal) {
         const std::unique_ptr<File> wal = files_.open(path_ + "-wal");
-        HF_ASSERT(wal);
+        if (!wal) fail_io(path_ + "-wal", "was removed while in use", ENOENT);
         wal_salt_ = wal_salt(*wal);
       }
       mark_->put({wal_salt_, db_.wal_frames()});
