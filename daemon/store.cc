@@ -2,16 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
+#include <string>
+
 #include "daemon/exit_codes.h"
 #include "daemon/random.h"
 
 namespace holdfast::daemon {
+namespace {
+
+// Another one after each start of the machine; empty where the kernel tells none.
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+}  // namespace
 
 OpenedStore open_store(const Config& config) {
   using Kind = store::StoreError::Kind;
   OpenedStore opened;
   opened.log = std::make_unique<store::LogDb>(config.data_dir, config.id,
-                                              base::Incarnation{random_number()});
+                                              base::Incarnation{random_number()}, boot_id());
   opened.state = std::make_unique<store::StateDb>(config.data_dir, opened.log->state_file(),
                                                   opened.log->incarnation());
   base::StateRows rows = opened.state->load();

@@ -7,7 +7,6 @@
 
 #include "lockcore/store/sqlite.h"
 #include "lockcore/store/store_error.h"
-#include "lockcore/store/wal_scan.h"
 
 namespace holdfast::store {
 namespace {
@@ -76,20 +75,23 @@ bool has_state_file(FileSystem& files, const std::string& dir) {
   return false;
 }
 
-void examine_database(FileSystem& files, const std::string& path, const FileFormat& format) {
+WalScan examine_database(FileSystem& files, const std::string& path, const FileFormat& format,
+                         const WalMark& written) {
   const std::unique_ptr<File> file = files.open(path);
   if (!file) fail_io(path, "can't open it", ENOENT);
   sync_and_drop(*file);
   check_header(*file, path, format);
+  WalScan scan;
   if (const std::unique_ptr<File> wal = files.open(path + "-wal")) {
     sync_and_drop(*wal);
-    if (const auto damage = scan_wal(*wal)) {
-      throw StoreError(Kind::kDamaged, path + "-wal: " + damage->what +
-                                           ": acknowledged transactions are lost; " +
-                                           kReplaceAdvice);
-    }
+    scan = scan_wal(*wal, written);
+  }
+  if (scan.damage) {
+    throw StoreError(Kind::kDamaged, path + "-wal: " + scan.damage->what +
+                                         ": acknowledged transactions are lost; " + kReplaceAdvice);
   }
   read_through(*file);
+  return scan;
 }
 
 void create_database(FileSystem& files, const std::string& dir, const std::string& file,

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lockcore/store/file_system.h"
+#include "lockcore/store/wal_scan.h"
 
 namespace holdfast::store {
 
@@ -24,8 +25,10 @@ bool has_state_file(FileSystem& files, const std::string& dir);
 
 // P11: after a failed writeback the page cache can show rows that the disk doesn't have. Syncs the
 // database and its WAL and drops their pages, so that what is read next comes from the disk; then
-// checks header, format and WAL (wal_scan.h). Throws StoreError.
-void examine_database(FileSystem& files, const std::string& path, const FileFormat& format);
+// checks header, format and WAL (wal_scan.h), which must hold what `written` says. Throws
+// StoreError.
+WalScan examine_database(FileSystem& files, const std::string& path, const FileFormat& format,
+                         const WalMark& written = {});
 
 // Makes a database under another name, lets `fill` create its tables and first rows, syncs it, and
 // renames it to `<dir>/<file>`: a file of that name is always complete, so an empty or partial one

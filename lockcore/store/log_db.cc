@@ -1,18 +1,21 @@
 #include "lockcore/store/log_db.h"
 
+#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "lockcore/base/assert.h"
 #include "lockcore/store/data_dir.h"
 #include "lockcore/store/row_sum.h"
 #include "lockcore/store/sqlite.h"
+#include "lockcore/store/wal_mark.h"
 
 namespace holdfast::store {
 namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 1};
+constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 2};
 constexpr const char* kFile = "log.db";
 constexpr const char* kFirstStateFile = "state.db";
 constexpr int kCacheKib = 256;
@@ -27,7 +30,7 @@ CREATE TABLE meta (
   founding INTEGER NOT NULL, promised_round INTEGER NOT NULL, promised_node INTEGER NOT NULL,
   cell INTEGER NOT NULL, config_version INTEGER NOT NULL, members INTEGER NOT NULL,
   first_retained INTEGER NOT NULL, state_file TEXT NOT NULL, disk_lost TEXT NOT NULL,
-  sum INTEGER NOT NULL) STRICT;
+  boot_id TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE member (
   node INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, address TEXT NOT NULL,
   voter INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
@@ -53,6 +56,7 @@ struct Meta {
   base::Slot first_retained{1};
   std::string state_file = kFirstStateFile;
   std::string disk_lost;
+  std::string boot_id;  // of the boot in which this was written
 
   // What the row says about this node's past, all zero in a directory that never took part.
   bool is_untouched() const { return founding == base::FoundingState::kEmpty && !promised; }
@@ -68,6 +72,7 @@ uint64_t sum_of(const Meta& meta) {
   }
   sum.add(meta.state_file);
   sum.add(meta.disk_lost);
+  sum.add(meta.boot_id);
   return sum.take();
 }
 
@@ -94,7 +99,7 @@ uint64_t sum_of(const base::PeerMark& peer) {
 class MetaWriter {
  public:
   explicit MetaWriter(Connection& db)
-      : statement_(db, "INSERT OR REPLACE INTO meta VALUES (1,?,?,?,?,?,?,?,?,?,?,?,?,?)") {}
+      : statement_(db, "INSERT OR REPLACE INTO meta VALUES (1,?,?,?,?,?,?,?,?,?,?,?,?,?,?)") {}
 
   void put(const Meta& meta) {
     statement_.bind(1, meta.node.value);
@@ -109,7 +114,8 @@ class MetaWriter {
     statement_.bind(10, meta.first_retained.value);
     statement_.bind_text(11, meta.state_file);
     statement_.bind_text(12, meta.disk_lost);
-    statement_.bind(13, sum_of(meta));
+    statement_.bind_text(13, meta.boot_id);
+    statement_.bind(14, sum_of(meta));
     statement_.run();
   }
 
@@ -121,20 +127,24 @@ class MetaWriter {
 
 struct LogDb::Impl {
   Impl(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
-       FileSystem& files)
+       const std::string& boot_id, FileSystem& files)
       : files_(files),
         dir_(dir),
         hold_(files.hold(dir)),
         path_(dir + "/" + kFile),
         db_(files, prepare_file(self, new_incarnation),
             {.exclusive = true, .cache_kib = kCacheKib, .wal_limit_bytes = kPreallocatedWalBytes}) {
+    // Rows may be missing for good reasons: only the whole tree tells that none was lost to damage.
+    db_.check({"meta", "member", "peer", "log"});
     read_meta();
     check_owner(self);
+    check_boot(boot_id);
     check_state_file();
     ++meta_.start_count;
+    meta_.boot_id = boot_id;
     begin_.run();
     put_meta_.put(meta_);
-    commit_.run();
+    commit();
     db_.preallocate_wal(kPreallocatedWalBytes);
   }
 
@@ -157,16 +167,16 @@ struct LogDb::Impl {
         MetaWriter(db).put(meta);
       });
     }
-    examine_database(files_, path_, kFormat);
+    mark_.emplace(files_, path_ + "-mark");
+    wal_ = examine_database(files_, path_, kFormat, mark_->found().value_or(WalMark{}));
     return path_;
   }
 
   void read_meta() {
-    db_.check_table("meta");
     Statement select(db_,
                      "SELECT node, incarnation, start_count, founding, promised_round,"
                      " promised_node, cell, config_version, members, first_retained, state_file,"
-                     " disk_lost, sum FROM meta");
+                     " disk_lost, boot_id, sum FROM meta");
     if (!select.step()) damaged("table `meta`: its row is missing");
     meta_.node = {select.number(0)};
     meta_.incarnation = {select.number(1)};
@@ -179,7 +189,8 @@ struct LogDb::Impl {
     meta_.first_retained = {select.number(9)};
     meta_.state_file = select.bytes(10);
     meta_.disk_lost = select.bytes(11);
-    if (sum_of(meta_) != select.number(12)) damaged("table `meta`: its row fails its checksum");
+    meta_.boot_id = select.bytes(12);
+    if (sum_of(meta_) != select.number(13)) damaged("table `meta`: its row fails its checksum");
   }
 
   void check_owner(base::NodeId self) const {
@@ -188,6 +199,20 @@ struct LogDb::Impl {
     throw StoreError(Kind::kForeign, path_ + ": belongs to node " + owner + ", not to node " +
                                          std::to_string(self.value) + "; start it as node " +
                                          owner + " or give a directory of its own (--data-dir)");
+  }
+
+  // Without the mark, which is never lost while the machine runs, the last transaction may have
+  // been acknowledged; and while it runs no write is torn but by a kill in its middle.
+  void check_boot(const std::string& boot_id) {
+    const bool is_same = !boot_id.empty() && meta_.boot_id == boot_id;
+    if (mark_->found() || wal_.torn_frame == 0 || !is_same) return;
+    throw StoreError(Kind::kDamaged,
+                     path_ + "-wal: frame " + std::to_string(wal_.torn_frame) +
+                         " is unreadable, though the machine has run without a break since it was "
+                         "written, and " +
+                         path_ +
+                         "-mark, which would say whether it counts, is missing or damaged; " +
+                         kReplaceAdvice);
   }
 
   void check_state_file() {
@@ -219,8 +244,6 @@ struct LogDb::Impl {
     log.disk_lost = meta_.disk_lost;
     log.config = read_config();
     log.peers = read_peers();
-    // Rows may be missing for good reasons: only the whole tree tells that none was lost to damage.
-    db_.check_table("log");
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
     log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
@@ -248,7 +271,6 @@ struct LogDb::Impl {
   }
 
   base::Config read_config() {
-    db_.check_table("member");
     base::Config config{meta_.cell, meta_.config_version, {}};
     Statement select(db_,
                      "SELECT node, incarnation, address, voter, sum FROM member ORDER BY node");
@@ -271,7 +293,6 @@ struct LogDb::Impl {
   }
 
   std::vector<base::PeerMark> read_peers() {
-    db_.check_table("peer");
     std::vector<base::PeerMark> peers;
     Statement select(db_,
                      "SELECT node, start_count, process_nonce, promised_round, promised_node,"
@@ -342,7 +363,24 @@ struct LogDb::Impl {
       meta_changed |= write.promised || write.config || write.founding || write.disk_lost;
     }
     if (meta_changed) put_meta_.put(meta_);
+    commit();
+  }
+
+  // Durable when it returns. One pwrite more than the transaction itself, and no fsync.
+  void commit() {
+    const bool may_be_new_wal = db_.wal_bytes() == 0;
     commit_.run();
+    try {
+      if (may_be_new_wal) {
+        const std::unique_ptr<File> wal = files_.open(path_ + "-wal");
+        if (!wal) fail_io(path_ + "-wal", "was removed while in use", ENOENT);
+        wal_salt_ = wal_salt(*wal);
+      }
+      mark_->put({wal_salt_, db_.wal_frames()});
+    } catch (...) {
+      db_.abandon();
+      throw;
+    }
   }
 
   void put_entry(const base::Entry& entry) {
@@ -387,6 +425,9 @@ struct LogDb::Impl {
   const std::string dir_;
   const std::unique_ptr<DirectoryHold> hold_;  // before anything of the directory is touched
   const std::string path_;
+  std::optional<WalMarkFile> mark_;
+  WalScan wal_;  // as this start found it
+  uint64_t wal_salt_ = 0;
   Connection db_;
   Meta meta_;  // as in the database, or as the transaction under way will leave it
   Statement begin_{db_, "BEGIN IMMEDIATE"};
@@ -399,8 +440,8 @@ struct LogDb::Impl {
 };
 
 LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
-             FileSystem& files)
-    : impl_(std::make_unique<Impl>(dir, self, new_incarnation, files)) {}
+             const std::string& boot_id, FileSystem& files)
+    : impl_(std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files)) {}
 
 LogDb::~LogDb() = default;
 

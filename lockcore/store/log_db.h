@@ -23,8 +23,9 @@ class LogDb {
   // Opens or creates `<dir>/log.db`, and keeps every other process out of the directory. A new one
   // gets `new_incarnation`; `self` must match an old one's node id. Fsyncs the files and drops them
   // from the page cache first (P11). Raises the start count durably before it returns.
+  // `boot_id` names this boot of the machine, empty if nobody knows: within one no write is torn.
   LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
-        FileSystem& files = FileSystem::real());
+        const std::string& boot_id, FileSystem& files = FileSystem::real());
   ~LogDb();
 
   // Rows above `applied`; everything else of the recovered state.

@@ -112,7 +112,9 @@ Connection::~Connection() {
 }
 
 int Connection::on_commit(void* self, sqlite3*, const char*, int frames) {
-  static_cast<Connection*>(self)->wal_bytes_ = static_cast<uint64_t>(frames) * kFrameBytes;
+  Connection& connection = *static_cast<Connection*>(self);
+  connection.wal_frames_ = static_cast<uint64_t>(frames);
+  connection.wal_bytes_ = connection.wal_frames_ * kFrameBytes;
   return SQLITE_OK;
 }
 
@@ -150,19 +152,30 @@ void Connection::preallocate_wal(uint64_t bytes) {
     }
     wal->sync();
   } catch (...) {
-    failed_ = true;
+    abandon();
     throw;
   }
 }
 
-void Connection::check_table(const char* table) {
-  Statement check(*this, std::string("PRAGMA quick_check(") + table + ")");
+void Connection::check(std::initializer_list<const char*> tables) {
+  const std::optional<std::string> verdict = verdict_of("PRAGMA quick_check(1)");
+  if (!verdict) return;
+  for (const char* table : tables) {
+    const auto of_table = verdict_of(std::string("PRAGMA quick_check(") + table + ")");
+    if (!of_table) continue;
+    fail(Kind::kDamaged,
+         std::string("table `") + table + "` is damaged (" + *of_table + "); " + kReplaceAdvice);
+  }
+  fail(Kind::kDamaged, "is damaged (" + *verdict + "); " + kReplaceAdvice);
+}
+
+std::optional<std::string> Connection::verdict_of(const std::string& pragma) {
+  Statement check(*this, pragma);
   if (!check.step()) fail(SQLITE_CORRUPT);
   const std::string verdict(check.bytes(0));
-  if (verdict == "ok") return;
+  if (verdict == "ok") return std::nullopt;
   if (tells_of_failed_read(verdict)) fail(SQLITE_IOERR_READ);
-  fail(Kind::kDamaged,
-       std::string("table `") + table + "` is damaged (" + verdict + "); " + kReplaceAdvice);
+  return verdict;
 }
 
 void Connection::fail(int code) {

@@ -5,6 +5,8 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,7 +39,9 @@ class Connection {
   void require_usable() const;
   void exec(const char* sql);
   uint64_t file_bytes() const { return files_.bytes(path_) + files_.bytes(path_ + "-wal"); }
-  // Frames now in the WAL, as bytes; 0 after everything was checkpointed.
+  // Of everything that was written into the WAL since it started afresh.
+  uint64_t wal_frames() const { return wal_frames_; }
+  // The same in bytes; 0 after everything was checkpointed.
   uint64_t wal_bytes() const { return wal_bytes_; }
   // Copies the WAL into the main file, with its fsyncs; the next commit starts the WAL afresh.
   void checkpoint();
@@ -45,16 +49,21 @@ class Connection {
   // needs no new extents and so no commit of the filesystem's journal: measured on ext4, 120 us
   // instead of 190 us for a row of 200 B.
   void preallocate_wal(uint64_t bytes);
-  // Checks the structure of one table's tree; throws kDamaged.
-  void check_table(const char* table);
+  // Checks the structure of the whole file: every tree, and the list of free pages, from which a
+  // page in use could be given out again. Throws kDamaged, and names which of `tables` it is.
+  void check(std::initializer_list<const char*> tables);
 
   // Throws the StoreError that belongs to this result code, and marks the connection unusable.
   [[noreturn]] void fail(int code);
   // The same with a reason of the caller's, which is put behind the file's name.
   [[noreturn]] void fail(StoreError::Kind kind, const std::string& reason);
+  // Something beside SQLite failed: no more use of this connection either.
+  void abandon() { failed_ = true; }
 
  private:
   void open(Options options);
+  // What SQLite finds wrong; nothing: nothing.
+  std::optional<std::string> verdict_of(const std::string& pragma);
   static int on_commit(void* self, sqlite3*, const char*, int frames);
 
   FileSystem& files_;
@@ -62,6 +71,7 @@ class Connection {
   sqlite3* db_ = nullptr;
   bool failed_ = false;
   uint64_t wal_bytes_ = 0;
+  uint64_t wal_frames_ = 0;
 };
 
 // One prepared statement, reused. Indexes of parameters start at 1, of columns at 0. Texts and

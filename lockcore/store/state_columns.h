@@ -65,7 +65,7 @@ CREATE TABLE answer (
 CREATE TABLE event (
   revision INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL,
   lease INTEGER NOT NULL, owner TEXT NOT NULL, cause TEXT NOT NULL, at_ms INTEGER NOT NULL,
-  cell_ms INTEGER NOT NULL) STRICT;
+  cell_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 )sql";
 
 template <class Row>

@@ -1,6 +1,7 @@
 #include "lockcore/store/state_db.h"
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "lockcore/base/limits.h"
 #include "lockcore/store/data_dir.h"
 #include "lockcore/store/row_codec.h"
+#include "lockcore/store/row_sum.h"
 #include "lockcore/store/sqlite.h"
 #include "lockcore/store/state_columns.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 2};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 3};
 constexpr int kCacheKib = 4096;
 // Old events deleted in one write beyond as many as it adds: history shrinks back to its limit,
 // but never in one long transaction.
@@ -56,6 +58,7 @@ struct StateDb::Impl {
        FileSystem& files)
       : path_(dir + "/" + file),
         db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}) {
+    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "event"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -95,12 +98,12 @@ struct StateDb::Impl {
     load_table(rows.waiters, owners);
     load_table(rows.clients, owners);
     load_table(rows.answers, owners);
+    check_events();
     return rows;
   }
 
   template <class Row>
   void load_table(std::vector<Row>& rows, OwnerPool& owners) {
-    db_.check_table(Table<Row>::kName);
     RowReader<Row> reader(db_, owners);
     while (reader.next()) {
       if (!reader.read(rows.emplace_back())) {
@@ -109,6 +112,32 @@ struct StateDb::Impl {
                                      " fails its checksum; " + kReplaceAdvice);
       }
     }
+  }
+
+  // Nobody loads them: people read them, and pruning goes by them.
+  void check_events() {
+    Statement select(db_,
+                     "SELECT revision, type, name, token, lease, owner, cause, at_ms, cell_ms, sum"
+                     " FROM event");
+    uint64_t count = 0;
+    for (; select.step(); ++count) {
+      event_sum_.add(select.number(0));
+      event_sum_.add(select.bytes(1));
+      event_sum_.add(select.bytes(2));
+      event_sum_.add(select.number(3));
+      event_sum_.add(select.number(4));
+      event_sum_.add(select.bytes(5));
+      event_sum_.add(select.bytes(6));
+      event_sum_.add(select.number(7));
+      event_sum_.add(select.number(8));
+      if (event_sum_.take() == select.number(9)) continue;
+      db_.fail(Kind::kDamaged, "table `event`: the row with key " +
+                                   std::to_string(select.number(0)) + " fails its checksum; " +
+                                   kReplaceAdvice);
+    }
+    if (count == meta_.events) return;
+    db_.fail(Kind::kDamaged, "table `event`: has " + std::to_string(count) + " rows instead of " +
+                                 std::to_string(meta_.events) + "; " + kReplaceAdvice);
   }
 
   // -- writing -----------------------------------------------------------------------------------
@@ -153,18 +182,29 @@ struct StateDb::Impl {
   void append_events(const std::vector<base::EventRow>& events) {
     OwnerTexts owners;
     for (const base::EventRow& event : events) {
-      put_event_.bind(1, event.revision.value);
-      put_event_.bind_text(2, base::event_type_name(event.type));
-      put_event_.bind_text(3, event.name);
-      put_event_.bind(4, event.token.value);
-      put_event_.bind(5, event.lease.value);
-      put_event_.bind_text(6, owners.of(event.owner.get()));
-      put_event_.bind_text(7, event.cause);
-      put_event_.bind(8, event.at_wall_ms);
-      put_event_.bind(9, event.at_cell_ms);
+      event_index_ = 0;
+      put_column(event.revision.value);
+      put_column(std::string_view(base::event_type_name(event.type)));
+      put_column(std::string_view(event.name));
+      put_column(event.token.value);
+      put_column(event.lease.value);
+      put_column(std::string_view(owners.of(event.owner.get())));
+      put_column(std::string_view(event.cause));
+      put_column(event.at_wall_ms);
+      put_column(event.at_cell_ms);
+      put_event_.bind(++event_index_, event_sum_.take());
       put_event_.run();
     }
     meta_.events += events.size();
+  }
+
+  void put_column(uint64_t value) {
+    event_sum_.add(value);
+    put_event_.bind(++event_index_, value);
+  }
+  void put_column(std::string_view text) {
+    event_sum_.add(text);
+    put_event_.bind_text(++event_index_, text);
   }
 
   // Bounded by count and by age (DESIGN 8). Revisions and cell time grow together, so what goes is
@@ -207,7 +247,9 @@ struct StateDb::Impl {
   Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
   Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
   Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
-  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?)"};
+  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?)"};
+  RowSum event_sum_{"event"};
+  int event_index_ = 0;
   Statement oldest_events_{db_, "SELECT revision, cell_ms FROM event ORDER BY revision"};
   Statement prune_events_{db_, "DELETE FROM event WHERE revision <= ?"};
 };

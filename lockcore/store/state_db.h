@@ -19,7 +19,7 @@ class StateDb {
           FileSystem& files = FileSystem::real());
   ~StateDb();
 
-  base::StateRows load();                       // everything but the events, checksums verified
+  base::StateRows load();  // everything but the events; all checksums verified, theirs too
   void write(const base::StateWrite& changes);  // one transaction; prunes a bounded bit of history
   uint64_t bytes() const;                       // of the file and its WAL
 

@@ -15,8 +15,9 @@
 // size that makes a commit, from a frame that lay there before, while its checksum and the frames
 // behind it are new.
 //
-// What can't be told apart: damage to the very last transaction from a torn one; nor, in the last
-// but one, to a commit frame whose header is cut, or to that size itself.
+// What can't be told apart by that: damage to the very last transaction from a torn one; nor, in
+// the last but one, to a commit frame whose header is cut, or to that size itself. Where the mark
+// (wal_mark.h) reaches, it tells.
 #include "lockcore/store/wal_scan.h"
 
 #include <algorithm>
@@ -97,7 +98,9 @@ class FrameWalk {
     const bool is_bad = !follows || !has_salt;
     if (is_bad && first_bad_ == 0) first_bad_ = index_;
     if (!is_bad && after_lost_commit_) return true;
+    if (has_salt) last_live_ = index_;
     const bool is_commit = big_endian(frame + 4) != 0;
+    if (first_bad_ == 0 && is_commit) last_commit_ = index_;
     after_lost_commit_ =
         first_bad_ != 0 && is_commit && (follows || (has_salt && !header_is_cut()));
     stored_ = stored;
@@ -105,6 +108,10 @@ class FrameWalk {
     return false;
   }
   uint64_t first_bad() const { return first_bad_; }
+  // The end of what SQLite's recovery finds.
+  uint64_t last_commit() const { return last_commit_; }
+  // The first frame of this life behind that; 0: there is none.
+  uint64_t torn_frame() const { return last_live_ > last_commit_ ? last_commit_ + 1 : 0; }
 
  private:
   Sum sum_after(Sum before, const uint8_t* frame) const {
@@ -131,30 +138,51 @@ class FrameWalk {
   Sum computed_;
   uint64_t index_ = 0;
   uint64_t first_bad_ = 0;          // 0: none yet
+  uint64_t last_commit_ = 0;        // of a frame before that
+  uint64_t last_live_ = 0;          // with this life's salt, readable or not
   bool after_lost_commit_ = false;  // the frame before is a commit that recovery won't reach
 };
 
 // The header is one sector, written and synced before any frame: it is never torn. Without it
 // SQLite takes the whole file for empty; that is right only if nothing was written behind it.
-std::optional<WalDamage> check_headerless(File& file) {
+WalScan check_headerless(File& file) {
   std::vector<uint8_t> buffer(1 << 16);
   for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
     const size_t n = file.read_all(offset, buffer.data(), buffer.size());
     if (std::any_of(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(n),
                     [](uint8_t byte) { return byte != 0; })) {
-      return WalDamage{0, "its header is unreadable, with transactions behind it"};
+      return {WalDamage{0, "its header is unreadable, with transactions behind it"}};
     }
-    if (n < buffer.size()) return std::nullopt;
+    if (n < buffer.size()) return {};
   }
+}
+
+uint64_t salt_of(const Header& header) {
+  uint64_t salt = 0;
+  std::memcpy(&salt, header.salt, sizeof salt);
+  return salt;
+}
+
+std::optional<Header> read_header(File& file) {
+  uint8_t bytes[kHeaderBytes] = {};
+  file.read_all(0, bytes, sizeof bytes);
+  return parse_header(bytes);
+}
+
+WalDamage damage_at(uint64_t frame, const char* what) {
+  return {frame, "frame " + std::to_string(frame) + " is unreadable, " + what};
 }
 
 }  // namespace
 
-std::optional<WalDamage> scan_wal(File& file) {
-  if (file.size() <= kHeaderBytes) return std::nullopt;
-  uint8_t header_bytes[kHeaderBytes];
-  file.read_all(0, header_bytes, sizeof header_bytes);
-  const std::optional<Header> header = parse_header(header_bytes);
+uint64_t wal_salt(File& file) {
+  const std::optional<Header> header = read_header(file);
+  return header ? salt_of(*header) : 0;
+}
+
+WalScan scan_wal(File& file, const WalMark& written) {
+  if (file.size() <= kHeaderBytes) return {};
+  const std::optional<Header> header = read_header(file);
   if (!header) return check_headerless(file);
 
   const size_t frame_bytes = kFrameHeaderBytes + header->page_bytes;
@@ -163,13 +191,17 @@ std::optional<WalDamage> scan_wal(File& file) {
   for (uint64_t offset = kHeaderBytes;; offset += buffer.size()) {
     const size_t n = file.read_all(offset, buffer.data(), buffer.size());
     for (size_t at = 0; at + frame_bytes <= n; at += frame_bytes) {
-      if (walk.next(buffer.data() + at)) {
-        return WalDamage{walk.first_bad(), "frame " + std::to_string(walk.first_bad()) +
-                                               " is unreadable, with transactions behind it"};
-      }
+      if (!walk.next(buffer.data() + at)) continue;
+      return {damage_at(walk.first_bad(), "with transactions behind it")};
     }
-    if (n < buffer.size()) return std::nullopt;
+    if (n < buffer.size()) break;
   }
+  WalScan scan{{}, walk.torn_frame()};
+  if (salt_of(*header) == written.salt && walk.last_commit() < written.frames) {
+    const uint64_t first = std::max(walk.first_bad(), walk.last_commit() + 1);
+    scan.damage = damage_at(first, "though its transaction was written and synced");
+  }
+  return scan;
 }
 
 }  // namespace holdfast::store

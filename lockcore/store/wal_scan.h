@@ -10,6 +10,7 @@
 #include <string>
 
 #include "lockcore/store/file_system.h"
+#include "lockcore/store/wal_mark.h"
 
 namespace holdfast::store {
 
@@ -18,8 +19,19 @@ struct WalDamage {
   std::string what;
 };
 
-// nullopt: it is whole, or its end is torn as a crash tears it. Throws StoreError kIo.
-// Must run before SQLite opens the database, which may overwrite the evidence.
-std::optional<WalDamage> scan_wal(File& file);
+struct WalScan {
+  // Nothing: it is whole, or its end is torn as a crash tears it.
+  std::optional<WalDamage> damage;
+  // The first frame of a transaction that isn't there whole; 0: there is none.
+  uint64_t torn_frame = 0;
+};
+
+// Frames that `written` says were synced must be there: without them the end isn't torn but
+// damaged. Throws StoreError kIo. Must run before SQLite opens the database, which may overwrite
+// the evidence.
+WalScan scan_wal(File& file, const WalMark& written = {});
+
+// The salt in a WAL's header; 0: it has none.
+uint64_t wal_salt(File& file);
 
 }  // namespace holdfast::store

@@ -127,6 +127,7 @@ void DiskImage::sync_names() {
 
 void DiskImage::lose_power(const std::function<Keep(const std::string& path)>& keep_of,
                            base::Random& random) {
+  ++boot;
   std::map<size_t, Keep> keeps;
   bool keeps_any = false;
   bool keeps_all = true;

@@ -64,6 +64,7 @@ struct DiskImage {
   std::map<std::string, size_t> names;
   std::map<std::string, size_t> durable_names;
   std::vector<NameChange> pending_names;  // made durable by a sync of the directory
+  uint64_t boot = 1;                      // another one after each power failure
 
   void change_name(const NameChange& change);
   void sync_names();

@@ -12,7 +12,7 @@ TEST_CASE("log.db: a new directory is empty, and its node keeps its incarnation 
   // P10: the incarnation tells a wiped disk from this one; the start count an old copy.
   TempDir dir;
   for (uint64_t start = 1; start <= 3; ++start) {
-    store::LogDb log(dir.data(), {1}, {76 + start});
+    store::LogDb log(dir.data(), {1}, {76 + start}, "");
     const base::RecoveredLog recovered = log.recover({});
     CHECK(recovered.self == base::NodeId{1});
     CHECK(recovered.incarnation == base::Incarnation{77});

@@ -129,7 +129,7 @@ TEST_CASE("data directory: one that this user may not write is named, with the r
 TEST_CASE("log.db: another node's directory is refused") {
   TempDir dir;
   make_used_directory(dir.data(), 1);
-  const Refused refused = refusal_of([&] { store::LogDb(dir.data(), {2}, {5}); });
+  const Refused refused = refusal_of([&] { store::LogDb(dir.data(), {2}, {5}, ""); });
   CHECK(refused.kind == Kind::kForeign);
   CHECK(refused.says("belongs to node 1, not to node 2"));
   CHECK_FALSE(opening_log(dir.data()).thrown);  // and is not harmed by the attempt
@@ -184,8 +184,8 @@ TEST_CASE("log.db, state.db: a newer version's file is refused, and both version
   }
   const Refused log = opening_log(dir.data());
   CHECK(log.kind == Kind::kForeign);
-  CHECK(log.says("log.db: has format 9, this program knows 1"));
-  CHECK(opening_state(dir.data()).says("state.db: has format 9, this program knows 2"));
+  CHECK(log.says("log.db: has format 9, this program knows 2"));
+  CHECK(opening_state(dir.data()).says("state.db: has format 9, this program knows 3"));
 }
 
 TEST_CASE("log.db: empty, beside a state.db or not, is damage and no fresh start") {
@@ -244,7 +244,7 @@ TEST_CASE("state.db: another directory's is refused") {
   TempDir dir, other;
   make_used_directory(dir.data(), 5, 5);
   {
-    const store::LogDb log(other.data(), {1}, {4711});
+    const store::LogDb log(other.data(), {1}, {4711}, "");
     CHECK(log.incarnation() == base::Incarnation{4711});
     store::StateDb(other.data(), log.state_file(), log.incarnation());
   }

@@ -1,10 +1,10 @@
 // Rows and writes for the store's tests, and ways to break files.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,8 +36,9 @@ inline void write_one(store::LogDb& log, const base::LogWrite& write) {
 constexpr base::Incarnation kIncarnation{77};
 
 // Opens node 1's log.
-inline std::unique_ptr<store::LogDb> open_log(const std::string& dir) {
-  return std::make_unique<store::LogDb>(dir, base::NodeId{1}, kIncarnation);
+inline std::unique_ptr<store::LogDb> open_log(const std::string& dir,
+                                              const std::string& boot_id = "boot") {
+  return std::make_unique<store::LogDb>(dir, base::NodeId{1}, kIncarnation, boot_id);
 }
 
 // Its record.
@@ -79,8 +80,11 @@ Refused refusal_of(Action action) {
 }
 
 inline std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::string bytes(static_cast<size_t>(std::max<std::streamoff>(file.tellg(), 0)), '\0');
+  file.seekg(0);
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
 }
 
 inline void write_file(const std::string& path, const std::string& bytes) {

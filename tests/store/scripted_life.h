@@ -36,6 +36,8 @@ struct Expected {
   ExpectedLog log_at_most;  // with the transaction under way
   base::Slot recorded;      // of state.db, as acknowledged
   base::Slot recorded_at_most;
+  // Once bits flipped, state.db may lack its last writes: the log has what they were made of.
+  bool may_state_lag = false;
   uint64_t starts = 0;  // that were over
   uint64_t starts_at_most = 0;
 };
@@ -69,19 +71,25 @@ struct Step {
   std::function<void(ScriptedNode&)> run;
 };
 
+// What a node does after a restart, in which rows go everywhere, both WALs come over the main files
+// and the history is pruned.
+const std::vector<Step>& sequel();
+
 // From the first start on an empty disk to the third, with both WALs written over.
 const std::vector<Step>& script();
 
 // Runs steps until one throws; returns what it threw.
 struct Ended {
   bool has_failed = false;
+  bool is_damage = false;
   std::string step;
   std::string message;
 };
 Ended live(FaultDisk& disk, const std::vector<Step>& steps, Expected& expected);
 
 // Starts the node on this disk, which has no faults, and compares what it finds. Throws StoreError
-// if it refuses to start; returns what is wrong, empty if nothing is.
-std::string check_restart(FaultDisk& disk, const Expected& expected);
+// if it refuses to start; returns what is wrong, empty if nothing is. What it found is from then on
+// expected: a node may have told it.
+std::string check_restart(FaultDisk& disk, Expected& expected);
 
 }  // namespace holdfast::store_test

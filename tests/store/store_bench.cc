@@ -42,7 +42,7 @@ base::LogWrite one_entry(uint64_t slot, size_t bytes) {
 
 void bench_log(const char* name, size_t bytes, int transactions) {
   store_test::TempDir dir;
-  store::LogDb log(dir.data(), {1}, {1});
+  store::LogDb log(dir.data(), {1}, {1}, "");
   std::vector<double> samples, checkpoints;
   for (int i = 1; i <= transactions; ++i) {
     const base::LogWrite write = one_entry(static_cast<uint64_t>(i), bytes);
@@ -64,7 +64,7 @@ void bench_thread_round_trip(int rounds) {
   std::mutex mutex;
   std::condition_variable woken;
   bool is_woken = false;
-  auto log = std::make_unique<store::LogDb>(dir.data(), base::NodeId{1}, base::Incarnation{1});
+  auto log = std::make_unique<store::LogDb>(dir.data(), base::NodeId{1}, base::Incarnation{1}, "");
   auto state =
       std::make_unique<store::StateDb>(dir.data(), log->state_file(), base::Incarnation{1});
   store::WriterThreads threads(std::move(log), std::move(state), [&] {
@@ -92,7 +92,7 @@ void bench_thread_round_trip(int rounds) {
 
 void bench_events(int batches, int events_per_batch) {
   store_test::TempDir dir;
-  store::LogDb log(dir.data(), {1}, {1});
+  store::LogDb log(dir.data(), {1}, {1}, "");
   store::StateDb state(dir.data(), "state.db", {1});
   std::vector<std::shared_ptr<const base::Owner>> owners;
   for (uint64_t i = 0; i < 64; ++i) {
@@ -136,7 +136,7 @@ void bench_events(int batches, int events_per_batch) {
 
 void bench_load(uint64_t count) {
   store_test::TempDir dir;
-  store::LogDb log(dir.data(), {1}, {1});
+  store::LogDb log(dir.data(), {1}, {1}, "");
   const auto owner = std::make_shared<const base::Owner>(
       base::Owner{"host-17.example", 4711, "b00t", "worker", "deploy", "", "0.1.0", 0});
   {
@@ -162,6 +162,34 @@ void bench_load(uint64_t count) {
               micros_since(start) / 1000 - opened, rows.leases.size());
 }
 
+// What a full history costs a start: each of its rows is verified.
+void bench_history(uint64_t count) {
+  store_test::TempDir dir;
+  const store::LogDb log(dir.data(), {1}, {1}, "");
+  {
+    store::StateDb state(dir.data(), "state.db", {1});
+    for (uint64_t revision = 1; revision <= count;) {
+      base::StateWrite write;
+      for (int i = 0; i < 10'000 && revision <= count; ++i, ++revision) {
+        write.events.push_back({{revision},
+                                base::EventType::kGrant,
+                                "bench/lock-17",
+                                {revision},
+                                {revision / 3},
+                                nullptr,
+                                "",
+                                1790000000000,
+                                revision});
+      }
+      state.write(write);
+    }
+    state.checkpoint();
+  }
+  const auto start = Clock::now();
+  store::StateDb(dir.data(), "state.db", {1}).load();
+  std::printf("open and load with %lu events: %.0f ms\n", count, micros_since(start) / 1000);
+}
+
 }  // namespace
 
 int main() {
@@ -171,4 +199,5 @@ int main() {
   bench_events(40, 8000);
   bench_events(400, 400);
   bench_load(100'000);
+  bench_history(1'000'000);
 }

@@ -155,10 +155,10 @@ TEST_CASE("writer threads: after a failure they say why, and nothing more is rep
   make_used_directory(dir.data(), 3);
   empty_wals(dir.data());
   const std::string path = dir.data() + "/log.db";
-  Owner owner(dir.data());
   const size_t at = read_file(path).find("value-of-slot-2;");
   REQUIRE(at != std::string::npos);
   flip(path, at);
+  Owner owner(dir.data());
   owner.threads->read_log(1, {1}, {3}, 1'000'000);
   REQUIRE(owner.wait([&] { return owner.failed.has_value(); }));
   CHECK(owner.failed->find("the row of slot 2 fails its checksum") != std::string::npos);
