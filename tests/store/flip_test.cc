@@ -4,10 +4,11 @@
 // A bit of log.db's WAL is detected even in its last transaction; one of state.db's may cost the
 // last write there, which is harmless: the log has what it was made of.
 //
-// Of each page some bits are tried, of each header every byte; with HOLDFAST_LONG=1
-// (`./dev test --long`) a bit of every byte of every file.
+// A bit of every byte of each header is tried, and of six bytes of the rest of each page; with
+// HOLDFAST_LONG=1 (`./dev test --long`) of every eighth byte.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "lockcore/store/store_error.h"
@@ -107,11 +108,12 @@ void check_unharmed(const Left& left) {
 // Which offsets of a page of `size` bytes to try: all of the first `dense`, and some others.
 std::vector<uint64_t> offsets_in(uint64_t size, uint64_t dense, base::Random& random) {
   std::vector<uint64_t> offsets;
-  if (std::getenv("HOLDFAST_LONG") != nullptr) dense = size;
+  const uint64_t one_in =
+      std::getenv("HOLDFAST_LONG") != nullptr ? 8 : std::max<uint64_t>(size / 6, 1);
   for (uint64_t at = 0; at < size; ++at) {
-    if (at < dense || random.below(size / 6) == 0) offsets.push_back(at);
+    if (at < dense || random.below(one_in) == 0) offsets.push_back(at);
   }
-  if (offsets.size() == dense) offsets.push_back(size - 1);
+  if (offsets.size() == dense && dense < size) offsets.push_back(size - 1);
   return offsets;
 }
 
