@@ -131,6 +131,9 @@ void LibraryClient::on_session(const std::shared_ptr<UserSession>& session,
                                const client::SessionEvent& event) {
   const base::Instant now = user_->process->now();
   if (const auto* moved = std::get_if<client::DeadlineMoved>(&event.what)) {
+    if (now >= session->deadline && beliefs_.trusts(user_->client)) {
+      world_.fail("a session of " + user_->process->name() + " came back after its deadline");
+    }
     session->deadline = moved->deadline;
     beliefs_.check(user_->client);
   } else if (const auto* lost = std::get_if<client::Lost>(&event.what)) {
@@ -138,6 +141,7 @@ void LibraryClient::on_session(const std::shared_ptr<UserSession>& session,
       world_.fail("a session of " + user_->process->name() +
                   " is lost before its deadline: " + lost->why.message);
     }
+    user_->check_told(*session);
     end_session(session);
     if (!draining_ && !user_->shutting_down) open_session();
   }

@@ -28,6 +28,11 @@ void LibraryThread::trace(const Hold& hold, const std::string& what) const {
   user_->world.trace(user_->process->name() + ": " + std::to_string(hold.acquire) + ": " + what);
 }
 
+void LibraryUser::check_told(const UserSession& session) const {
+  if (session.over || !beliefs.trusts(client) || session.deadline >= process->looked_at()) return;
+  world.fail("the loss of a session of " + process->name() + " wasn't told at its deadline");
+}
+
 std::string LibraryThread::describe() const {
   return "thread " + std::to_string(agent_.value) + " of " + user_->process->name() + " " + doing_;
 }
@@ -69,6 +74,7 @@ std::shared_ptr<LibraryThread::Hold> LibraryThread::acquire(bool bounded, Then t
   base::Random& random = user.random;
   auto hold = std::make_shared<Hold>();
   hold->session = user.sessions[random.below(user.sessions.size())];
+  user.check_told(*hold->session);
   hold->lock = "lock/" + std::to_string(random.below(static_cast<uint64_t>(user.options.locks)));
   hold->mode =
       chance_of(random, user.options.shared) ? base::Mode::kShared : base::Mode::kExclusive;
@@ -124,8 +130,8 @@ void LibraryThread::on_acquired(Hold& hold, client::Outcome&& outcome) {
     user.holds.on_refused(hold.acquire);
   } else if (const auto* failure = std::get_if<client::Failure>(&outcome)) {
     on_failed(hold, *failure);
-  } else {
-    hold.token = std::get<client::Granted>(outcome).tokens[0];
+  } else if (const auto* granted = std::get_if<client::Granted>(&outcome)) {
+    hold.token = granted->tokens[0];
     ++user.grants;
     user.reads.on_told(hold.token);
     user.holds.on_granted(hold.acquire, hold.token);
@@ -133,6 +139,8 @@ void LibraryThread::on_acquired(Hold& hold, client::Outcome&& outcome) {
                               [session = hold.session, process = user.process] {
                                 return session->alive(process->now());
                               });
+  } else {
+    user.world.fail("acquire " + std::to_string(hold.acquire) + " was told nonsense");
   }
 }
 
@@ -147,7 +155,9 @@ void LibraryThread::on_failed(Hold& hold, const client::Failure& failure) {
       if (user.shutting_down) return;  // nobody knows
       if (!hold.cancelled) break;
       return user.holds.on_refused(hold.acquire);
-    case Code::deadlock: return user.holds.on_refused(hold.acquire);
+    case Code::deadlock:
+      user.holds.on_deadlock(hold.acquire);
+      return user.holds.on_refused(hold.acquire);
     case Code::resource_exhausted: return user.holds.on_refused(hold.acquire);
     default: break;
   }

@@ -43,6 +43,8 @@ struct LibraryUser {
   uint64_t grants = 0;
 
   base::Duration think();
+  // 2.4: past its deadline a session is lost, and whoever has it was told so, at once.
+  void check_told(const UserSession& session) const;
 };
 
 class LibraryThread : public std::enable_shared_from_this<LibraryThread> {

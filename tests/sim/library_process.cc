@@ -53,6 +53,11 @@ void LibraryProcess::handle(std::function<void()> what) {
   }
 }
 
+base::Instant LibraryProcess::looked_at() const {
+  const base::Instant settled = now() - kLate;
+  return settled < resumed_at_ ? base::Instant{} : settled;
+}
+
 // -- what comes -----------------------------------------------------------------------------------
 
 void LibraryProcess::on_connected(client::ConnectionId connection) {
@@ -186,6 +191,7 @@ void LibraryProcess::go_on() {
   if (!stopped_ || dead_) return;
   stopped_ = false;
   stopped_ns_ += world_.now() - stopped_at_;
+  resumed_at_ = now();
   timer_at_ = -1;
   if (random_.chance(0.5)) on_timer();
   for (auto& what : std::exchange(backlog_, {})) handle(std::move(what));

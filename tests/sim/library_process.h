@@ -46,6 +46,8 @@ class LibraryProcess final : public ConnectionEvents,
   size_t calls() const { return calls_.size(); }
   size_t under_way() const { return core_.under_way(); }
   bool shut_down() const { return shut_down_; }
+  // By this process's clock: it must have looked at what was due by then.
+  base::Instant looked_at() const;
 
   // -- what befalls it ----------------------------------------------------------------------------
   void stop();
@@ -98,7 +100,8 @@ class LibraryProcess final : public ConnectionEvents,
   int64_t stopped_at_ = 0;                      // true time
   int64_t stopped_ns_ = 0;                      // all the times that it stood still, together
   std::vector<std::function<void()>> backlog_;  // what came meanwhile
-  int64_t timer_at_ = -1;                       // true time of the planned look at timers; -1: none
+  base::Instant resumed_at_;
+  int64_t timer_at_ = -1;  // true time of the planned look at timers; -1: none
 };
 
 }  // namespace holdfast::sim

@@ -39,6 +39,23 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"renewed_unconfirmed", "6", 400, "a renewal is answered without a confirm round"},
     {"renewed_while_ending", "6", 400, "a renewal is answered yes after the expiry was proposed"},
     {"cell_time_from_own_clock", "5, 7", 400, "cell time is each leader's own clock"},
+    // -- the client library: how long it counts on a lease
+    {"deadline_from_answer", "2.4", 400, "a renewal counts from when its answer came"},
+    {"open_counts_from_retry", "2.4", 400, "a lease counts from the last copy of its open"},
+    {"deadline_without_drift", "2.4", 400, "the client's deadline leaves no room for clock rates"},
+    {"clock_sleeps_along", "2.4", 400, "the client's clock stands still while its process does"},
+    {"loss_told_late", "2.4", 50, "a loss isn't told at the deadline"},
+    {"answer_before_deadline", "2.4", 400, "an answer brings back a session past its deadline"},
+    // -- the client library: what it tells, and sees through
+    {"wait_left_behind", "2.7", 50, "a wait isn't cancelled before its caller is told no"},
+    {"unknown_told_as_no", "2.7", 400, "a cancelling that isn't answered is told as no"},
+    {"refusal_of_a_copy", "7a", 400, "a copy's refusal is told as final"},
+    {"late_grant_kept", "2.5", 50, "a grant that came after its caller gave up is kept"},
+    {"unsent_release_dropped", "2.5", 400, "a release that finds no leader in time is forgotten"},
+    {"asks_again_too_soon", "2.7", 400, "an acquire is sent while an earlier one is unsettled"},
+    {"retry_takes_new_number", "7a", 50, "a retry has a number of its own"},
+    {"tells_what_it_hasnt", "7a", 50, "the cell is told that all answers have come"},
+    {"calls_end_with_connection", "10", 50, "calls aren't repeated when their connection is lost"},
     // -- the state machine, and what users rely on
     {"shared_beside_exclusive", "2.1", 50, "a reader is let in beside a writer"},
     {"token_of_the_release", "2.2", 50, "a token is a revision that was given before"},

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "lockcore/base/mutant.h"
+
 namespace holdfast::client {
 
 using base::Duration;
@@ -228,7 +230,7 @@ void Core::on_disconnected(ConnectionId connection, const std::string& why, Inst
                            Effects& fx) {
   begin_event();
   router_.on_disconnected(connection, why, now);
-  requeue_in_flight(connection, now, fx);
+  if (!HF_MUTANT(calls_end_with_connection)) requeue_in_flight(connection, now, fx);
   settle(now, fx);
 }
 
@@ -236,7 +238,7 @@ void Core::on_response(RequestId request, Response response, Instant now, Effect
   begin_event();
   // A lease whose time is up is lost, whatever this says: after a stop of the process the answer
   // may be looked at before the timer.
-  watch_sessions(now, fx);
+  if (!HF_MUTANT(answer_before_deadline)) watch_sessions(now, fx);
   Op* op = find(request);
   if (op == nullptr) return settle(now, fx);  // of an earlier attempt, or of nobody's any more
   ConnectionId from = op->connection;
@@ -402,7 +404,7 @@ bool share_a_lock(const locks::Acquire& a, const locks::Acquire& b) {
 // So it isn't sent before that is settled; if there is a release to be sent, that has been queued
 // by then, and what gives back goes first.
 bool Core::may_hold_already(const Op& op) {
-  if (unsettled_ == 0) return false;
+  if (unsettled_ == 0 || HF_MUTANT(asks_again_too_soon)) return false;
   const auto& wanted = std::get<locks::Acquire>(std::get<locks::Command>(op.request).body);
   for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
     Op* other = ops_.find(slot);
@@ -497,7 +499,7 @@ void Core::give_number(Op& op) {
   locks::OpId& id = op.command().op;
   id.client = client_;
   id.number = op.number;
-  id.lowest_unanswered = ops_.at(oldest_).number;
+  id.lowest_unanswered = HF_MUTANT(tells_what_it_hasnt) ? op.number : ops_.at(oldest_).number;
   id.answered.clear();
   size_t kept = 0;
   for (uint64_t number : to_tell_) {
@@ -558,6 +560,7 @@ void Core::requeue(Op& op, Instant now, Effects& fx) {
     return finish(op, fx);
   }
   if (op.giving_up != GivingUp::kNo && op.may_queue()) return;  // its cancel settles it
+  if (HF_MUTANT(retry_takes_new_number) && op.number != 0) drop_number(op);
   enqueue(op, true);
 }
 

@@ -4,6 +4,7 @@
 
 #include "bindings/cpp/src/core.h"
 #include "bindings/cpp/src/lease_time.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::client {
 
@@ -60,7 +61,8 @@ void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& 
 
 void Core::on_opened(Op& op, const locks::LeaseOpened& opened, Instant now, Effects& fx) {
   Duration ttl = Duration::from_ms(static_cast<int64_t>(opened.ttl_ms));
-  Instant deadline = local_deadline(op.first_sent, ttl);
+  const Instant since = HF_MUTANT(open_counts_from_retry) ? op.last_sent : op.first_sent;
+  Instant deadline = local_deadline(since, ttl);
   if (op.ref == 0 || deadline <= now) {
     // Nobody waits for it any more, or it is of no use any more: others needn't wait for its end.
     close_lease(0, 0, opened.lease, ttl, now + ttl + kCancelGrace);
@@ -68,7 +70,7 @@ void Core::on_opened(Op& op, const locks::LeaseOpened& opened, Instant now, Effe
   }
   Opened outcome{0, opened.lease, opened.secret, opened.ttl_ms, deadline};
   if (op.keep) {
-    outcome.session = sessions_.add(opened.lease, opened.secret, ttl, op.first_sent).id;
+    outcome.session = sessions_.add(opened.lease, opened.secret, ttl, since).id;
   }
   conclude(op, std::move(outcome), fx);
 }
@@ -79,6 +81,7 @@ void Core::on_granted(Op& op, const std::vector<base::Token>& tokens, Effects& f
   if (op.kind == OpKind::kConvert || (wanted && op.ref != 0)) {
     return conclude(op, Granted{tokens}, fx);
   }
+  if (HF_MUTANT(late_grant_kept)) return conclude(op, given_up_outcome(op), fx);
   give_back(op, tokens);
   conclude(op, Done{}, fx);
 }
@@ -102,7 +105,7 @@ void Core::give_back(Op& acquire, const std::vector<base::Token>& tokens) {
 }
 
 void Core::on_renew_response(Op& op, const RenewResponse& response, Instant now, Effects& fx) {
-  Instant sent = op.last_sent;
+  Instant sent = HF_MUTANT(deadline_from_answer) ? now : op.last_sent;
   bool single = response.alive.size() == 1 && response.alive[0];
   if (op.sessions.empty()) {
     if (single) return conclude(op, Renewed{{}, sent}, fx);
@@ -210,6 +213,7 @@ void Core::on_refused(Op& op, const base::Error& error, Instant now, Effects& fx
     case OpKind::kAcquire:
     case OpKind::kConvert:
       if (op.attempts == 1 || op.giving_up != GivingUp::kNo) break;
+      if (HF_MUTANT(refusal_of_a_copy)) break;
       op.refusal = to_failure(error);
       return give_up(op, GivingUp::kRefused, now, fx);
     case OpKind::kOpen:

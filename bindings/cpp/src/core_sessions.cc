@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "bindings/cpp/src/core.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::client {
 
@@ -158,6 +159,7 @@ void Core::on_op_timer(Op& op, Instant now, Effects& fx) {
 // whoever gave the lock back doesn't do so again. What is under a bare lease is its caller's to
 // repeat, but for a grant that nobody knows of.
 bool Core::is_owed(const Op& op) const {
+  if (HF_MUTANT(unsent_release_dropped)) return false;
   if (op.kind == OpKind::kRelease) return op.session != 0 || op.giving_up != GivingUp::kNo;
   return op.kind == OpKind::kClose && op.session != 0;
 }
@@ -170,7 +172,9 @@ void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
   switch (op.kind) {
     case OpKind::kAcquire:
     case OpKind::kConvert:
+      if (HF_MUTANT(wait_left_behind)) return conclude(op, NotAcquired{}, fx);
       if (op.giving_up == GivingUp::kNo) return give_up(op, GivingUp::kTimeout, now, fx);
+      if (HF_MUTANT(unknown_told_as_no)) complete(op, NotAcquired{}, fx);
       // Not settled in time. Its cancelling goes on until it is, or until its lease is over.
       op.deadline = kNever;
       break;

@@ -5,6 +5,7 @@
 
 #include "bindings/cpp/src/lease_time.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::client {
 
@@ -23,6 +24,10 @@ constexpr int64_t kJoinParts = 20;
 
 constexpr int kSlotBits = 24;
 
+Instant deadline_of(Instant sent, Duration ttl) {
+  return HF_MUTANT(deadline_without_drift) ? sent + ttl : local_deadline(sent, ttl);
+}
+
 }  // namespace
 
 Session& Sessions::add(base::LeaseId lease, std::string secret, Duration ttl, Instant sent) {
@@ -35,7 +40,7 @@ Session& Sessions::add(base::LeaseId lease, std::string secret, Duration ttl, In
   session.alive = true;
   ++alive_;
   session.good_sent = sent;
-  session.deadline = local_deadline(sent, ttl);
+  session.deadline = deadline_of(sent, ttl);
   due_.set(session.slot, sent + ttl / kRenewParts);
   watch(session);
   return session;
@@ -93,7 +98,7 @@ bool Sessions::on_renewed(Session& session, Instant sent) {
   if (!session.alive || sent <= session.good_sent) return false;
   session.good_sent = sent;
   session.jeopardy_told = false;
-  session.deadline = std::max(session.deadline, local_deadline(sent, session.ttl));
+  session.deadline = std::max(session.deadline, deadline_of(sent, session.ttl));
   due_.set(session.slot, sent + session.ttl / kRenewParts);
   watch(session);
   return true;
@@ -105,8 +110,8 @@ void Sessions::on_unanswered(Session& session, Instant again) {
 
 void Sessions::watch(Session& session) {
   Instant jeopardy = session.good_sent + session.ttl * 2 / kRenewParts;
-  watch_.set(session.slot,
-             session.jeopardy_told ? session.deadline : std::min(jeopardy, session.deadline));
+  const Instant end = HF_MUTANT(loss_told_late) ? session.deadline + session.ttl : session.deadline;
+  watch_.set(session.slot, session.jeopardy_told ? end : std::min(jeopardy, end));
 }
 
 Session* Sessions::take_watched(Instant now) {

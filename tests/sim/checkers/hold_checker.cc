@@ -16,6 +16,7 @@ void HoldChecker::fail(Acquire acquire, const std::string& what) {
 void HoldChecker::on_granted(Acquire acquire, base::Token token) {
   Fate& fate = fates_[acquire];
   fate.token = token;
+  told_.insert(token);
   const std::string told = "token " + std::to_string(token.value);
   if (fate.granted != told) {
     fail(acquire, "was told " + told + "; by the chosen commands it has " +
@@ -29,6 +30,11 @@ void HoldChecker::on_refused(Acquire acquire) {
   if (fate.lease && model_.model().has_claim(fate.lease, fate.holder)) {
     fail(acquire, "was told no, and yet it holds or waits");
   }
+}
+
+void HoldChecker::on_deadlock(Acquire acquire) {
+  if (fates_[acquire].holds_known) return;
+  fail(acquire, "was told that it would wait for itself, and holds nothing that it knows of");
 }
 
 void HoldChecker::on_released(Acquire acquire) {
@@ -46,6 +52,9 @@ void HoldChecker::on_command(const locks::Command& command) {
   Fate& fate = fates_[acquire];
   fate.lease = body->lease;
   fate.holder = body->holder;
+  for (const base::Token token : model_.model().tokens_of(body->lease, body->agent)) {
+    fate.holds_known |= told_.contains(token);
+  }
   by_number_[{command.op.client, command.op.number}] = acquire;
   if (fate.refused && model_.model().has_claim(fate.lease, fate.holder)) {
     fail(acquire, "was told no, and then it came to hold or wait");

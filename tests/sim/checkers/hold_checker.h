@@ -14,6 +14,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "tests/sim/checkers/model_checker.h"
 #include "tests/sim/world.h"
@@ -33,6 +34,8 @@ class HoldChecker final : public ModelChecker::Listener {
   // -- what its caller is told --------------------------------------------------------------------
   void on_granted(Acquire acquire, base::Token token);
   void on_refused(Acquire acquire);
+  // It is refused because it would wait for itself: then its caller held something that it knew of.
+  void on_deadlock(Acquire acquire);
   void on_released(Acquire acquire);
 
   void on_command(const locks::Command& command) override;
@@ -42,7 +45,8 @@ class HoldChecker final : public ModelChecker::Listener {
   struct Fate {
     std::string lock;
     bool refused = false;
-    base::LeaseId lease;  // as the command said; 0: none was chosen yet
+    bool holds_known = false;  // when it was chosen, its caller held what it had been told of
+    base::LeaseId lease;       // as the command said; 0: none was chosen yet
     base::HolderId holder;
     std::string granted;  // "token 12"
     base::Token token;    // as its caller was told
@@ -54,6 +58,7 @@ class HoldChecker final : public ModelChecker::Listener {
   Acquire last_ = 0;
   std::unordered_map<Acquire, Fate> fates_;
   std::map<base::AnswerKey, Acquire> by_number_;
+  std::unordered_set<base::Token> told_;
 };
 
 }  // namespace holdfast::sim

@@ -54,6 +54,14 @@ class SimpleModel {
       return c.lease == lease.value && c.holder == holder.value;
     });
   }
+  std::vector<base::Token> tokens_of(base::LeaseId lease, base::AgentId agent) const {
+    std::vector<base::Token> tokens;
+    for (const Claim& c : claims_) {
+      const bool its = c.lease == lease.value && c.agent == agent.value;
+      if (its && c.token != 0) tokens.push_back(base::Token{c.token});
+    }
+    return tokens;
+  }
   bool is_held(const std::string& lock, base::Token token) const {
     return std::any_of(claims_.begin(), claims_.end(), [&](const Claim& c) {
       return c.token != 0 && c.token == token.value && c.lock == lock;
