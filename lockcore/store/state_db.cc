@@ -190,6 +190,7 @@ struct StateDb::Impl {
       put_column(event.lease.value);
       put_column(std::string_view(owners.of(event.owner.get())));
       put_column(std::string_view(event.cause));
+      put_column(std::string_view(event.note));
       put_column(event.at_wall_ms);
       put_column(event.at_cell_ms);
       put_event_.bind(++event_index_, event_sum_.take());
@@ -247,7 +248,7 @@ struct StateDb::Impl {
   Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
   Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
   Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
-  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?)"};
+  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?)"};
   RowSum event_sum_{"event"};
   int event_index_ = 0;
   Statement oldest_events_{db_, "SELECT revision, cell_ms FROM event ORDER BY revision"};
