@@ -158,9 +158,9 @@ struct EventRow {
   LeaseId lease;
   std::shared_ptr<const Owner> owner;  // of the lease; may be null
   const char* cause = "";              // static string: "released", "expired", "closed", ...
-  std::string note;                    // in people's words: why it was forced, and by whom
   uint64_t at_wall_ms = 0;
   uint64_t at_cell_ms = 0;
+  std::string note;  // in people's words: why it was forced, and by whom
 };
 
 template <class Row, class Key>

@@ -151,10 +151,12 @@ Refusal check(const SetHoldValue& body) {
 }
 
 Refusal check(const ForceRelease& body) {
-  if (!body.token) return invalid("a token is missing: that of the hold to be ended, as it was seen");
+  if (!body.token)
+    return invalid("a token is missing: that of the hold to be ended, as it was seen");
   if (body.reason.empty()) return invalid("a reason is missing: it is recorded with the release");
   if (auto error = validate_text("reason", body.reason, base::kMaxReasonBytes)) return error;
-  if (auto error = validate_text("name of who forces", body.by, base::kMaxReasonBytes)) return error;
+  if (auto error = validate_text("name of who forces", body.by, base::kMaxReasonBytes))
+    return error;
   return validate_name(body.lock);
 }
 

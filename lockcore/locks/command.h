@@ -105,9 +105,9 @@ struct NewLeader {
   base::Ballot ballot;
 };
 
-using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
-                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue,
-                          ForceRelease, AdvanceTime>;
+using Body =
+    std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases, Acquire,
+                 CancelWait, Release, NewLeader, Convert, SetHoldValue, ForceRelease, AdvanceTime>;
 
 struct Command {
   OpId op;

@@ -267,8 +267,8 @@ base::Revision LockTable::State::advance() {
 void LockTable::State::log_event(EventType type, base::Revision revision, const std::string& name,
                                  base::Token token, const Lease& lease, const char* cause,
                                  std::string note) {
-  events.push_back({revision, type, name, token, lease.row.id, lease.row.owner, cause,
-                    std::move(note), meta.wall_ms, meta.cell_time_ms});
+  events.push_back({revision, type, name, token, lease.row.id, lease.row.owner, cause, meta.wall_ms,
+                    meta.cell_time_ms, std::move(note)});
   meta.event_digest = chain_event(meta.event_digest, events.back());
 }
 

@@ -158,8 +158,8 @@ class Loader {
     lock->second.capacity = row.capacity;
     require(row.delay_blocks <= kAllModes, what + " has a delay for modes that there aren't");
     if (row.delay_until_ms != 0) {
-      claims_.set_delay(lock, {row.delay_until_ms, static_cast<ModeSet>(row.delay_blocks),
-                               row.delay_permits});
+      claims_.set_delay(
+          lock, {row.delay_until_ms, static_cast<ModeSet>(row.delay_blocks), row.delay_permits});
     }
     claims_.change(lock, row.revision);
   }

@@ -83,7 +83,8 @@ struct Node::State {
     base::Instant as_of;
   };
   std::optional<ExpiryRound> expiry_round;
-  uint64_t delay_end_proposed_ms = 0;  // an AdvanceTime to this cell time is queued, or was proposed
+  uint64_t delay_end_proposed_ms =
+      0;  // an AdvanceTime to this cell time is queued, or was proposed
   // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered
   // until that is applied (DESIGN 6).
   std::unordered_map<base::LeaseId, uint32_t> ending;

@@ -114,7 +114,6 @@ void bench_events(int batches, int events_per_batch) {
                            {static_cast<uint64_t>(1000 + i % 64)},
                            owners[static_cast<size_t>(i / 2 % 64)],
                            is_grant ? "acquired" : "released",
-                           "",
                            1790000000000 + revision,
                            100000 + revision};
       write.events.push_back(std::move(event));
