@@ -116,9 +116,10 @@ struct StateDb::Impl {
 
   // Nobody loads them: people read them, and pruning goes by them.
   void check_events() {
-    Statement select(db_,
-                     "SELECT revision, type, name, token, lease, owner, cause, at_ms, cell_ms, sum"
-                     " FROM event");
+    Statement select(
+        db_,
+        "SELECT revision, type, name, token, lease, owner, cause, note, at_ms, cell_ms, sum"
+        " FROM event");
     uint64_t count = 0;
     for (; select.step(); ++count) {
       event_sum_.add(select.number(0));
@@ -128,9 +129,10 @@ struct StateDb::Impl {
       event_sum_.add(select.number(4));
       event_sum_.add(select.bytes(5));
       event_sum_.add(select.bytes(6));
-      event_sum_.add(select.number(7));
+      event_sum_.add(select.bytes(7));
       event_sum_.add(select.number(8));
-      if (event_sum_.take() == select.number(9)) continue;
+      event_sum_.add(select.number(9));
+      if (event_sum_.take() == select.number(10)) continue;
       db_.fail(Kind::kDamaged, "table `event`: the row with key " +
                                    std::to_string(select.number(0)) + " fails its checksum; " +
                                    kReplaceAdvice);

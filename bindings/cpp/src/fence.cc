@@ -26,9 +26,9 @@ void Fence::admit(std::string_view lock, uint64_t token, Mode mode) {
   for (size_t other = 0; other < found->second.size(); ++other) {
     const uint64_t seen = found->second[other];
     if (seen <= token || go_together(mode, static_cast<Mode>(other))) continue;
-    throw Error(Code::fenced, "token " + std::to_string(token) + " of '" + std::string(lock) +
-                                  "' comes after " + std::to_string(seen) +
-                                  ": a newer holder was here",
+    throw Error(Code::fenced,
+                "token " + std::to_string(token) + " of '" + std::string(lock) + "' comes after " +
+                    std::to_string(seen) + ": a newer holder was here",
                 {{"lock", std::string(lock)}, {"token", std::to_string(seen)}});
   }
   uint64_t& mine = found->second[static_cast<size_t>(mode)];
