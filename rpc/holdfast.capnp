@@ -83,7 +83,7 @@ interface ClientRecord {
   setHoldValue @7 (op :Cmd.OpId, set :Cmd.SetHoldValue) -> (answer :Cmd.Answer);
   # What the holder says of itself: an election's leader proclaims.
   forceRelease @8 (op :Cmd.OpId, force :Cmd.ForceRelease) -> (answer :Cmd.Answer);
-  # An admin's act: ends the hold with that token, whosever it is; notHeld if it doesn't hold it now.
+  # An admin's act: ends the hold with that token, whosever it is; notHeld if it isn't current.
 }
 
 interface Lease {

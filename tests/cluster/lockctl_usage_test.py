@@ -15,9 +15,8 @@ from shell import Shell, error_of
 
 USAGE, UNREACHABLE, IO_ERROR, UNANSWERED = 2, 69, 74, 75
 VERBS = [["run"], ["acquire"], ["release"], ["try"], ["held"], ["ls"], ["show"], ["lease", "open"],
-         ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"], ["verify"],
-         ["release-force"],
-         ["bench"], ["completion"]]
+         ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"],
+         ["verify"], ["release-force"], ["bench"], ["completion"]]
 NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token",
            "--on-jeopardy"]
 KNOWN = [(["release"], "--token"), (["release-force"], "--token")]
