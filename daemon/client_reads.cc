@@ -43,10 +43,12 @@ void cut_to_fit(locks::LeaseInfo& lease) {
 // A row and how long its lists were before they were cut.
 struct LockRow {
   locks::LockInfo lock;
+  uint64_t delay_remaining_ms;
   size_t holders, waiters;
 };
-LockRow lock_row(const locks::LockTable& table, std::string_view name) {
-  LockRow row{table.describe(name), 0, 0};
+LockRow lock_row(const node::Node& node, std::string_view name) {
+  LockRow row{node.table().describe(name), 0, 0, 0};
+  row.delay_remaining_ms = node.delay_remaining_ms(row.lock.delay_until_ms, rpc::boottime_now());
   row.holders = row.lock.holders.size();
   row.waiters = row.lock.waiters.size();
   cut_to_fit(row.lock);
@@ -54,6 +56,7 @@ LockRow lock_row(const locks::LockTable& table, std::string_view name) {
 }
 void fill_row(const LockRow& row, wire::LockInfo::Builder to) {
   rpc::fill_lock(row.lock, to);
+  to.setDelayRemainingMs(row.delay_remaining_ms);
   to.setHolderCount(row.holders);
   to.setWaiterCount(row.waiters);
 }
@@ -94,24 +97,24 @@ bool take_page(const Keys& keys, size_t limit, std::vector<Row>& page, Read read
 
 }  // namespace
 
-void fill_describe(const locks::LockTable& table, wire::Cell::DescribeParams::Reader asked,
+void fill_describe(const node::Node& node, wire::Cell::DescribeParams::Reader asked,
                    wire::Cell::DescribeResults::Builder to) {
   std::string_view name = view(asked.getName());
   if (auto wrong = locks::validate_name(name)) {
     rpc::fill_error(*wrong, to.initError());
     return;
   }
-  fill_row(lock_row(table, name), to.initLock());
+  fill_row(lock_row(node, name), to.initLock());
 }
 
-void fill_locks(const locks::LockTable& table, wire::Cell::LocksParams::Reader asked,
+void fill_locks(const node::Node& node, wire::Cell::LocksParams::Reader asked,
                 wire::Cell::LocksResults::Builder to) {
   size_t limit = page_limit(asked.getLimit());
-  auto names = table.lock_names(view(asked.getPrefix()), view(asked.getAfter()), limit + 1);
+  auto names = node.table().lock_names(view(asked.getPrefix()), view(asked.getAfter()), limit + 1);
   std::vector<LockRow> page;
   bool more = take_page(
       names, limit, page,
-      [&](const std::string& name) { return std::optional(lock_row(table, name)); },
+      [&](const std::string& name) { return std::optional(lock_row(node, name)); },
       [](const LockRow& row) { return rpc::wire_bytes(row.lock); });
   to.setMore(more);
   auto list = to.initLocks(static_cast<unsigned>(page.size()));
@@ -142,6 +145,16 @@ void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
   to.setMore(more);
   auto list = to.initLeases(static_cast<unsigned>(page.size()));
   for (unsigned i = 0; i < page.size(); ++i) fill_row(page[i], list[i]);
+}
+
+void fill_verify(const locks::LockTable& table, wire::Cell::VerifyParams::Reader asked,
+                 wire::Cell::VerifyResults::Builder to) {
+  std::string_view name = view(asked.getName());
+  if (auto wrong = locks::validate_name(name)) {
+    rpc::fill_error(*wrong, to.initError());
+    return;
+  }
+  to.setValid(table.is_current(name, base::Token{asked.getToken()}));
 }
 
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to) {

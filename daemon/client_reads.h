@@ -10,14 +10,16 @@
 
 namespace holdfast::daemon {
 
-void fill_describe(const locks::LockTable& table, wire::Cell::DescribeParams::Reader asked,
+void fill_describe(const node::Node& node, wire::Cell::DescribeParams::Reader asked,
                    wire::Cell::DescribeResults::Builder to);
-void fill_locks(const locks::LockTable& table, wire::Cell::LocksParams::Reader asked,
+void fill_locks(const node::Node& node, wire::Cell::LocksParams::Reader asked,
                 wire::Cell::LocksResults::Builder to);
 void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
                 wire::Cell::LeaseResults::Builder to);
 void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
                  wire::Cell::LeasesResults::Builder to);
+void fill_verify(const locks::LockTable& table, wire::Cell::VerifyParams::Reader asked,
+                 wire::Cell::VerifyResults::Builder to);
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to);
 
 }  // namespace holdfast::daemon

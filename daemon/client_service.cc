@@ -271,6 +271,9 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     return propose_read(access_, caller_, context,
                         rpc::read_set_value(context.getParams().getSet()));
   }
+  kj::Promise<void> forceRelease(ForceReleaseContext context) override {
+    return propose_read(access_, caller_, context, rpc::read_force(context.getParams().getForce()));
+  }
   kj::Promise<void> forget(ForgetContext context) override {
     return propose_read(access_, caller_, context,
                         rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));
@@ -345,12 +348,12 @@ class CellServer final : public wire::Cell::Server {
   }
   kj::Promise<void> describe(DescribeContext context) override {
     return read(access_, context, [this](DescribeContext& asked) {
-      fill_describe(access_.node().table(), asked.getParams(), asked.getResults());
+      fill_describe(access_.node(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> locks(LocksContext context) override {
     return read(access_, context, [this](LocksContext& asked) {
-      fill_locks(access_.node().table(), asked.getParams(), asked.getResults());
+      fill_locks(access_.node(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> lease(LeaseContext context) override {
@@ -361,6 +364,11 @@ class CellServer final : public wire::Cell::Server {
   kj::Promise<void> leases(LeasesContext context) override {
     return read(access_, context, [this](LeasesContext& asked) {
       fill_leases(access_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> verify(VerifyContext context) override {
+    return read(access_, context, [this](VerifyContext& asked) {
+      fill_verify(access_.node().table(), asked.getParams(), asked.getResults());
     });
   }
   kj::Promise<void> status(StatusContext context) override {

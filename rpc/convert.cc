@@ -148,6 +148,13 @@ Read<locks::SetHoldValue> read_set_value(wire::SetHoldValue::Reader from) {
   });
 }
 
+Read<locks::ForceRelease> read_force(wire::ForceRelease::Reader from) {
+  return guarded<locks::ForceRelease>("forced release", [&]() -> Read<locks::ForceRelease> {
+    return locks::ForceRelease{
+        text(from.getLock()), {from.getToken()}, text(from.getReason()), text(from.getBy())};
+  });
+}
+
 Read<std::vector<base::LeaseId>> read_leases(capnp::List<uint64_t>::Reader from) {
   using Leases = std::vector<base::LeaseId>;
   return guarded<Leases>("list of leases", [&]() -> Read<Leases> {
@@ -226,6 +233,13 @@ void fill_set_value(const locks::SetHoldValue& set, wire::SetHoldValue::Builder 
   to.setLock(text(set.lock));
   to.setToken(set.token.value);
   to.setValue(bytes(set.value));
+}
+
+void fill_force(const locks::ForceRelease& force, wire::ForceRelease::Builder to) {
+  to.setLock(text(force.lock));
+  to.setToken(force.token.value);
+  to.setReason(text(force.reason));
+  to.setBy(text(force.by));
 }
 
 void fill_owner(const base::Owner& owner, wire::Owner::Builder to) {
@@ -434,7 +448,7 @@ size_t owner_bytes(const std::shared_ptr<const base::Owner>& owner) {
 }  // namespace
 
 size_t wire_bytes(const locks::LockInfo& lock) {
-  constexpr size_t kStruct = 72;  // of a lock, a holder, a waiter: data and pointers, at most
+  constexpr size_t kStruct = 80;  // of a lock, a holder, a waiter: data and pointers, at most
   size_t bytes = kStruct + 16 + text_bytes(lock.name);
   const auto add = [&](const auto& it) {
     bytes += kStruct + text_bytes(it.reason) + owner_bytes(it.owner);

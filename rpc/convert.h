@@ -27,6 +27,7 @@ Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from);
 Read<locks::Release> read_release(wire::Release::Reader from);
 Read<locks::Convert> read_convert(wire::Convert::Reader from);
 Read<locks::SetHoldValue> read_set_value(wire::SetHoldValue::Reader from);
+Read<locks::ForceRelease> read_force(wire::ForceRelease::Reader from);
 Read<std::vector<base::LeaseId>> read_leases(capnp::List<uint64_t>::Reader from);
 // Of answers, which come from a server: an unknown kind is an Error `unsupported`. These throw
 // kj::Exception if the message is damaged, as Cap'n Proto's own readers do: a promise breaks.
@@ -40,6 +41,7 @@ void fill_open_lease(const locks::OpenLease& open, wire::OpenLease::Builder to);
 void fill_release(const locks::Release& release, wire::Release::Builder to);
 void fill_convert(const locks::Convert& convert, wire::Convert::Builder to);
 void fill_set_value(const locks::SetHoldValue& set, wire::SetHoldValue::Builder to);
+void fill_force(const locks::ForceRelease& force, wire::ForceRelease::Builder to);
 void fill_answer(const locks::Answer& answer, wire::Answer::Builder to);
 void fill_error(const base::Error& error, wire::Error::Builder to);
 void fill_owner(const base::Owner& owner, wire::Owner::Builder to);

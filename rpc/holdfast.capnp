@@ -58,6 +58,9 @@ interface Cell {
 
   status @7 () -> (status :NodeStatus);
   # Of the node asked, whatever its role.
+
+  verify @8 (name :Text, token :UInt64) -> (valid :Bool, error :Cmd.Error);
+  # Does this token hold this lock now? Linearizable.
 }
 
 interface ClientRecord {
@@ -79,6 +82,8 @@ interface ClientRecord {
   # new one after an upgrade. Returns as acquire does.
   setHoldValue @7 (op :Cmd.OpId, set :Cmd.SetHoldValue) -> (answer :Cmd.Answer);
   # What the holder says of itself: an election's leader proclaims.
+  forceRelease @8 (op :Cmd.OpId, force :Cmd.ForceRelease) -> (answer :Cmd.Answer);
+  # An admin's act: ends the hold with that token, whosever it is; notHeld if it isn't current.
 }
 
 interface Lease {
@@ -126,6 +131,7 @@ struct LockInfo {
   holderCount @6 :UInt64;        # of all: both lists are cut where the message would be too large
   waiterCount @7 :UInt64;
   kind @8 :Cmd.LockKind;
+  delayRemainingMs @9 :UInt64;   # of the lock-delay after a loss
 }
 
 struct LeaseInfo {

@@ -36,6 +36,7 @@ int exit_code_of(const Error& error) {
     case Code::deadlock: return kExitDeadlock;
     case Code::internal:
     case Code::already_held:
+    case Code::fenced:
     case Code::forked: return kExitBug;
   }
   return kExitBug;

@@ -118,6 +118,7 @@ std::string to_json(const LockInfo& lock) {
     auto waiters = out.initWaiters(index(lock.waiters.size()));
     for (size_t i = 0; i < lock.waiters.size(); ++i)
       fill_waiter(waiters[index(i)], lock.waiters[i]);
+    out.setDelayRemaining(number(static_cast<uint64_t>(lock.delay_remaining.count())));
     out.setRevision(lock.revision);
   });
 }
@@ -176,7 +177,11 @@ std::string renewed_to_json(const std::string& lease, int64_t deadline_ms) {
 std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer) {
   return encode<json::LockAnswer>([&](json::LockAnswer::Builder out) {
     out.setLock(text(lock));
-    question == LockQuestion::free ? out.setFree(answer) : out.setHeld(answer);
+    switch (question) {
+      case LockQuestion::free: return out.setFree(answer);
+      case LockQuestion::held: return out.setHeld(answer);
+      case LockQuestion::valid: return out.setValid(answer);
+    }
   });
 }
 

@@ -11,7 +11,7 @@ namespace holdfast::cli {
 
 struct BenchResult;  // bench_result.h
 
-enum class LockQuestion { free, held };
+enum class LockQuestion { free, held, valid };
 
 // What `acquire` prints.
 struct Acquired {

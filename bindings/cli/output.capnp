@@ -13,11 +13,12 @@ struct Acquired {
 }
 
 struct LockAnswer {
-  # Of `try` and `held`: one of the two is there.
+  # Of `try`, `held` and `verify`: one of the three is there.
   lock @0 :Text;
   union {
     free @1 :Bool;
     held @2 :Bool;
+    valid @3 :Bool;
   }
 }
 
@@ -70,7 +71,7 @@ struct LockInfo {
   capacity @3 :UInt32;
   holders @4 :List(Holder);
   waiters @5 :List(Waiter);
-  delayRemaining @6 :UInt32;
+  delayRemaining @6 :UInt32;   # ms
   value @7 :Void;        # null: locks carry no values yet
   revision @8 :UInt64;
 }

@@ -17,7 +17,9 @@ std::string state_of(const LockInfo& lock) {
     return "a semaphore, " + std::to_string(taken) + " of " + std::to_string(lock.capacity) +
            " permits held";
   }
-  return lock.holders.empty() ? "free" : "held, " + lock.mode;
+  if (!lock.holders.empty()) return "held, " + lock.mode;
+  if (lock.delay_remaining.count() == 0) return "free";
+  return "closed for " + format_duration(lock.delay_remaining) + " more: its last holder was lost";
 }
 
 // A mode, or of a semaphore how many permits.

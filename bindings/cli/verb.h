@@ -127,6 +127,8 @@ std::chrono::milliseconds checked_ttl(const std::optional<std::chrono::milliseco
 void add_run(Verbs& verbs);
 void add_acquire(Verbs& verbs);
 void add_release(Verbs& verbs);
+void add_release_force(Verbs& verbs);
+void add_verify(Verbs& verbs);
 void add_try(Verbs& verbs);
 void add_held(Verbs& verbs);
 void add_ls(Verbs& verbs);

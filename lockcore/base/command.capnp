@@ -95,6 +95,13 @@ struct SetHoldValue {
   value @3 :Data;
 }
 
+struct ForceRelease {
+  lock @0 :Text;
+  token @1 :UInt64;
+  reason @2 :Text;
+  by @3 :Text;                 # who does it, in words
+}
+
 struct Command {
   op @0 :OpId;
   union {
@@ -112,6 +119,8 @@ struct Command {
     newLeader @10 :Ballot;
     convert @11 :Convert;
     setHoldValue @12 :SetHoldValue;
+    forceRelease @13 :ForceRelease;
+    advanceTime @14 :Ballot;             # decided in
   }
 }
 

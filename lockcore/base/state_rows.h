@@ -68,12 +68,16 @@ struct LeaseRow {
   uint64_t opened_wall_ms = 0;
 };
 
-// A lock exists while it has holders or waiters.
+// A lock exists while it has holders or waiters, or stays closed after the loss of a holder.
 struct LockRow {
   std::string name;
   Revision revision;      // of its last change
   uint32_t capacity = 0;  // permits of a semaphore; 0: not one
   LockKind kind = LockKind::kLock;
+  // A lock-delay: until that cell time it is as if its lost holders were still there. 0: none.
+  uint64_t delay_until_ms = 0;
+  uint32_t delay_blocks = 0;   // modes that can't be granted: one bit each, by value
+  uint64_t delay_permits = 0;  // of a semaphore: how many are missing
 };
 
 struct HoldRow {
@@ -156,6 +160,7 @@ struct EventRow {
   const char* cause = "";              // static string: "released", "expired", "closed", ...
   uint64_t at_wall_ms = 0;
   uint64_t at_cell_ms = 0;
+  std::string note;  // in people's words: why it was forced, and by whom
 };
 
 template <class Row, class Key>

@@ -1,5 +1,7 @@
 #include "lockcore/locks/claim_table.h"
 
+#include <algorithm>
+
 namespace holdfast::locks {
 
 template <class Key>
@@ -214,6 +216,37 @@ void ClaimTable::change(LockRef lock, base::Revision revision) {
   dirty_locks_.add(*lock);
 }
 
+void ClaimTable::delay(const Claim& lost, uint64_t until_ms) {
+  const Lock& lock = lost.lock->second;
+  Delay delay = lock.delay == nullptr ? Delay() : *lock.delay;
+  delay.until_ms = std::max(delay.until_ms, until_ms);
+  delay.blocks |= conflicts_of(lost.mode);
+  delay.permits += lost.permits;
+  set_delay(lost.lock, delay);
+}
+
+void ClaimTable::set_delay(LockRef lock, Delay delay) {
+  if (lock->second.delay != nullptr) delays_.erase({lock->second.delay->until_ms, lock->first});
+  lock->second.delay = std::make_unique<Delay>(delay);
+  delays_.emplace(delay.until_ms, lock->first);
+  dirty_locks_.add(*lock);
+}
+
+void ClaimTable::end_delay(LockRef lock) {
+  delays_.erase({lock->second.delay->until_ms, lock->first});
+  lock->second.delay = nullptr;
+  dirty_locks_.add(*lock);
+}
+
+LockRef ClaimTable::first_delayed() {
+  return delays_.empty() ? locks_.end() : find(delays_.begin()->second);
+}
+
+std::optional<uint64_t> ClaimTable::next_delay_end() const {
+  if (delays_.empty()) return std::nullopt;
+  return delays_.begin()->first;
+}
+
 void ClaimTable::drop_if_unused(LockRef lock) {
   if (!lock->second.unused()) return;
   dirty_locks_.forget(*lock);
@@ -278,7 +311,9 @@ base::WaiterRow waiter_row(const Claim& claim) {
 }
 
 base::LockRow lock_row(const LockMap::value_type& lock) {
-  return {lock.first, lock.second.revision, lock.second.capacity, lock.second.kind};
+  const Delay delay = lock.second.delay == nullptr ? Delay() : *lock.second.delay;
+  return {lock.first,     lock.second.revision, lock.second.capacity, lock.second.kind,
+          delay.until_ms, delay.blocks,         delay.permits};
 }
 
 }  // namespace holdfast::locks

@@ -1,9 +1,13 @@
 // All locks with their holders and queues, found by name, by token, and by who claims.
 #pragma once
 
+#include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "lockcore/base/state_rows.h"
@@ -49,6 +53,15 @@ class ClaimTable {
   void drop_if_unused(LockRef lock);
   // The lock's row changed, at this revision.
   void change(LockRef lock, base::Revision revision);
+
+  // -- lock-delays -------------------------------------------------------------------------------
+  // Adds what this hold, which is being lost, may still be doing.
+  void delay(const Claim& lost, uint64_t until_ms);
+  void set_delay(LockRef lock, Delay delay);
+  void end_delay(LockRef lock);
+  // Ends first; end(): there is none.
+  LockRef first_delayed();
+  std::optional<uint64_t> next_delay_end() const;
 
   template <class Visit>
   void visit_claims(Visit visit) const {
@@ -105,6 +118,7 @@ class ClaimTable {
   std::unordered_set<std::string> erased_locks_;  // on the disk; a lock may come back before a take
   std::vector<base::Token> erased_holds_;
   std::vector<base::Revision> erased_waiters_;
+  std::set<std::pair<uint64_t, std::string>> delays_;  // by their end
 };
 
 base::HoldRow hold_row(const Claim& claim);

@@ -49,9 +49,6 @@ Refusal check(const OpenLease& body) {
   if (auto error = out_of_range("lock-delay", body.lock_delay_ms, 0, base::kMaxLockDelayMs)) {
     return error;
   }
-  if (body.lock_delay_ms != 0) {
-    return unsupported("a lock-delay comes with a later version; 0 is what this one can do");
-  }
   if (!body.secret.empty() && body.secret.size() != base::kSecretBytes) {
     return invalid("the lease's secret has " + std::to_string(body.secret.size()) +
                    " bytes; it must have " + std::to_string(base::kSecretBytes));
@@ -153,6 +150,21 @@ Refusal check(const SetHoldValue& body) {
                    "the value has " + std::to_string(body.value.size()) + " bytes");
 }
 
+Refusal check(const ForceRelease& body) {
+  if (!body.token)
+    return invalid("a token is missing: that of the hold to be ended, as it was seen");
+  if (body.reason.empty()) return invalid("a reason is missing: it is recorded with the release");
+  if (auto error = validate_text("reason", body.reason, base::kMaxReasonBytes)) return error;
+  if (auto error = validate_text("name of who forces", body.by, base::kMaxReasonBytes))
+    return error;
+  return validate_name(body.lock);
+}
+
+Refusal check(const AdvanceTime& body) {
+  if (body.decided) return std::nullopt;
+  return invalid("a leader's decision must have a ballot");
+}
+
 Refusal check(const NewLeader& body) {
   if (body.ballot) return std::nullopt;
   return invalid("a new leader must have a ballot");
@@ -162,7 +174,8 @@ Refusal check(const NewLeader& body) {
 constexpr uint64_t kMaxNumber = 1ull << 62;
 
 bool is_cells_own(const Body& body) {
-  return std::holds_alternative<ExpireLeases>(body) || std::holds_alternative<NewLeader>(body);
+  return std::holds_alternative<ExpireLeases>(body) || std::holds_alternative<NewLeader>(body) ||
+         std::holds_alternative<AdvanceTime>(body);
 }
 
 // Bounds on what the fixed parts of a message take, with some room for fields to come.
@@ -193,6 +206,9 @@ size_t body_bytes(const Convert& body) {
 }
 size_t body_bytes(const SetHoldValue& body) {
   return 8 + text_bytes(body.lock) + text_bytes(body.value);
+}
+size_t body_bytes(const ForceRelease& body) {
+  return 24 + text_bytes(body.lock) + text_bytes(body.reason) + text_bytes(body.by);
 }
 template <class Small>
 size_t body_bytes(const Small&) {

@@ -89,12 +89,25 @@ struct SetHoldValue {
   base::Token token;
   std::string value;
 };
+// An admin's act: ends the hold that has this token, whosever it is. Recorded with who and why.
+struct ForceRelease {
+  std::string lock;
+  base::Token token;
+  std::string reason;
+  std::string by;
+};
+// Moves cell time on when nothing else does, so that a lock-delay ends. What it does is in its
+// batch's time, which no leader can have ahead of the clocks; so nothing depends on `decided`.
+struct AdvanceTime {
+  base::Ballot decided;
+};
 struct NewLeader {
   base::Ballot ballot;
 };
 
-using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
-                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue>;
+using Body =
+    std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases, Acquire,
+                 CancelWait, Release, NewLeader, Convert, SetHoldValue, ForceRelease, AdvanceTime>;
 
 struct Command {
   OpId op;

@@ -143,6 +143,16 @@ void put_body(wire::Command::Builder out, const SetHoldValue& body) {
   set.setToken(body.token.value);
   set.setValue(data(body.value));
 }
+void put_body(wire::Command::Builder out, const ForceRelease& body) {
+  auto force = out.initForceRelease();
+  force.setLock(text(body.lock));
+  force.setToken(body.token.value);
+  HF_SET_TEXT(force, Reason, body.reason);
+  HF_SET_TEXT(force, By, body.by);
+}
+void put_body(wire::Command::Builder out, const AdvanceTime& body) {
+  put_ballot(out.initAdvanceTime(), body.decided);
+}
 void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
 }
@@ -297,6 +307,11 @@ SetHoldValue get_set_value(wire::SetHoldValue::Reader in) {
           get_data(in.getValue())};
 }
 
+ForceRelease get_force(wire::ForceRelease::Reader in) {
+  return {get_text(in.getLock()), base::Token{in.getToken()}, get_text(in.getReason()),
+          get_text(in.getBy())};
+}
+
 Body get_body(wire::Command::Reader in) {
   switch (in.which()) {
     case wire::Command::REGISTER_CLIENT: return RegisterClient{in.getRegisterClient().getTtlMs()};
@@ -310,6 +325,8 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::NEW_LEADER: return NewLeader{get_ballot(in.getNewLeader())};
     case wire::Command::CONVERT: return get_convert(in.getConvert());
     case wire::Command::SET_HOLD_VALUE: return get_set_value(in.getSetHoldValue());
+    case wire::Command::FORCE_RELEASE: return get_force(in.getForceRelease());
+    case wire::Command::ADVANCE_TIME: return AdvanceTime{get_ballot(in.getAdvanceTime())};
   }
   // DESIGN 7: a node stops at a command that it doesn't know. To skip it would be to diverge.
   throw NotOfThisVersion{"command kind " + std::to_string(static_cast<uint16_t>(in.which())) +

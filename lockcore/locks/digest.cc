@@ -63,7 +63,8 @@ void add_leases(Digest& d, const base::StateRows& rows) {
 void add_claims(Digest& d, const base::StateRows& rows) {
   d << rows.locks.size();
   for (const base::LockRow& row : rows.locks) {
-    d << row.name << row.revision << static_cast<uint64_t>(row.kind) << row.capacity;
+    d << row.name << row.revision << static_cast<uint64_t>(row.kind) << row.capacity
+      << row.delay_until_ms << row.delay_blocks << row.delay_permits;
   }
   d << rows.holds.size();
   for (const base::HoldRow& row : rows.holds) {
@@ -100,7 +101,8 @@ uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
                              event.lease.value,
                              event.at_wall_ms,
                              event.at_cell_ms,
-                             base::checksum(std::string_view(event.cause))};
+                             base::checksum(std::string_view(event.cause)),
+                             base::checksum(event.note)};
   return base::checksum(fields, sizeof(fields), base::checksum(event.name, digest));
 }
 

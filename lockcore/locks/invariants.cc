@@ -17,7 +17,7 @@ struct LockCheck {
   std::optional<std::string> check(const LockMap::value_type& entry) {
     const auto& [name, lock] = entry;
     const std::string what = "lock \"" + name + "\"";
-    if (lock.unused()) return what + " has neither holders nor waiters";
+    if (lock.unused()) return what + " has neither holders nor waiters, nor a delay";
     HF_ASSERT(!lock.touched);
     for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
       HF_ASSERT(c->held && &c->lock->second == &lock);

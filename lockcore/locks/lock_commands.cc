@@ -85,7 +85,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& b
   if (auto error = refuse_acquire(*lease, body)) return std::move(*error);
   const LockRequest* busy = first_busy(body);
   if (busy == nullptr) return grant_at_once(*lease, op, body);
-  if (!body.wait) return would_block(busy->name);
+  if (!body.wait) return refuse_busy(*busy);
   return queue_up(*lease, op, body, *busy);
 }
 
@@ -110,6 +110,16 @@ std::optional<base::Error> LockTable::State::refuse_acquire(const Lease& lease,
     return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
   }
   return std::nullopt;
+}
+
+base::Error LockTable::State::refuse_busy(const LockRequest& request) {
+  const Lock& lock = claims.find(request.name)->second;
+  if (!only_delayed(lock, mode_of(request), request.permits)) return would_block(request.name);
+  const uint64_t left_ms = lock.delay->until_ms - meta.cell_time_ms;
+  return {base::ErrorCode::kLockDelay,
+          "lock \"" + request.name + "\" stays closed for " + std::to_string(left_ms) +
+              " ms more: its last holder was lost",
+          {{"lock", request.name}, {"remainingMs", std::to_string(left_ms)}}};
 }
 
 // The first of the locks that can't be had now; null: all can.
@@ -241,14 +251,7 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body
   if (leases.find(body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
-  if (hold->partner != nullptr) {
-    // Nothing is left that its conversion could change.
-    const Answer answer = base::Error{
-        base::ErrorCode::kNotHeld,
-        "the hold of lock \"" + body.lock + "\" was released while it waited for another mode",
-        {{"lock", body.lock}}};
-    end_wait(*hold->partner, "released", &answer, out);
-  }
+  end_conversion_of(*hold, "released", "was released while it waited for another mode", out);
   end_hold(*hold, EventType::kRelease, "released");
   const base::Revision revision = meta.revision;
   if (HF_MUTANT(release_wakes_nobody)) {
@@ -256,6 +259,31 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body
     touched_.clear();
   }
   return Done{revision};
+}
+
+std::optional<Answer> LockTable::State::execute(const OpId&, const ForceRelease& body,
+                                                Applied& out) {
+  Claim* hold = claims.find(body.token);
+  if (hold == nullptr || !hold->held || hold->lock->first != body.lock) {
+    return base::Error{base::ErrorCode::kNotHeld,
+                       "token " + std::to_string(body.token.value) + " doesn't hold lock \"" +
+                           body.lock + "\" now",
+                       {{"lock", body.lock}}};
+  }
+  end_conversion_of(*hold, "forced", "was ended by an admin", out);
+  end_hold(*hold, EventType::kForce, "forced",
+           body.by.empty() ? body.reason : body.reason + " (" + body.by + ")");
+  return Done{meta.revision};
+}
+
+void LockTable::State::end_conversion_of(Claim& hold, const char* cause, const std::string& why,
+                                         Applied& out) {
+  if (hold.partner == nullptr) return;
+  // Nothing is left that it could change.
+  const std::string& lock = hold.lock->first;
+  const Answer answer = base::Error{
+      base::ErrorCode::kNotHeld, "the hold of lock \"" + lock + "\" " + why, {{"lock", lock}}};
+  end_wait(*hold.partner, cause, &answer, out);
 }
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const Convert& body, Applied&) {
@@ -395,11 +423,29 @@ void LockTable::State::grant_request(Claim& first, Granted& granted) {
   }
 }
 
-void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause) {
-  const base::Revision revision = advance();
-  log_event(type, revision, hold.lock->first, hold.id, *hold.lease, cause);
+void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause, std::string note) {
+  base::Revision revision = advance();
+  log_event(type, revision, hold.lock->first, hold.id, *hold.lease, cause, std::move(note));
+  // Its holder doesn't know yet, and may be in the middle of a write. Not so who gave it back.
+  const bool is_lost = type == EventType::kExpire || type == EventType::kForce;
+  const uint64_t delay_ms = hold.lease->row.lock_delay_ms;
+  if (is_lost && delay_ms != 0) {
+    claims.delay(hold, meta.cell_time_ms + delay_ms);
+    revision = advance();
+    log_event(EventType::kDelay, revision, hold.lock->first, hold.id, *hold.lease, cause);
+  }
   touch(hold.lock, revision);
   claims.remove(hold);
+}
+
+void LockTable::State::end_delays(Applied& out) {
+  for (LockRef lock = claims.first_delayed();
+       lock != claims.end() && lock->second.delay->until_ms <= meta.cell_time_ms;
+       lock = claims.first_delayed()) {
+    claims.end_delay(lock);
+    touch(lock, lock->second.revision);
+  }
+  serve_touched(out);
 }
 
 void LockTable::State::end_wait(Claim& waiter, const char* cause, const Answer* answer,

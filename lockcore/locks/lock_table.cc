@@ -41,6 +41,7 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   // A leader that lags in time must not turn cell time back.
   state.meta.cell_time_ms = std::max(state.meta.cell_time_ms, batch->cell_time_ms);
   state.meta.wall_ms = batch->wall_ms;
+  state.end_delays(out);
   for (const Command& command : batch->commands) state.apply(command, out);
 }
 
@@ -131,8 +132,10 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
     reply(command.op, register_client(*body), out);
   } else if (const auto* leader = std::get_if<NewLeader>(&command.body)) {
     meta.leader = leader->ballot;
+  } else if (const auto* expire = std::get_if<ExpireLeases>(&command.body)) {
+    expire_leases(*expire, out);
   } else {
-    expire_leases(std::get<ExpireLeases>(command.body), out);
+    HF_ASSERT(std::holds_alternative<AdvanceTime>(command.body));  // its batch's time did it
   }
 }
 
@@ -262,9 +265,10 @@ base::Revision LockTable::State::advance() {
 }
 
 void LockTable::State::log_event(EventType type, base::Revision revision, const std::string& name,
-                                 base::Token token, const Lease& lease, const char* cause) {
+                                 base::Token token, const Lease& lease, const char* cause,
+                                 std::string note) {
   events.push_back({revision, type, name, token, lease.row.id, lease.row.owner, cause, meta.wall_ms,
-                    meta.cell_time_ms});
+                    meta.cell_time_ms, std::move(note)});
   meta.event_digest = chain_event(meta.event_digest, events.back());
 }
 

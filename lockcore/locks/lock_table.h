@@ -76,6 +76,7 @@ struct LockInfo {
   base::Revision revision;
   std::vector<HolderInfo> holders;  // in grant order
   std::vector<WaiterInfo> waiters;  // in queue order, conversions first
+  uint64_t delay_until_ms = 0;      // cell time until which a lock-delay keeps it closed; 0: none
 };
 struct LeaseInfo {
   base::LeaseId lease;
@@ -124,6 +125,8 @@ class LockTable {
   // Would a try of one permit in this mode be granted now?
   bool could_acquire(std::string_view name, base::Mode mode) const;
   bool is_current(std::string_view name, base::Token token) const;
+  // The cell time at which the next lock-delay ends.
+  std::optional<uint64_t> next_delay_end() const;
   // Names with `prefix`, ascending, above `after`, at most `limit`.
   std::vector<std::string> lock_names(std::string_view prefix, std::string_view after,
                                       size_t limit) const;

@@ -37,6 +37,7 @@ LockInfo LockTable::describe(std::string_view name) const {
   info.mode = lock.held_modes.strongest();
   info.capacity = lock.capacity;
   info.revision = lock.revision;
+  if (lock.delay != nullptr) info.delay_until_ms = lock.delay->until_ms;
   info.holders.reserve(lock.held_modes.total());
   for (const Claim* c = lock.holders.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
     base::HoldRow row = hold_row(*c);
@@ -84,6 +85,10 @@ bool LockTable::could_acquire(std::string_view name, base::Mode mode) const {
 bool LockTable::is_current(std::string_view name, base::Token token) const {
   const Claim* claim = std::as_const(state_->claims).find(token);
   return claim != nullptr && claim->held && claim->lock->first == name;
+}
+
+std::optional<uint64_t> LockTable::next_delay_end() const {
+  return state_->claims.next_delay_end();
 }
 
 std::vector<std::string> LockTable::lock_names(std::string_view prefix, std::string_view after,

@@ -156,6 +156,11 @@ class Loader {
     const LockRef lock = claims_.find_or_add(row.name);
     lock->second.kind = row.kind;
     lock->second.capacity = row.capacity;
+    require(row.delay_blocks <= kAllModes, what + " has a delay for modes that there aren't");
+    if (row.delay_until_ms != 0) {
+      claims_.set_delay(
+          lock, {row.delay_until_ms, static_cast<ModeSet>(row.delay_blocks), row.delay_permits});
+    }
     claims_.change(lock, row.revision);
   }
 

@@ -24,6 +24,8 @@ struct LockTable::State {
 
   // -- commands (lock_table.cc) ------------------------------------------------------------------
   void apply(const Command& command, Applied& out);
+  // Those whose time has come, as the batch at hand says what time it is.
+  void end_delays(Applied& out);
 
   // -- the record (lock_table_rows.cc) -----------------------------------------------------------
   // Fills an empty state. Returns what contradicts what.
@@ -44,6 +46,7 @@ struct LockTable::State {
   std::optional<Answer> execute(const OpId& op, const Release& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const Convert& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const SetHoldValue& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const ForceRelease& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const CancelWait& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const ForgetClient& body, Applied& out);
 
@@ -55,7 +58,7 @@ struct LockTable::State {
 
   base::Revision advance();
   void log_event(base::EventType type, base::Revision revision, const std::string& name,
-                 base::Token token, const Lease& lease, const char* cause);
+                 base::Token token, const Lease& lease, const char* cause, std::string note = {});
 
   // -- lock_commands.cc --------------------------------------------------------------------------
   // What speaks against an acquire, whether it waits or not; and against waiting.
@@ -80,7 +83,10 @@ struct LockTable::State {
   // The request that this waiter belongs to, in all its locks.
   void grant_waiter(Claim& waiter, Applied& out);
   void grant_request(Claim& first, Granted& granted);
-  void end_hold(Claim& hold, base::EventType type, const char* cause);
+  // Its conversion, if one waits, has ended.
+  void end_hold(Claim& hold, base::EventType type, const char* cause, std::string note = {});
+  void end_conversion_of(Claim& hold, const char* cause, const std::string& why, Applied& out);
+  base::Error refuse_busy(const LockRequest& request);
   // The request that this waiter belongs to, in all its locks. `answer` goes to the pending
   // operation; null: its number needs none any more.
   void end_wait(Claim& waiter, const char* cause, const Answer* answer, Applied& out);

@@ -38,6 +38,7 @@ constexpr std::array<ModeSet, kModeCount> kConflicts = {
 constexpr ModeSet conflicts_of(base::Mode mode) {
   return mode_table::kConflicts[static_cast<size_t>(mode)];
 }
+constexpr ModeSet kAllModes = (1u << kModeCount) - 1;
 // Every mode that conflicts with anything: a queue behind all of these stands still.
 constexpr ModeSet kAllConflicting = conflicts_of(base::Mode::kExclusive);
 

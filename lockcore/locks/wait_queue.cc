@@ -5,15 +5,17 @@
 namespace holdfast::locks {
 namespace {
 
-// What the holders leave room for. `converting`: that hold doesn't stand in its own way.
+// What the holders, and those that were lost, leave no room for. `converting`: that hold doesn't
+// stand in its own way.
 ModeSet blocked_by_holders(const Lock& lock, const Claim* converting = nullptr) {
   ModeCounts counts = lock.held_modes;
   if (converting != nullptr) counts.remove(converting->mode);
-  return counts.conflicts();
+  return counts.conflicts() | (lock.delay == nullptr ? 0 : lock.delay->blocks);
 }
 
 bool permits_left(const Lock& lock, uint32_t permits) {
-  return lock.held_permits + permits <= lock.capacity;
+  const uint64_t lost = lock.delay == nullptr ? 0 : lock.delay->permits;
+  return lock.held_permits + lost + permits <= lock.capacity;
 }
 
 // Has the turn of this claim come in its own lock? It is no conversion.
@@ -66,6 +68,16 @@ bool grantable(const Lock& lock, base::Mode mode, uint32_t permits) {
   if (lock.counts_permits()) return lock.queue == nullptr && permits_left(lock, permits);
   ModeSet blocked = blocked_by_holders(lock);
   if (HF_MUTANT(shared_beside_exclusive)) blocked &= set_of(base::Mode::kExclusive);
+  if (lock.queue != nullptr) blocked |= lock.queue->modes.conflicts();
+  return (blocked & set_of(mode)) == 0;
+}
+
+bool only_delayed(const Lock& lock, base::Mode mode, uint32_t permits) {
+  if (lock.delay == nullptr) return false;
+  if (lock.counts_permits()) {
+    return lock.queue == nullptr && lock.held_permits + permits <= lock.capacity;
+  }
+  ModeSet blocked = lock.held_modes.conflicts();
   if (lock.queue != nullptr) blocked |= lock.queue->modes.conflicts();
   return (blocked & set_of(mode)) == 0;
 }

@@ -37,6 +37,13 @@ struct WaitQueue {
   bool empty() const { return conversions.empty() && waiters.empty(); }
 };
 
+// After the loss of a holder with a lock-delay: what it may still be doing.
+struct Delay {
+  uint64_t until_ms = 0;  // cell time
+  ModeSet blocks = 0;     // what conflicts with the modes that were lost
+  uint64_t permits = 0;   // that were lost
+};
+
 struct Lock {
   ClaimsOfLock holders;  // in grant order
   ModeCounts held_modes;
@@ -45,11 +52,12 @@ struct Lock {
   uint32_t capacity = 0;
   base::Revision revision;           // of its last change
   std::unique_ptr<WaitQueue> queue;  // null: nobody waits
+  std::unique_ptr<Delay> delay;      // null: none
   RowMark mark;
   bool crowded = false;  // has so many claims that they are looked up in an index
   bool touched = false;  // in the list of those that a command has yet to serve
 
-  bool unused() const { return holders.empty() && queue == nullptr; }
+  bool unused() const { return holders.empty() && queue == nullptr && delay == nullptr; }
   uint32_t claim_count() const { return held_modes.total() + waiter_count(); }
   uint32_t waiter_count() const { return queue == nullptr ? 0 : queue->modes.total(); }
   bool counts_permits() const { return kind == base::LockKind::kSemaphore; }
@@ -86,6 +94,8 @@ struct Claim {
 
 // Would a new request be granted now?
 bool grantable(const Lock& lock, base::Mode mode, uint32_t permits);
+// Is it the lock-delay alone that stands in its way?
+bool only_delayed(const Lock& lock, base::Mode mode, uint32_t permits);
 // Would this hold be given `mode` now, if it asked?
 bool convertible(const Claim& hold, base::Mode mode);
 

@@ -85,6 +85,7 @@ void Node::State::step_down(Effects& fx) {
   if (!HF_MUTANT(queue_survives_leader)) batcher.clear();
   clock.clear();
   expiry_round.reset();
+  delay_end_proposed_ms = 0;
   ending.clear();
   fx.stepped_down |= was_active;
 }
@@ -112,6 +113,23 @@ void Node::State::expire(Instant now) {
   // P13: the ballot in which it is decided goes along; applied under another leader it does
   // nothing.
   batcher.add(locks::Command{{}, locks::ExpireLeases{active_ballot, std::move(due)}});
+}
+
+// A lock-delay ends by time alone, and cell time moves with batches.
+void Node::State::advance_time(Instant now) {
+  if (!is_active()) return;
+  const auto end_ms = table.next_delay_end();
+  if (!end_ms || *end_ms <= delay_end_proposed_ms || *end_ms > cell_time_ms(now)) return;
+  delay_end_proposed_ms = cell_time_ms(now);
+  batcher.add(locks::Command{{}, locks::AdvanceTime{active_ballot}});
+}
+
+Instant Node::State::next_delay_end() const {
+  if (!is_active()) return base::kNever;
+  const auto end_ms = table.next_delay_end();
+  if (!end_ms || *end_ms <= delay_end_proposed_ms) return base::kNever;
+  const uint64_t from_now_on = *end_ms > active_cell_ms ? *end_ms - active_cell_ms : 0;
+  return active_since + base::Duration::from_ms(static_cast<int64_t>(from_now_on));
 }
 
 // P12: a batch is sealed when the writer becomes free, or is full; never by a timer. While a write

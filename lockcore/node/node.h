@@ -71,6 +71,9 @@ class Node {
   base::Slot recorded() const;
   // Milliseconds left by this leader's clock, nullopt: not the active leader, or no such lease.
   std::optional<int64_t> remaining_ms(base::LeaseId lease, base::Instant now) const;
+  // Of a lock-delay that lasts until this cell time; by the clock of the active leader, elsewhere
+  // as of the last applied slot.
+  uint64_t delay_remaining_ms(uint64_t until_ms, base::Instant now) const;
   uint64_t renewals_total() const;
 
   void check_invariants() const;

@@ -33,6 +33,8 @@ struct Node::State {
   void step_down(Effects& fx);
   void propose_new_leader(base::Instant now, WallClock wall, Effects& fx);
   void expire(base::Instant now);
+  void advance_time(base::Instant now);
+  base::Instant next_delay_end() const;  // for which nothing was proposed yet; kNever: none
   void seal_batches(base::Instant now, WallClock wall, Effects& fx);
   uint64_t cell_time_ms(base::Instant now) const;
   base::Error not_leader() const;
@@ -81,6 +83,8 @@ struct Node::State {
     base::Instant as_of;
   };
   std::optional<ExpiryRound> expiry_round;
+  uint64_t delay_end_proposed_ms =
+      0;  // an AdvanceTime to this cell time is queued, or was proposed
   // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered
   // until that is applied (DESIGN 6).
   std::unordered_map<base::LeaseId, uint32_t> ending;

@@ -45,6 +45,7 @@ CREATE TABLE lease (
   sum INTEGER NOT NULL) STRICT;
 CREATE TABLE lock (
   name TEXT PRIMARY KEY, revision INTEGER NOT NULL, kind TEXT NOT NULL, capacity INTEGER NOT NULL,
+  delay_until_ms INTEGER NOT NULL, delay_blocks INTEGER NOT NULL, delay_permits INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE hold (
   token INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
@@ -64,8 +65,8 @@ CREATE TABLE answer (
   PRIMARY KEY (client, number)) STRICT, WITHOUT ROWID;
 CREATE TABLE event (
   revision INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL,
-  lease INTEGER NOT NULL, owner TEXT NOT NULL, cause TEXT NOT NULL, at_ms INTEGER NOT NULL,
-  cell_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+  lease INTEGER NOT NULL, owner TEXT NOT NULL, cause TEXT NOT NULL, note TEXT NOT NULL,
+  at_ms INTEGER NOT NULL, cell_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 )sql";
 
 template <class Row>
@@ -136,6 +137,9 @@ struct Table<base::LockRow> {
     visitor("revision", row.revision);
     visitor("kind", row.kind);
     visitor("capacity", row.capacity);
+    visitor("delay_until_ms", row.delay_until_ms);
+    visitor("delay_blocks", row.delay_blocks);
+    visitor("delay_permits", row.delay_permits);
   }
 };
 

@@ -116,9 +116,10 @@ struct StateDb::Impl {
 
   // Nobody loads them: people read them, and pruning goes by them.
   void check_events() {
-    Statement select(db_,
-                     "SELECT revision, type, name, token, lease, owner, cause, at_ms, cell_ms, sum"
-                     " FROM event");
+    Statement select(
+        db_,
+        "SELECT revision, type, name, token, lease, owner, cause, note, at_ms, cell_ms, sum"
+        " FROM event");
     uint64_t count = 0;
     for (; select.step(); ++count) {
       event_sum_.add(select.number(0));
@@ -128,9 +129,10 @@ struct StateDb::Impl {
       event_sum_.add(select.number(4));
       event_sum_.add(select.bytes(5));
       event_sum_.add(select.bytes(6));
-      event_sum_.add(select.number(7));
+      event_sum_.add(select.bytes(7));
       event_sum_.add(select.number(8));
-      if (event_sum_.take() == select.number(9)) continue;
+      event_sum_.add(select.number(9));
+      if (event_sum_.take() == select.number(10)) continue;
       db_.fail(Kind::kDamaged, "table `event`: the row with key " +
                                    std::to_string(select.number(0)) + " fails its checksum; " +
                                    kReplaceAdvice);
@@ -190,6 +192,7 @@ struct StateDb::Impl {
       put_column(event.lease.value);
       put_column(std::string_view(owners.of(event.owner.get())));
       put_column(std::string_view(event.cause));
+      put_column(std::string_view(event.note));
       put_column(event.at_wall_ms);
       put_column(event.at_cell_ms);
       put_event_.bind(++event_index_, event_sum_.take());
@@ -247,7 +250,7 @@ struct StateDb::Impl {
   Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
   Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
   Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
-  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?)"};
+  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?)"};
   RowSum event_sum_{"event"};
   int event_index_ = 0;
   Statement oldest_events_{db_, "SELECT revision, cell_ms FROM event ORDER BY revision"};

@@ -179,6 +179,24 @@ def test_release_takes_the_current_token_only(shell, lease):
     assert done.returncode == LOST and error_of(done)["code"] == "leaseNotFound"
 
 
+# -- an admin's act -------------------------------------------------------------------------------
+
+
+def test_a_forced_release_ends_the_hold_that_was_looked_at(shell, lease):
+    got = shell.object("acquire", "f/lock", "--lease", lease)
+    args = "release-force", "f/lock", "--reason", "its host burnt down"
+    done = shell.run("-o", "json", *args, "--token", str(int(got["token"]) + 1))
+    assert done.returncode == NO and error_of(done)["code"] == "notHeld"
+    assert shell.code("-q", *args, "--token", "1") == NO
+    done = shell.run(*args, "--token", got["token"])
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+    assert shell.code("held", "f/lock") == NO
+    assert shell.code("release", "f/lock", "--lease", lease, "--token", got["token"]) == LOST
+    for missing in (("--token", "1"), ("--reason", "why")):
+        assert shell.code("release-force", "f/lock", *missing) == 2
+    assert shell.code("release-force", "f/lock", "--token", "1", "--reason", "") == 2
+
+
 # -- asking ----------------------------------------------------------------------------------------
 
 
@@ -197,6 +215,18 @@ def test_try_and_held_ask_and_take_nothing(shell, lease):
     assert shell.code("try", "-s", "q/read") == NO
     done = shell.run("held", "q/read")
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_verify_says_whether_a_token_holds(shell, lease):
+    got = shell.object("acquire", "q/verify", "--lease", lease)
+    assert shell.code("verify", "q/verify", got["token"]) == DONE
+    assert shell.object("verify", "q/verify", got["token"]) == {"lock": "q/verify", "valid": True}
+    done = shell.run("-o", "json", "verify", "q/other", got["token"])
+    assert (done.returncode, json.loads(done.stdout)["valid"]) == (NO, False)
+    assert shell.code("release", "q/verify", "--lease", lease, "--token", got["token"]) == DONE
+    assert shell.code("verify", "q/verify", got["token"]) == NO
+    for wrong in ("0", "x", "-1"):
+        assert shell.code("verify", "q/verify", wrong) == 2
 
 
 def test_ls_shows_what_is_held_or_waited_for(shell, lease):

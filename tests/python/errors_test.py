@@ -65,9 +65,3 @@ def test_what_is_special_to_an_exception_survives_too():
 def test_an_error_without_a_class_of_its_own_keeps_its_code():
     error = _errors.from_native(("Error", "unsupported", "too new", []))
     assert type(error) is holdfast.Error and error.code == "unsupported"
-
-
-def test_what_the_cell_refuses_for_now_says_so(cell):
-    with pytest.raises(holdfast.Error) as raised:
-        cell.session(lock_delay=5)
-    assert raised.value.code == "unsupported"

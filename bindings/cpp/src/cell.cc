@@ -238,6 +238,25 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
                   known ? to_deadline(known->deadline) : Deadline{}};
 }
 
+void Cell::force_release_async(std::string_view name, uint64_t token, std::string reason,
+                               Finished done) {
+  const base::Owner me = state_->owner({});
+  locks::ForceRelease body{
+      std::string(name),
+      {token},
+      std::move(reason),
+      me.user + "@" + me.host + ", " + me.program + ", pid " + std::to_string(me.pid)};
+  state_->start([body = std::move(body)](Core& core, Ref ref, Instant now,
+                                         Effects& fx) { core.force(ref, body, now, fx); },
+                detail::report(std::move(done)));
+}
+
+void Cell::force_release(std::string_view name, uint64_t token, std::string reason) {
+  detail::wait_for_finished(*state_, [&](Finished done) {
+    force_release_async(name, token, std::move(reason), std::move(done));
+  });
+}
+
 void Cell::release(std::string_view lease, std::string_view lock, uint64_t token) {
   client::LeaseName name{0, detail::lease_named(lease)};
   state_->wait_for<client::Done>(

@@ -105,6 +105,14 @@ void Core::set_value(Ref ref, SetValueCall call, Instant now, Effects& fx) {
   settle(now, fx);
 }
 
+void Core::force(Ref ref, locks::ForceRelease body, Instant now, Effects& fx) {
+  begin_event();
+  Op& op = make(OpKind::kForce, ref, now + options_.request_timeout);
+  make_command(op).body = std::move(body);
+  submit(op);
+  settle(now, fx);
+}
+
 Session* Core::living(SessionId id, Ref ref, Effects& fx) {
   Session* session = sessions_.find(id);
   if (session != nullptr && session->alive) return session;

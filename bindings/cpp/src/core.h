@@ -103,7 +103,8 @@ class Core {
   // the session is over: a hold whose token nobody knows could not be released. Granted,
   // NotAcquired: the hold is as it was.
   AcquireId convert(Ref ref, ConvertCall call, base::Instant now, Effects& fx);
-  void set_value(Ref ref, SetValueCall call, base::Instant now, Effects& fx);  // Done
+  void set_value(Ref ref, SetValueCall call, base::Instant now, Effects& fx);     // Done
+  void force(Ref ref, locks::ForceRelease body, base::Instant now, Effects& fx);  // Done
   // Ends the wait with `cancelled`; does nothing if it is over.
   void cancel(AcquireId acquire, base::Instant now, Effects& fx);
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,

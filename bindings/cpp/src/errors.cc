@@ -32,6 +32,7 @@ std::string_view code_name(Code code) {
     case Code::lease_lost: return "leaseNotFound";
     case Code::lock_lost: return "notHeld";
     case Code::already_held: return "alreadyHeld";
+    case Code::fenced: return "fenced";
     case Code::forked: return "forked";
   }
   return "internal";

@@ -28,8 +28,10 @@ Owner owner_of(const std::shared_ptr<const base::Owner>& from, const std::string
   return to;
 }
 
-LockInfo lock_of(const locks::LockInfo& from) {
+LockInfo lock_of(wire::LockInfo::Reader reader) {
+  const locks::LockInfo from = rpc::read_lock(reader);
   LockInfo to;
+  to.delay_remaining = milliseconds(reader.getDelayRemainingMs());
   to.name = from.name;
   to.kind = base::kind_name(from.kind);
   if (!from.holders.empty()) to.mode = base::mode_name(from.mode);
@@ -76,14 +78,19 @@ Response renewed(wire::Cell::RenewResults::Reader from) {
 
 Response described(wire::Cell::DescribeResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
-  return lock_of(rpc::read_lock(from.getLock()));
+  return lock_of(from.getLock());
+}
+
+Response verified(wire::Cell::VerifyResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return Verified{from.getValid()};
 }
 
 Response locks_page(wire::Cell::LocksResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
   LocksPage page;
   page.more = from.getMore();
-  for (auto lock : from.getLocks()) page.locks.push_back(lock_of(rpc::read_lock(lock)));
+  for (auto lock : from.getLocks()) page.locks.push_back(lock_of(lock));
   return page;
 }
 

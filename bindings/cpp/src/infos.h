@@ -11,6 +11,7 @@ namespace holdfast::client {
 
 Response renewed(wire::Cell::RenewResults::Reader from);
 Response described(wire::Cell::DescribeResults::Reader from);
+Response verified(wire::Cell::VerifyResults::Reader from);
 Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);

@@ -40,6 +40,10 @@ struct RenewRequest {
 struct DescribeRequest {
   std::string name;
 };
+struct VerifyRequest {
+  std::string name;
+  base::Token token;
+};
 struct LocksRequest {
   std::string prefix;
   std::string after;
@@ -54,9 +58,11 @@ struct LeasesRequest {
 };
 struct StatusRequest {};
 
-using ReadRequest = std::variant<DescribeRequest, LocksRequest, LeaseRequest, LeasesRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
+using ReadRequest =
+    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -66,6 +72,9 @@ struct CallFailed {
 };
 struct RenewResponse {
   std::vector<bool> alive;  // in the order asked
+};
+struct Verified {
+  bool valid = false;
 };
 struct LocksPage {
   std::vector<LockInfo> locks;
@@ -91,7 +100,7 @@ struct StatusResponse {
 };
 
 using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
+                              Verified, LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -112,7 +121,7 @@ struct Renewed {
 };
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             LocksPage, LeaseInfo, LeasesPage, CellStatus>;
+                             Verified, LocksPage, LeaseInfo, LeasesPage, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -19,6 +19,7 @@ enum class OpKind : uint8_t {
   kCancelWait,
   kRelease,
   kSetValue,
+  kForce,
   kForget,
   // The others may be sent as often as one likes.
   kRegister,

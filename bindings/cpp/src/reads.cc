@@ -73,6 +73,22 @@ LockInfo Cell::describe(std::string_view name) {
       *state_, [&](Callback<LockInfo> done) { describe_async(name, std::move(done)); });
 }
 
+void Cell::verify_async(std::string_view name, uint64_t token, Callback<bool> done) {
+  client::VerifyRequest request{std::string(name), {token}};
+  state_->start(
+      reading(std::move(request)),
+      report_value<client::Verified>(
+          [done = std::move(done)](std::optional<client::Verified> verified, const Error* error) {
+            if (error != nullptr) return done(std::nullopt, error);
+            done(verified->valid, nullptr);
+          }));
+}
+
+bool Cell::verify(std::string_view name, uint64_t token) {
+  return detail::wait_for_value<bool>(
+      *state_, [&](Callback<bool> done) { verify_async(name, token, std::move(done)); });
+}
+
 void Cell::locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done) {
   client::LocksRequest request{std::string(prefix), {}, base::kMaxListedRows};
   read_pages<client::LocksPage>(state_, std::move(request), std::vector<LockInfo>{},

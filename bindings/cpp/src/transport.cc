@@ -164,6 +164,12 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
     rpc::fill_set_value(*set, request.initSet());
     return answer(id, request.send());
   }
+  if (const auto* force = std::get_if<locks::ForceRelease>(&command.body)) {
+    auto request = client.forceReleaseRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_force(*force, request.initForce());
+    return answer(id, request.send());
+  }
   if (const auto* open = std::get_if<locks::OpenLease>(&command.body)) {
     auto request = client.openLeaseRequest();
     rpc::fill_op(command.op, request.initOp());
@@ -195,6 +201,12 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     auto request = link.cell.describeRequest();
     request.setName(describe->name);
     return then(id, request.send(), [](auto&& results) { return described(results); });
+  }
+  if (const auto* verify = std::get_if<VerifyRequest>(&body)) {
+    auto request = link.cell.verifyRequest();
+    request.setName(verify->name);
+    request.setToken(verify->token.value);
+    return then(id, request.send(), [](auto&& results) { return verified(results); });
   }
   if (const auto* list = std::get_if<LocksRequest>(&body)) {
     auto request = link.cell.locksRequest();

@@ -44,6 +44,7 @@ from holdfast._errors import (
     Timeout,
     Unavailable,
 )
+from holdfast._fence import Fence, SqliteFence
 from holdfast._lock import Grant, Lock
 from holdfast._session import Session
 from holdfast._values import (
@@ -61,10 +62,10 @@ __version__ = _holdfast.version
 
 __all__ = [
     "AlreadyHeld", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict", "CycleStep",
-    "Deadlock", "Error", "Fenced", "Forked", "Grant", "Hold", "Holder", "InvalidArgument",
+    "Deadlock", "Error", "Fence", "Fenced", "Forked", "Grant", "Hold", "Holder", "InvalidArgument",
     "LeaseInfo", "LeaseLost", "Lock", "LockDelay", "LockError", "LockInfo", "LockLost",
     "LockTimeout", "NodeStatus", "NotHeld", "Owner", "PermissionDenied", "ResourceExhausted",
-    "Session", "Timeout", "Unavailable", "Waiter", "connect",
+    "Session", "SqliteFence", "Timeout", "Unavailable", "Waiter", "connect",
 ]
 
 # People see holdfast.Lock, in messages and in help, not where it happens to be written.

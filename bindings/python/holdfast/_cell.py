@@ -13,6 +13,7 @@ from holdfast import _holdfast
 from holdfast._durations import milliseconds
 from holdfast._errors import Error, InvalidArgument, failures_about
 from holdfast._events import Events
+from holdfast._fence import checked_token
 from holdfast._process import ProcessBound
 from holdfast._session import Session
 from holdfast._values import (
@@ -92,6 +93,22 @@ class Cell(ProcessBound):
         self._check_process()
         with failures_about(name):
             return lock_info(self._native.describe(name))
+
+    def verify(self, name: str, token: int) -> bool:
+        """That token holds that lock now, by the cell's word."""
+        self._check_process()
+        with failures_about(name, token):
+            return self._native.verify(name, checked_token(token))
+
+    def force_release(self, name: str, token: int, reason: str) -> None:
+        """An admin's act: ends the hold with that token, whosever it is; recorded with the reason.
+
+        NotHeld: the token doesn't hold the lock (any more). Its holder doesn't hear of it, and may
+        go on writing: what it writes to must refuse old tokens.
+        """
+        self._check_process()
+        with failures_about(name, token):
+            self._native.force_release(name, checked_token(token), reason)
 
     def status(self) -> CellStatus:
         """Asks every node; the role of one that doesn't answer is "unreachable"."""

@@ -55,7 +55,7 @@ class LockInfo:
     capacity: int
     holders: tuple[Holder, ...]  # in grant order
     waiters: tuple[Waiter, ...]  # in queue order, upgrades first
-    delay_remaining: float
+    delay_remaining: float  # how long a lock-delay keeps it closed
     value: bytes | None
     revision: int
 
@@ -121,10 +121,9 @@ def _waiter(row: _holdfast.ClaimRow) -> Waiter:
 
 
 def lock_info(row: _holdfast.LockRow) -> LockInfo:
-    name, kind, mode, capacity, holders, waiters, value, revision = row
+    name, kind, mode, capacity, holders, waiters, delay_remaining, value, revision = row
     return LockInfo(name, kind, mode, capacity, tuple(map(_holder, holders)),
-                    tuple(map(_waiter, waiters)), delay_remaining=0.0, value=value or None,
-                    revision=revision)
+                    tuple(map(_waiter, waiters)), delay_remaining, value or None, revision)
 
 
 def lease_info(row: _holdfast.LeaseRow) -> LeaseInfo:

@@ -17,6 +17,7 @@ const char* class_of(Code code) {
     case Code::not_held: return "NotHeld";
     case Code::lock_lost: return "LockLost";
     case Code::already_held: return "AlreadyHeld";
+    case Code::fenced: return "Fenced";
     case Code::timeout: return "Timeout";
     case Code::cancelled: return "Cancelled";
     case Code::deadlock: return "Deadlock";

@@ -96,6 +96,17 @@ void define_cell(py::module_& module) {
       .def("locks", &locks, "prefix"_a)
       .def("leases", &leases)
       .def("status", &status)
+      .def("verify",
+           [](Cell& cell, const std::string& name, uint64_t token) {
+             return await_value<bool>(
+                 [&](Callback<bool> done) { cell.verify_async(name, token, std::move(done)); });
+           })
+      .def("force_release",
+           [](Cell& cell, const std::string& name, uint64_t token, std::string reason) {
+             await_finished([&](Finished done) {
+               cell.force_release_async(name, token, std::move(reason), std::move(done));
+             });
+           })
       .def("close", &close_cell);
 }
 
@@ -108,6 +119,10 @@ LockOptions options_of(const std::string& mode, std::string reason, uint32_t cap
           .reason = std::move(reason),
           .capacity = capacity,
           .permits = permits};
+}
+
+bool modes_go_together(const std::string& one, const std::string& other) {
+  return go_together(mode_named(one).value(), mode_named(other).value());
 }
 
 Lock make_lock(Session& session, const std::string& name, const std::string& mode,
@@ -250,6 +265,7 @@ PYBIND11_MODULE(_holdfast, module) {
   define_session(module);
   define_lock(module);
   define_grant(module);
+  module.def("go_together", &modes_go_together);
   module.def("this_agent", [] { return holdfast::Agent::this_thread().id; });
   module.attr("version") = std::string(holdfast::version());
 }

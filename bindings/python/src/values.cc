@@ -39,7 +39,8 @@ py::tuple to_python(const NodeStatus& node) {
 
 py::tuple to_python(const LockInfo& lock) {
   return py::make_tuple(lock.name, lock.kind, lock.mode, lock.capacity, to_python(lock.holders),
-                        to_python(lock.waiters), py::bytes(lock.value), lock.revision);
+                        to_python(lock.waiters), to_seconds(lock.delay_remaining),
+                        py::bytes(lock.value), lock.revision);
 }
 
 py::tuple to_python(const LeaseInfo& lease) {

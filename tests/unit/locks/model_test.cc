@@ -22,6 +22,7 @@ class Workload {
   Command next(bool first) {
     if (clients_.empty() || random_.chance(0.02)) return {{}, RegisterClient{random_client_ttl()}};
     if (random_.chance(0.01)) return {{}, NewLeader{random_ballot()}};
+    if (random_.chance(0.01)) return {{}, AdvanceTime{random_ballot()}};
     if (random_.chance(0.015)) return {{}, ExpireLeases{random_ballot(), random_leases()}};
     // A copy of something sent before, late or not, as it was.
     if (!sent_.empty() && random_.chance(0.15)) return sent_[random_.below(sent_.size())];
@@ -80,13 +81,17 @@ class Workload {
 
   Body random_body(const Client& client, bool first) {
     const uint64_t kind = random_.below(100);
-    if (kind < 12 || leases_.empty()) return OpenLease{random_.between(500, 60'000), 0, "", {}};
+    if (kind < 12 || leases_.empty()) {
+      const uint64_t delay_ms = random_.chance(0.3) ? random_.between(1, 500) : 0;
+      return OpenLease{random_.between(500, 60'000), delay_ms, "", {}};
+    }
     if (kind < 16) return CloseLease{random_lease()};
     if (kind < 22) return CancelWait{random_.between(1, client.last_number)};
     if (kind < 23) return ForgetClient{};
     if (kind < 60 || tokens_.empty()) return random_acquire();
     if (kind < 70 && first) return random_convert();
     if (kind < 71) return random_value();
+    if (kind < 73) return random_force();
     return random_release();
   }
 
@@ -134,6 +139,11 @@ class Workload {
                      random_mode(), hold.agent, random_.chance(0.8)};
     }
     return random_release();
+  }
+
+  ForceRelease random_force() {
+    const Release hold = random_release();
+    return {hold.lock, hold.token, "must go", ""};
   }
 
   SetHoldValue random_value() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lockcore/locks/command.h"
@@ -17,7 +18,7 @@ class SimpleModel {
   std::vector<std::string> replies;  // of the slot at hand
 
   void apply(uint64_t cell_time_ms, const Command& command) {
-    now_ = std::max(now_, cell_time_ms);
+    pass(cell_time_ms);
     const OpId& op = command.op;
     if (!op.client) return apply_unnumbered(command);
     auto client = clients_.find(op.client.value);
@@ -34,6 +35,21 @@ class SimpleModel {
         std::visit([&](const auto& body) { return execute(op, body); }, command.body);
     if (outcome != "pending") reply(op, outcome);
     if (!std::holds_alternative<ForgetClient>(command.body)) ops[op.number] = outcome;
+    serve();
+  }
+
+  // Cell time moves on: delays end.
+  void pass(uint64_t cell_time_ms) {
+    now_ = std::max(now_, cell_time_ms);
+    std::vector<std::pair<uint64_t, std::string>> over;
+    for (const auto& [lock, delay] : delays_) {
+      if (delay.until <= now_) over.emplace_back(delay.until, lock);
+    }
+    std::sort(over.begin(), over.end());
+    for (const auto& [until, lock] : over) {
+      delays_.erase(lock);
+      free_up(lock);
+    }
     serve();
   }
 
@@ -175,6 +191,8 @@ class SimpleModel {
       reply(command.op, number("client", revision_));
     } else if (const auto* leader = std::get_if<NewLeader>(&command.body)) {
       leader_ = leader->ballot;
+    } else if (std::holds_alternative<AdvanceTime>(command.body)) {
+      return;
     } else if (const auto& expire = std::get<ExpireLeases>(command.body);
                expire.decided == leader_) {
       std::vector<uint64_t> ending;
@@ -182,7 +200,7 @@ class SimpleModel {
         const bool twice = std::find(ending.begin(), ending.end(), id.value) != ending.end();
         if (leases_.contains(id.value) && !twice) ending.push_back(id.value);
       }
-      end_leases(ending);
+      end_leases(ending, true);
       serve();
     }
   }
@@ -204,8 +222,9 @@ class SimpleModel {
     }
   }
 
-  std::string execute(const OpId& op, const OpenLease&) {
+  std::string execute(const OpId& op, const OpenLease& body) {
     leases_[++revision_] = op.client.value;
+    lock_delays_[revision_] = body.lock_delay_ms;
     return number("lease", revision_);
   }
   std::string execute(const OpId&, const CloseLease& body) {
@@ -219,6 +238,12 @@ class SimpleModel {
     std::vector<Claim> wanted;
     bool free = true;
     for (const LockRequest& request : body.locks) {
+      if (const auto delay = delays_.find(request.name); delay != delays_.end()) {
+        const Claim& lost = delay->second.lost.front();
+        if (lost.kind != request.kind || lost.capacity != request.capacity) {
+          return "error invalidArgument";
+        }
+      }
       for (const Claim& c : claims_) {
         if (c.lock != request.name) continue;
         if (c.kind != request.kind || c.capacity != request.capacity) {
@@ -233,7 +258,7 @@ class SimpleModel {
                         op.client.value, op.number, 0});
       free = free && !is_blocked(wanted.back(), claims_.size());
     }
-    if (!free && !body.wait) return "error wouldBlock";
+    if (!free && !body.wait) return refuse_busy(wanted);
     if (!free && would_deadlock(wanted)) return refuse_deadlock();
     std::vector<uint64_t> tokens;
     for (Claim& claim : wanted) {
@@ -286,15 +311,38 @@ class SimpleModel {
     if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
     return number("done", ++revision_);
   }
-  std::string execute(const OpId&, const Release& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
-    if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
+  std::string execute(const OpId&, const ForceRelease& body) {
+    const auto hold = std::find_if(claims_.begin(), claims_.end(), [&](const Claim& c) {
+      return c.token == body.token.value && c.token != 0 && c.lock == body.lock;
+    });
+    if (hold == claims_.end()) return "error notHeld";
+    end_conversion_of(body.token.value);
+    drop_claims([&](const Claim& c) { return c.token == body.token.value; }, true);
+    return number("done", revision_);
+  }
+  // The first lock that can't be had; if only a delay keeps it from that, so it says.
+  std::string refuse_busy(const std::vector<Claim>& wanted) {
+    for (const Claim& claim : wanted) {
+      if (!is_blocked(claim, claims_.size())) continue;
+      const auto delays = std::exchange(delays_, {});
+      const bool only_delayed = !is_blocked(claim, claims_.size());
+      delays_ = delays;
+      return only_delayed ? "error lockDelay" : "error wouldBlock";
+    }
+    return "";
+  }
+  void end_conversion_of(uint64_t token) {
     for (const Claim& c : claims_) {
-      if (c.converts != body.token.value) continue;
+      if (c.converts != token) continue;
       settle(c, "error notHeld");
       break;
     }
-    drop_claims([&](const Claim& c) { return c.converts == body.token.value; });
+    drop_claims([&](const Claim& c) { return c.converts == token; });
+  }
+  std::string execute(const OpId&, const Release& body) {
+    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+    if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
+    end_conversion_of(body.token.value);
     drop_claims([&](const Claim& c) { return c.token == body.token.value; });
     return number("done", revision_);
   }
@@ -329,10 +377,12 @@ class SimpleModel {
 
   // Each that goes takes a revision, holds in grant order, waits in queue order.
   template <class Which>
-  size_t drop_claims(Which which) {
+  size_t drop_claims(Which which, bool lost = false) {
     std::vector<std::pair<uint64_t, std::string>> going;
     for (const Claim& c : claims_) {
-      if (which(c)) going.emplace_back(c.token, c.lock);
+      if (!which(c)) continue;
+      going.emplace_back(c.token, c.lock);
+      if (lost && c.token != 0 && lock_delays_.at(c.lease) != 0) delay(c);
     }
     std::stable_sort(going.begin(), going.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -341,12 +391,19 @@ class SimpleModel {
     std::erase_if(claims_, which);
     return going.size();
   }
+  // What a lost holder may still do, nobody else may, for a while. It is a change of its own.
+  void delay(const Claim& lost) {
+    ++revision_;
+    Delay& delay = delays_[lost.lock];
+    delay.until = std::max(delay.until, now_ + lock_delays_.at(lost.lease));
+    delay.lost.push_back(lost);
+  }
   void drop_wait(uint64_t client, uint64_t number) {
     drop_claims(
         [&](const Claim& c) { return c.token == 0 && c.client == client && c.number == number; });
   }
 
-  void end_leases(const std::vector<uint64_t>& ending) {
+  void end_leases(const std::vector<uint64_t>& ending, bool lost = false) {
     for (uint64_t lease : ending) {
       ++revision_;
       for (const Claim& c : claims_) {
@@ -357,7 +414,7 @@ class SimpleModel {
       drop_claims([&](const Claim& c) { return c.lease == lease && c.token == 0; });
     }
     for (uint64_t lease : ending) {
-      drop_claims([&](const Claim& c) { return c.lease == lease; });
+      drop_claims([&](const Claim& c) { return c.lease == lease; }, lost);
       use(leases_.at(lease));
       leases_.erase(lease);
     }
@@ -406,6 +463,13 @@ class SimpleModel {
   template <class Counts>
   bool is_blocked(const Claim& claim, size_t place, Counts counts) const {
     uint64_t permits = claim.permits;
+    if (const auto delay = delays_.find(claim.lock); delay != delays_.end()) {
+      for (const Claim& lost : delay->second.lost) {
+        permits += lost.permits;
+        const bool counts_modes = claim.kind != base::LockKind::kSemaphore;
+        if (counts_modes && !is_compatible(claim.mode, lost.mode)) return true;
+      }
+    }
     for (size_t i = 0; i < claims_.size(); ++i) {
       const Claim& other = claims_[i];
       if (other.lock != claim.lock || i == place || !counts(other)) continue;
@@ -490,6 +554,7 @@ class SimpleModel {
     const Agent asks{wanted.front().lease, wanted.front().agent};
     if (asks.second == 0) return false;
     const std::vector<Claim> before = claims_;
+    const auto delays = std::exchange(delays_, {});  // they end by themselves
     claims_.insert(claims_.end(), wanted.begin(), wanted.end());
     std::set<Agent> stuck;
     for (const Claim& c : claims_) {
@@ -510,6 +575,7 @@ class SimpleModel {
       }
     }
     claims_ = before;
+    delays_ = delays;
     return stuck.contains(asks);
   }
   std::string refuse_deadlock() {
@@ -517,7 +583,14 @@ class SimpleModel {
     return "error deadlock";
   }
 
+  struct Delay {
+    uint64_t until = 0;
+    std::vector<Claim> lost;
+  };
+
   uint64_t revision_ = 0, now_ = 0;
+  std::map<uint64_t, uint64_t> lock_delays_;  // of all leases that there ever were
+  std::map<std::string, Delay> delays_;
   base::Ballot leader_;
   std::map<uint64_t, ClientState> clients_;
   std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it

@@ -436,6 +436,44 @@ TEST_CASE("node: an expiry decided by a deposed leader does nothing when it is d
 // Its own word alone makes a leader active, and its fence of P13. A value that was proposed again
 // may be anything, also a NewLeader of the very ballot in which it is; applied first, it made the
 // node active before its time, and its own NewLeader then ended the process.
+TEST_CASE("node: a lock-delay ends by time alone, on an idle cell, also under a new leader") {
+  // Cell time moves with batches. Without one of the leader's own nobody would ever get the lock.
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const auto client = bench.register_client(leader);
+  locks::OpenLease careful{60'000, 2'000, "0123456789abcdef", {}};
+  const auto opened = bench.run(leader, make(client, 1, careful));
+  const LeaseId lost = std::get<locks::LeaseOpened>(opened).lease;
+  const auto lease = bench.open_lease(leader, client, 2, 60'000);
+  const auto granted = bench.run(leader, make(client, 3, acquire(lost, "a")));
+  const base::Token token = std::get<locks::Granted>(granted).tokens.at(0);
+  bench.run(leader, make(client, 4, locks::ForceRelease{"a", token, "lost", ""}));
+  const ClientRef waits = bench.command(leader, make(client, 5, acquire(lease, "a")));
+  uint32_t next = leader;
+  SUBCASE("the same leader") {
+    bench.pass_ms(1'900);
+    CHECK_FALSE(bench.answers.commands.contains(waits));
+    bench.pass_ms(200);
+    CHECK(bench.answers.commands.contains(waits));
+  }
+  SUBCASE("another leader") {
+    bench.pass_ms(100);
+    cut_off(bench, leader);
+    for (int tries = 0; tries < 400 && next == leader; ++tries) {
+      bench.pass_ms(10);
+      for (uint32_t i = 0; i < 3; ++i) {
+        if (i != leader && bench.node(i).active()) next = i;
+      }
+    }
+    REQUIRE(next != leader);
+    bench.pass_ms(2'000);
+  }
+  const locks::LockInfo now = bench.node(next).table().describe("a");
+  REQUIRE(now.holders.size() == 1);
+  CHECK(now.holders[0].lease == lease);
+  CHECK(now.delay_until_ms == 0);
+}
+
 TEST_CASE("node: a NewLeader of somebody else's making makes nobody active") {
   Bench bench(3);
   const uint32_t leader = bench.elect();

@@ -63,6 +63,7 @@ enum class Code {
   lease_lost,    // the session's lease ended, or its local deadline passed
   lock_lost,     // release() of a grant that was lost meanwhile
   already_held,  // this Lock object, in this thread, holds it already
+  fenced,        // a Fence has seen a newer holder
   forked,        // used in a child process after fork()
 };
 
@@ -154,7 +155,8 @@ struct LockInfo {
   std::vector<Holder> holders;  // in grant order
   std::vector<Waiter> waiters;  // in queue order, conversions first
   uint64_t revision = 0;
-  std::string value;  // what an election's leader says of itself
+  milliseconds delay_remaining{0};  // how long a lock-delay keeps it closed, by the leader's clock
+  std::string value;                // what an election's leader says of itself
 };
 struct LeaseInfo {
   std::string lease;
@@ -277,7 +279,9 @@ class HOLDFAST_API Cell {
   LeaseInfo lease(std::string_view id);  // lease_not_found
   std::vector<LeaseInfo> leases();
   CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
+  bool verify(std::string_view name, uint64_t token);  // that token holds the lock now
   void describe_async(std::string_view name, Callback<LockInfo> done);
+  void verify_async(std::string_view name, uint64_t token, Callback<bool> done);
   void locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done);
   void leases_async(Callback<std::vector<LeaseInfo>> done);
   void status_async(Callback<CellStatus> done);
@@ -295,6 +299,12 @@ class HOLDFAST_API Cell {
   std::optional<RawGrant> acquire(std::string_view lease, std::string_view lock,
                                   LockOptions options, std::optional<milliseconds> timeout);
   void release(std::string_view lease, std::string_view lock, uint64_t token);  // not_held
+
+  // An admin's act: ends the hold with that token, whosever it is. It is recorded with the reason
+  // and with who this process is. not_held: the token doesn't hold the lock (any more).
+  void force_release(std::string_view name, uint64_t token, std::string reason);
+  void force_release_async(std::string_view name, uint64_t token, std::string reason,
+                           Finished done);
 
   // Closes every session and ends the thread. Also done when the last handle goes.
   void close();
@@ -434,6 +444,23 @@ class HOLDFAST_API Grant {
   friend struct detail::LockState;
   explicit Grant(std::shared_ptr<detail::GrantState> state);
   std::shared_ptr<detail::GrantState> state_;
+};
+
+// What stands in front of the writes to a resource (DESIGN 10): refuses a token if a greater one
+// was admitted in a mode that doesn't go together with its own. So shared holders pass in any
+// order, and an exclusive one fences all before it. In memory: it forgets when its process ends, so
+// a resource that outlives the process keeps its marks beside its data.
+class HOLDFAST_API Fence {
+ public:
+  Fence();
+  ~Fence();
+  Fence(const Fence&) = delete;
+  Fence& operator=(const Fence&) = delete;
+  void admit(std::string_view lock, uint64_t token, Mode mode = Mode::exclusive);  // fenced
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 HOLDFAST_API std::string_view version();
