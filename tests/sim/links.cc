@@ -132,7 +132,7 @@ void Links::arrive(Machine& from, Machine& to, uint64_t epoch, uint64_t process,
                node.on_message(from.id(), message, now, fx);
                const paxos::Replica& replica = node.replica();
                oracles_.leaders.on_taken(to.id(), from.id(), message,
-                                         {replica.promised(), replica.leader(), now});
+                                         {replica.promised(), replica.leader(), replica.ballot(), now});
              });
 }
 

@@ -85,15 +85,19 @@ Options draw_options(uint64_t seed) {
   const auto between = [&random](int64_t low, int64_t high) {
     return draw_between(random, low, high);
   };
+  // As likely below ten times `low` as above.
+  const auto of_every_size = [&](int64_t low, int64_t high) {
+    return between(low, random.chance(0.5) ? std::min(10 * low, high) : high);
+  };
   Options o;
   o.seed = seed;
   const int64_t sizes[] = {1, 3, 3, 3, 5};
   o.nodes = sizes[random.below(5)];
-  o.clients = random.chance(0.15) ? between(12, 40) : between(2, 12);
-  o.locks = between(1, 4);
-  o.max_delay_us = between(200, 20'000);
+  o.clients = random.chance(0.25) ? between(12, 40) : between(2, 12);
+  o.locks = random.chance(0.7) ? between(1, 4) : between(4, 20);
+  o.max_delay_us = of_every_size(200, 20'000);
   o.late_ms = random.chance(0.5) ? between(100, 1'000) : between(1'000, 5'000);
-  o.max_fsync_us = between(100, 20'000);
+  o.max_fsync_us = of_every_size(100, 20'000);
   o.ttl_ms = between(500, 4'000);
   o.think_ms = between(1, 60);
   o.shared = 100 * between(0, 7);
