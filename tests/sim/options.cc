@@ -22,6 +22,7 @@ constexpr std::array kFields = std::to_array<Field>({
     {"heartbeat_ms", &Options::heartbeat_ms},
     {"election_ms", &Options::election_ms},
     {"rest_delay_ms", &Options::rest_delay_ms},
+    {"look_ms", &Options::look_ms},
     {"min_delay_us", &Options::min_delay_us},
     {"max_delay_us", &Options::max_delay_us},
     {"late_ms", &Options::late_ms},
@@ -35,6 +36,7 @@ constexpr std::array kFields = std::to_array<Field>({
     {"cancel", &Options::cancel},
     {"close", &Options::close},
     {"read", &Options::read},
+    {"tell", &Options::tell},
     {"stubborn", &Options::stubborn},
     {"renew_percent", &Options::renew_percent},
     {"programs", &Options::programs},
@@ -99,12 +101,13 @@ Options draw_options(uint64_t seed) {
   o.late_ms = random.chance(0.5) ? between(100, 1'000) : between(1'000, 5'000);
   o.max_fsync_us = of_every_size(100, 20'000);
   o.ttl_ms = between(500, 4'000);
-  o.think_ms = between(1, 60);
+  o.think_ms = of_every_size(1, 60);
   o.shared = 100 * between(0, 7);
   o.try_only = 100 * between(0, 4);
   o.vanish = 10 * between(0, 5);
   o.cancel = 100 * between(0, 4);
   o.close = 20 * between(0, 5);
+  o.tell = random.chance(0.5) ? 1'000 : 500;
   o.stubborn = 300 * between(0, 3);
   const int64_t percents[] = {20, 33, 33, 60, 85};
   o.renew_percent = percents[random.below(5)];

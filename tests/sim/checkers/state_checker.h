@@ -32,8 +32,8 @@ class StateChecker {
   std::set<base::Token> seen_;
   base::Slot newest_;
   uint64_t newest_cell_time_ms_ = 0;  // at newest_
-  std::set<base::Token> in_order_;  // the holds that check_order() has seen
-  base::Revision looked_at_;        // when, last
+  std::set<base::Token> in_order_;    // the holds that check_order() has seen
+  base::Revision looked_at_;          // when, last
   std::map<std::pair<base::LeaseId, base::HolderId>, base::Revision> queued_;  // who waited then
 };
 
