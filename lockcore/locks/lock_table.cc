@@ -40,6 +40,7 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   if (batch == nullptr) return;
   // A leader that lags in time must not turn cell time back.
   state.meta.cell_time_ms = std::max(state.meta.cell_time_ms, batch->cell_time_ms);
+  if (HF_MUTANT(cell_time_turns_back)) state.meta.cell_time_ms = batch->cell_time_ms;
   state.meta.wall_ms = batch->wall_ms;
   state.end_delays(out);
   for (const Command& command : batch->commands) state.apply(command, out);
@@ -81,7 +82,9 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   serve_touched(out);
 
   switch (clients.state(*client, op.number)) {
-    case OpState::kSettled: return reply(op, already_answered(op.number), out);
+    case OpState::kSettled:
+      if (HF_MUTANT(late_copy_acts)) break;
+      return reply(op, already_answered(op.number), out);
     case OpState::kAnswered:
       if (HF_MUTANT(retry_acts_again)) break;
       return reply(op, *clients.recorded(*client, op.number), out);
@@ -220,7 +223,7 @@ void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
   // P13. A leader decides to expire leases by what it knows of their renewals. If this comes to be
   // applied under a later leader, that one may have renewed them meanwhile: then it must do
   // nothing.
-  if (body.decided != meta.leader) return;
+  if (body.decided != meta.leader && !HF_MUTANT(late_decision_counts)) return;
   std::vector<Lease*> ending;
   for (base::LeaseId id : body.leases) {
     Lease* lease = leases.find(id);

@@ -20,8 +20,13 @@ void check_log(const ReplicaState& s) {
   HF_ASSERT(s.log.first() <= s.applied.next());
   HF_ASSERT(s.log.first() <= s.durable_upto.next());
   HF_ASSERT(s.log.last() >= s.chosen_upto);
+  // What is cached is most of it, and changes no more: it is looked at now and then.
+  constexpr uint32_t kNowAndThen = 256;
+  const bool all = s.checks++ % kNowAndThen == 0;
+  const base::Slot first =
+      all ? s.log.first() : std::max(s.log.first(), s.log.cached_upto().next());
   size_t cached = 0;
-  for (base::Slot slot = s.log.first(); slot <= s.log.last(); slot = slot.next()) {
+  for (base::Slot slot = first; slot <= s.log.last(); slot = slot.next()) {
     const Row* row = s.log.find(slot);
     if (slot <= s.chosen_upto) {
       HF_ASSERT(row != nullptr);
@@ -35,8 +40,8 @@ void check_log(const ReplicaState& s) {
     if (row->write && !row->chosen) HF_ASSERT(row->entry.ballot <= s.promised);
     if (slot <= s.log.cached_upto()) cached += row->entry.bytes();
   }
-  HF_ASSERT(cached == s.log.cached_bytes());
-  HF_ASSERT(cached <= base::kLogCacheBytes);
+  HF_ASSERT(!all || cached == s.log.cached_bytes());
+  HF_ASSERT(s.log.cached_bytes() <= base::kLogCacheBytes);
   HF_ASSERT(s.log.cached_upto() <= std::min(s.applied, s.durable_upto));
   HF_ASSERT(s.log.find(s.chosen_upto.next()) == nullptr ||
             !s.log.find(s.chosen_upto.next())->chosen);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 
 namespace holdfast::paxos {
 
@@ -26,7 +27,7 @@ void LogWindow::put(base::Entry entry, base::WriteId write) {
   HF_ASSERT(entry.slot > cached_upto_ || row.entry.bytes() == entry.bytes());
   row.entry = std::move(entry);
   row.write = write;
-  row.votes.clear();
+  if (!HF_MUTANT(votes_of_older_ballot)) row.votes.clear();
 }
 
 void LogWindow::cache_through(base::Slot upto, size_t max_bytes) {

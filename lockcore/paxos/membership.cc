@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/founding.h"
 
 namespace holdfast::paxos::membership {
@@ -34,6 +35,7 @@ Refusal lost(const ReplicaState& s, base::NodeId node, const std::string& how) {
 // before it was told, so a true owner of the directory always says at least as much.
 std::optional<Refusal> check_life(const ReplicaState& s, const base::PeerMark& known,
                                   const Hello& peer) {
+  if (HF_MUTANT(old_copy_admitted)) return std::nullopt;
   const std::string count = std::to_string(peer.start_count);
   if (peer.start_count < known.start_count) {
     return lost(s, peer.node,
@@ -75,6 +77,7 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
                   "is replaced with `lockctl member replace`");
   }
   if (member->incarnation != peer.incarnation) {
+    if (HF_MUTANT(wiped_disk_admitted)) return std::nullopt;
     return lost(s, peer.node, "knows it with another disk");
   }
   if (s.founding != base::FoundingState::kFounded) return std::nullopt;  // nothing was promised yet

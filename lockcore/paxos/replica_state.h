@@ -190,6 +190,7 @@ struct ReplicaState {
   // How things stood at the last check_invariants(): they may only grow.
   mutable base::Ballot checked_promised;
   mutable base::Slot checked_chosen, checked_handed, checked_durable;
+  mutable uint32_t checks = 0;
 
   // -- small things that every room uses
   Peer* find_peer(base::NodeId id);

@@ -77,7 +77,7 @@ void Client::issue(locks::Body body, OnAnswer on_answer, bool waits) {
       if (other.command.op.client == client_) lowest = std::min(lowest, other.command.op.number);
     }
     // Sometimes it is slow to say what it has: the cell must keep the answers that long.
-    if (random_.chance(0.5)) {
+    if (chance_of(random_, options_.tell)) {
       lowest_told_ = lowest;
       std::erase_if(untold_, [lowest](uint64_t number) { return number < lowest; });
     }

@@ -127,13 +127,13 @@ void Links::arrive(Machine& from, Machine& to, uint64_t epoch, uint64_t process,
   const bool leaks = mine.leaks == epoch && random_.chance(0.5);
   if ((mine.epoch != epoch && !leaks) || to.deaf()) return;
   if (!network_.reaches(from.id(), to.id(), message)) return;
-  to.deliver(process,
-             [this, &from, &to, message](node::Node& node, base::Instant now, node::Effects& fx) {
-               node.on_message(from.id(), message, now, fx);
-               const paxos::Replica& replica = node.replica();
-               oracles_.leaders.on_taken(to.id(), from.id(), message,
-                                         {replica.promised(), replica.leader(), now});
-             });
+  to.deliver(
+      process, [this, &from, &to, message](node::Node& node, base::Instant now, node::Effects& fx) {
+        node.on_message(from.id(), message, now, fx);
+        const paxos::Replica& replica = node.replica();
+        oracles_.leaders.on_taken(to.id(), from.id(), message,
+                                  {replica.promised(), replica.leader(), replica.ballot(), now});
+      });
 }
 
 // -- the end of a connection ----------------------------------------------------------------------

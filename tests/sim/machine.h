@@ -141,6 +141,8 @@ class Machine {
   int64_t leads_since_ = 0;
   base::Ballot leads_in_;
   int restarts_refused_ = 0;
+  int64_t looked_at_ = 0;      // its invariants and its state
+  base::Slot looked_applied_;  // as it was then
 
   int64_t disk_stalled_until_ = 0;
   int64_t disk_slower_ms_ = 0;

@@ -22,6 +22,7 @@ constexpr std::array kFields = std::to_array<Field>({
     {"heartbeat_ms", &Options::heartbeat_ms},
     {"election_ms", &Options::election_ms},
     {"rest_delay_ms", &Options::rest_delay_ms},
+    {"look_ms", &Options::look_ms},
     {"min_delay_us", &Options::min_delay_us},
     {"max_delay_us", &Options::max_delay_us},
     {"late_ms", &Options::late_ms},
@@ -35,6 +36,7 @@ constexpr std::array kFields = std::to_array<Field>({
     {"cancel", &Options::cancel},
     {"close", &Options::close},
     {"read", &Options::read},
+    {"tell", &Options::tell},
     {"stubborn", &Options::stubborn},
     {"renew_percent", &Options::renew_percent},
     {"programs", &Options::programs},
@@ -85,22 +87,27 @@ Options draw_options(uint64_t seed) {
   const auto between = [&random](int64_t low, int64_t high) {
     return draw_between(random, low, high);
   };
+  // As likely below ten times `low` as above.
+  const auto of_every_size = [&](int64_t low, int64_t high) {
+    return between(low, random.chance(0.5) ? std::min(10 * low, high) : high);
+  };
   Options o;
   o.seed = seed;
   const int64_t sizes[] = {1, 3, 3, 3, 5};
   o.nodes = sizes[random.below(5)];
-  o.clients = random.chance(0.15) ? between(12, 40) : between(2, 12);
-  o.locks = between(1, 4);
-  o.max_delay_us = between(200, 20'000);
+  o.clients = random.chance(0.25) ? between(12, 40) : between(2, 12);
+  o.locks = random.chance(0.7) ? between(1, 4) : between(4, 20);
+  o.max_delay_us = of_every_size(200, 20'000);
   o.late_ms = random.chance(0.5) ? between(100, 1'000) : between(1'000, 5'000);
-  o.max_fsync_us = between(100, 20'000);
+  o.max_fsync_us = of_every_size(100, 20'000);
   o.ttl_ms = between(500, 4'000);
-  o.think_ms = between(1, 60);
+  o.think_ms = of_every_size(1, 60);
   o.shared = 100 * between(0, 7);
   o.try_only = 100 * between(0, 4);
   o.vanish = 10 * between(0, 5);
   o.cancel = 100 * between(0, 4);
   o.close = 20 * between(0, 5);
+  o.tell = random.chance(0.5) ? 1'000 : 500;
   o.stubborn = 300 * between(0, 3);
   const int64_t percents[] = {20, 33, 33, 60, 85};
   o.renew_percent = percents[random.below(5)];

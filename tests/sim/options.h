@@ -26,6 +26,9 @@ struct Options {
   int64_t election_ms = 500;
   int64_t rest_delay_ms = 5;
 
+  // How often invariants and whole states are looked at, at most; 0: after every turn.
+  int64_t look_ms = 0;
+
   // Network and disk, when nothing is wrong with them.
   int64_t min_delay_us = 50;
   int64_t max_delay_us = 2'000;
@@ -42,6 +45,7 @@ struct Options {
   int64_t cancel = 100;        // gives up a wait
   int64_t close = 50;          // after a release: closes its lease and opens another
   int64_t read = 200;          // between two locks: a linearizable read
+  int64_t tell = 500;          // of the commands say at once which answers came
   int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
   int64_t renew_percent = 33;  // of the TTL between two renewals
 

@@ -5,10 +5,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include "lockcore/base/mutant.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/injector.h"
-#include "tests/sim/schedule.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -29,28 +27,7 @@ void note_run(const Plan& plan) {
   std::signal(SIGABRT, on_abort);  // runs before the process dies
 }
 
-std::string quoted(const std::string& text) {
-  return "'" + text + "'";
-}
-
 }  // namespace
-
-Plan draw_plan(uint64_t seed) {
-  Plan plan;
-  plan.options = draw_options(seed);
-  plan.faults = draw_faults(plan.options);
-  return plan;
-}
-
-std::string replay_command(const Plan& plan) {
-  const Plan own = draw_plan(plan.options.seed);
-  std::string command = "./dev sim --seed " + std::to_string(plan.options.seed) + " --trace";
-  const std::string changes = describe_changes(plan.options, own.options);
-  if (!changes.empty()) command += " --set " + quoted(changes);
-  if (plan.faults != own.faults) command += " --faults " + quoted(text_of(plan.faults));
-  if (!base::active_mutant.empty()) command += " --mutant " + std::string(base::active_mutant);
-  return command;
-}
 
 Outcome run_plan(const Plan& plan, bool trace, Totals& totals) {
   note_run(plan);

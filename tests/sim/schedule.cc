@@ -186,7 +186,11 @@ void Drawing::draw_usurpers() {
       add(FaultKind::kClientLost, at - between(0, options_.ttl_ms), alone + options_.ttl_ms,
           some(0, last_client()), kLeader);
     }
-    const int64_t reign = between(1, 3) * options_.election_ms + between(1, 800);
+    // Slow disks put much of what happens in the short reign into few slots.
+    if (often(0.5)) {
+      add(FaultKind::kSlow, at + alone, 6'000, kEverybody, 0, between(10, 250));
+    }
+    const int64_t reign = options_.election_ms / 2 + up_to(3'000);
     add(FaultKind::kCrash, at + alone, reign + between(-200, 400), kLeader);
     add(FaultKind::kCrash, at + alone + reign, between(500, 4'000), kLeader);
   });

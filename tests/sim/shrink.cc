@@ -156,7 +156,8 @@ bool shrink(const Plan& plan) {
       static_cast<long long>(plan.options.clients), static_cast<long long>(least.options.run_ms),
       static_cast<long long>(plan.options.run_ms), shrinker.runs());
   for (const Fault& fault : least.faults) std::printf("    %s\n", tell(fault).c_str());
-  std::printf("  again: %s\n", replay_command(least).c_str());
+  std::printf("  again: %s\n  to keep it:\n%s", replay_command(least).c_str(),
+              text_of(least).c_str());
   return true;
 }
 

@@ -46,7 +46,8 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
                              const Taken& after) {
   const auto leads = [&](const base::Ballot& ballot, base::Confirm confirm) {
     if (after.promised <= ballot) taken_at_.try_emplace({to, ballot, confirm}, world_.now());
-    if (after.follows == from) heard_[to] = {from, after.own_clock};
+    // A late word of the ballot in which it led before is none of the present one.
+    if (after.follows == from && after.ballot == ballot) heard_[to] = {from, after.own_clock};
   };
   const auto echoes = [&](const base::Ballot& ballot, base::Confirm confirm) {
     const auto taken = taken_at_.find({from, ballot, confirm});

@@ -27,6 +27,7 @@ class LeaderChecker {
   struct Taken {
     base::Ballot promised;
     base::NodeId follows;
+    base::Ballot ballot;  // in which that one leads
     base::Instant own_clock;
   };
   void on_taken(base::NodeId to, base::NodeId from, const paxos::Message& message,

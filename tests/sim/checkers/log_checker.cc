@@ -3,8 +3,8 @@
 namespace holdfast::sim {
 namespace {
 
-std::string value_of(const base::Entry& entry) {
-  return std::string(1, static_cast<char>('0' + static_cast<int>(entry.kind))) + *entry.value;
+bool same(const base::Entry& a, const base::Entry& b) {
+  return a.kind == b.kind && (a.value == b.value || *a.value == *b.value);
 }
 
 std::string name_of(const base::Entry& entry) {
@@ -16,8 +16,8 @@ std::string name_of(const base::Entry& entry) {
 
 void LogChecker::on_written(base::NodeId node, const base::Entry& entry) {
   Proposal& proposal = proposals_[{entry.slot, entry.ballot}];
-  if (proposal.value.empty()) proposal.value = value_of(entry);
-  if (proposal.value != value_of(entry)) {
+  if (!proposal.entry.value) proposal.entry = entry;
+  if (!same(proposal.entry, entry)) {
     world_.fail(name_of(entry) + " has two values; node " + std::to_string(node.value) +
                 " has the second");
   }
@@ -27,15 +27,14 @@ void LogChecker::on_durable(base::NodeId node, const base::Entry& entry) {
   Proposal& proposal = proposals_[{entry.slot, entry.ballot}];
   proposal.durable_on.insert(node);
   if (proposal.durable_on.size() < quorum_) return;
-  const auto [it, fresh] = chosen_.emplace(entry.slot, proposal.value);
-  if (!fresh && it->second != proposal.value) {
+  const auto [it, fresh] = chosen_.emplace(entry.slot, proposal.entry);
+  if (!fresh && !same(it->second, proposal.entry)) {
     world_.fail(name_of(entry) + " is the second value chosen there");
   }
   for (auto next = chosen_.find(contiguous_.next()); next != chosen_.end();
        next = chosen_.find(contiguous_.next())) {
     contiguous_ = contiguous_.next();
-    on_chosen_(contiguous_, static_cast<base::EntryKind>(next->second[0] - '0'),
-               next->second.substr(1));
+    on_chosen_(contiguous_, next->second.kind, *next->second.value);
   }
 }
 

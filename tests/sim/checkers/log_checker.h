@@ -29,7 +29,7 @@ class LogChecker {
 
  private:
   struct Proposal {
-    std::string value;
+    base::Entry entry;
     std::set<base::NodeId> durable_on;
   };
 
@@ -37,7 +37,7 @@ class LogChecker {
   const size_t quorum_;
   const OnChosen on_chosen_;
   std::map<std::pair<base::Slot, base::Ballot>, Proposal> proposals_;
-  std::map<base::Slot, std::string> chosen_;
+  std::map<base::Slot, base::Entry> chosen_;
   base::Slot contiguous_;  // every slot through here is in chosen_
 };
 

@@ -44,6 +44,11 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
   // Slots may be seen out of order, from nodes that lag: only the newest state tells of growth.
   if (rows.meta.applied < newest_) return;
   newest_ = rows.meta.applied;
+  if (rows.meta.cell_time_ms < newest_cell_time_ms_) {
+    world_.fail("cell time turns back to " + std::to_string(rows.meta.cell_time_ms) + " ms from " +
+                std::to_string(newest_cell_time_ms_) + " at slot " + std::to_string(newest_.value));
+  }
+  newest_cell_time_ms_ = rows.meta.cell_time_ms;
   check_order(rows);
   for (const base::HoldRow& hold : rows.holds) {
     if (!seen_.insert(hold.token).second) continue;

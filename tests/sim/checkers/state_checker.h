@@ -31,8 +31,9 @@ class StateChecker {
   std::map<std::string, base::Token> newest_exclusive_;  // as first seen, on any node
   std::set<base::Token> seen_;
   base::Slot newest_;
-  std::set<base::Token> in_order_;  // the holds that check_order() has seen
-  base::Revision looked_at_;        // when, last
+  uint64_t newest_cell_time_ms_ = 0;  // at newest_
+  std::set<base::Token> in_order_;    // the holds that check_order() has seen
+  base::Revision looked_at_;          // when, last
   std::map<std::pair<base::LeaseId, base::HolderId>, base::Revision> queued_;  // who waited then
 };
 
