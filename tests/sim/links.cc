@@ -160,7 +160,8 @@ void Links::tell_lost(Machine& machine, Machine& peer) {
                  link(peer, machine).leaks = 0;
                  machine.deliver(process, [this, &machine, &peer](node::Node&, base::Instant now,
                                                                   node::Effects& fx) {
-                   lose_peer(machine, peer.id(), now, fx);
+                   // As daemon/peers.cc has it: old news, if a new connection is there already.
+                   if (!link(machine, peer).up) lose_peer(machine, peer.id(), now, fx);
                  });
                });
 }
