@@ -40,7 +40,8 @@ class Input {
 
   // At most `limit` bytes, which is at most 255.
   std::string_view bytes(size_t limit) {
-    const size_t size = std::min<size_t>(below(limit + 1), static_cast<size_t>(end_ - at_));
+    const uint64_t wanted = below(limit + 1);  // first: it moves on
+    const size_t size = std::min<size_t>(wanted, static_cast<size_t>(end_ - at_));
     const std::string_view taken(reinterpret_cast<const char*>(at_), size);
     at_ += size;
     return taken;
