@@ -93,6 +93,7 @@ Refusal check(const LockRequest& request) {
 // One request can't wait for itself, and one answer has one token for each name.
 Refusal check_distinct(const std::vector<LockRequest>& locks) {
   std::vector<std::string_view> names;
+  names.reserve(locks.size());
   for (const LockRequest& lock : locks) names.push_back(lock.name);
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());

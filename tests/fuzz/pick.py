@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-MOST_FILES = 60          # of a corpus in the tree
+MOST_FILES = 100         # of a corpus in the tree
 MOST_BYTES = 1024        # of one that is picked
 
 
