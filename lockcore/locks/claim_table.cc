@@ -22,6 +22,15 @@ const Claim* ClaimTable::find(base::Revision id) const {
   return const_cast<ClaimTable*>(this)->find(id);
 }
 
+Claim* ClaimTable::find_hold(std::string_view lock, base::Token token) {
+  Claim* claim = find(token);
+  return claim != nullptr && claim->held && claim->lock->first == lock ? claim : nullptr;
+}
+
+const Claim* ClaimTable::find_hold(std::string_view lock, base::Token token) const {
+  return const_cast<ClaimTable*>(this)->find_hold(lock, token);
+}
+
 // -- by identity ----------------------------------------------------------------------------------
 
 namespace {

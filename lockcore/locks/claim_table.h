@@ -31,6 +31,9 @@ class ClaimTable {
   // By token, or by the revision at which it queued.
   Claim* find(base::Revision id);
   const Claim* find(base::Revision id) const;
+  // The hold of this lock with this token; null: there is none.
+  Claim* find_hold(std::string_view lock, base::Token token);
+  const Claim* find_hold(std::string_view lock, base::Token token) const;
   // What `holder` of `lease` holds of this lock or waits for; null: nothing.
   Claim* find(LockRef lock, const Lease* lease, base::HolderId holder);
 

@@ -106,10 +106,12 @@ std::optional<base::Error> LockTable::State::refuse_acquire(const Lease& lease,
     return exhausted("holdsPerLease", limits.holds_per_lease,
                      "lease " + base::lease_text(body.lease) + " has too many holds");
   }
-  if (claims.size() + count > limits.holds) {
-    return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
-  }
-  return std::nullopt;
+  return refuse_claims(count);
+}
+
+std::optional<base::Error> LockTable::State::refuse_claims(size_t count) const {
+  if (claims.size() + count <= limits.holds) return std::nullopt;
+  return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
 }
 
 base::Error LockTable::State::refuse_busy(const LockRequest& request) {
@@ -235,10 +237,8 @@ std::optional<Answer> LockTable::State::queue_up(Lease& lease, const OpId& op, c
 
 Claim* LockTable::State::find_hold(base::LeaseId lease, const std::string& lock,
                                    base::Token token) {
-  Claim* hold = claims.find(token);
-  const bool is_it =
-      hold != nullptr && hold->held && hold->lease->row.id == lease && hold->lock->first == lock;
-  return is_it ? hold : nullptr;
+  Claim* hold = claims.find_hold(lock, token);
+  return hold != nullptr && hold->lease->row.id == lease ? hold : nullptr;
 }
 
 base::Error LockTable::State::refuse_not_held(base::LeaseId lease, const std::string& lock,
@@ -253,18 +253,17 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
   end_conversion_of(*hold, "released", "was released while it waited for another mode", out);
   end_hold(*hold, EventType::kRelease, "released");
-  const base::Revision revision = meta.revision;
   if (HF_MUTANT(release_wakes_nobody)) {
     for (LockRef lock : touched_) lock->second.touched = false;
     touched_.clear();
   }
-  return Done{revision};
+  return Done{meta.revision};
 }
 
 std::optional<Answer> LockTable::State::execute(const OpId&, const ForceRelease& body,
                                                 Applied& out) {
-  Claim* hold = claims.find(body.token);
-  if (hold == nullptr || !hold->held || hold->lock->first != body.lock) {
+  Claim* hold = claims.find_hold(body.lock, body.token);
+  if (hold == nullptr) {
     return base::Error{base::ErrorCode::kNotHeld,
                        "token " + std::to_string(body.token.value) + " doesn't hold lock \"" +
                            body.lock + "\" now",
@@ -327,9 +326,7 @@ const Claim* upgrader_in_the_way(const Claim& hold, base::Mode mode) {
 std::optional<Answer> LockTable::State::queue_conversion(Claim& hold, const OpId& op,
                                                          const Convert& body) {
   if (auto error = refuse_waiter(body.lock)) return std::move(*error);
-  if (claims.size() >= limits.holds) {
-    return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
-  }
+  if (auto error = refuse_claims(1)) return std::move(*error);
   if (const Claim* other = upgrader_in_the_way(hold, body.mode)) {
     return refused_for({other, &hold}, *hold.lease);
   }

@@ -83,8 +83,7 @@ bool LockTable::could_acquire(std::string_view name, base::Mode mode) const {
 }
 
 bool LockTable::is_current(std::string_view name, base::Token token) const {
-  const Claim* claim = std::as_const(state_->claims).find(token);
-  return claim != nullptr && claim->held && claim->lock->first == name;
+  return std::as_const(state_->claims).find_hold(name, token) != nullptr;
 }
 
 std::optional<uint64_t> LockTable::next_delay_end() const {

@@ -63,6 +63,7 @@ struct LockTable::State {
   // -- lock_commands.cc --------------------------------------------------------------------------
   // What speaks against an acquire, whether it waits or not; and against waiting.
   std::optional<base::Error> refuse_acquire(const Lease& lease, const Acquire& body);
+  std::optional<base::Error> refuse_claims(size_t count) const;  // so many more
   std::optional<base::Error> refuse_waiter(const std::string& name) const;
   std::optional<base::Error> refuse_deadlock(Claim& waiter);
   base::Error refused_for(const std::vector<const Claim*>& cycle, const Lease& lease);
