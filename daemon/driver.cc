@@ -31,6 +31,8 @@ node::Options node_options(const Config& config) {
   options.paxos.cluster = config.cluster;
   options.paxos.heartbeat = config.heartbeat;
   options.paxos.election = config.election;
+  options.paxos.log_slots = config.log_slots;
+  options.paxos.log_bytes = config.log_bytes;
   options.paxos.random_seed = random_number();
   options.paxos.process_nonce = random_number();
   options.paxos.new_cell = base::CellId{random_number()};
@@ -91,8 +93,8 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
       slow_disk_(kRepeatSlowDisk) {
   // Called on a writer's thread, once for all that finishes until the next drain.
   auto wake = [this] { loop_.post([this] { drain_writer(); }); };
-  writer_ = std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
-                                                   std::move(wake));
+  writer_ = std::make_unique<store::WriterThreads>(config.data_dir, std::move(store.log),
+                                                   std::move(store.state), std::move(wake));
   dial_members(config);
   loop_.set_turn_end([this] { return end_turn(); });
 }
@@ -172,7 +174,41 @@ void Driver::drain_writer() {
   for (store::LogReadResult& read : finished.reads) {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
+  drain_snapshots(finished, now);
   tell_slow_disk(finished.last_fsync_us);
+}
+
+void Driver::drain_snapshots(store::Finished& finished, base::Instant now) {
+  for (store::SnapshotReadResult& read : finished.snapshot_reads) {
+    node_.on_snapshot_read(read.peer, read.asked, std::move(read.part), now, fx_);
+  }
+  for (const store::SnapshotStored& stored : finished.snapshot_stored) {
+    node_.on_snapshot_stored(stored.id, stored.upto, now, fx_);
+  }
+  if (!finished.snapshot_checked) return;
+  store::SnapshotChecked& checked = *finished.snapshot_checked;
+  if (checked.refused) {
+    node_.on_snapshot_refused(checked.id, *checked.refused, now, fx_);
+  } else {
+    node_.on_snapshot_checked({checked.id, std::move(checked.file), std::move(*loaded_)}, now, fx_);
+  }
+  loaded_.reset();
+}
+
+void Driver::carry_out_snapshots() {
+  for (const paxos::SnapshotRead& read : fx_.paxos.snapshot_reads) {
+    writer_->read_snapshot(read.peer, read.id, read.offset, read.max_bytes);
+  }
+  for (base::SnapshotPart& part : fx_.paxos.snapshot_writes) {
+    writer_->write_snapshot(std::move(part));
+  }
+  if (fx_.paxos.snapshot_check) {
+    // A million leases take a second to load: on the writer's thread, while this one goes on.
+    loaded_ = std::make_shared<locks::LockTable>();
+    auto load = [table = loaded_](base::StateRows rows) { return table->restore(std::move(rows)); };
+    writer_->check_snapshot(fx_.paxos.snapshot_check->id, std::move(load));
+  }
+  if (fx_.state_file) writer_->switch_state();
 }
 
 // -- the turn's end -------------------------------------------------------------------------------
@@ -198,6 +234,7 @@ bool Driver::end_turn() {
 bool Driver::carry_out() {
   tell_notices();
   tell_peers_and_disk();
+  carry_out_snapshots();  // before what is recorded in the new state file
   if (fx_.record) writer_->write_state(std::move(*fx_.record));
   for (const paxos::LogRead& read : fx_.paxos.reads) {
     writer_->read_log(read.id, read.from, read.to, read.max_bytes);

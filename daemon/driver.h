@@ -59,6 +59,8 @@ class Driver final : public NodeAccess, private PeerHandler {
   // Returns whether anybody was answered.
   bool answer_calls();
   void drain_writer();
+  void drain_snapshots(store::Finished& finished, base::Instant now);
+  void carry_out_snapshots();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
   base::Instant event();
@@ -83,6 +85,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   Peers peers_;
   base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
+  std::shared_ptr<locks::LockTable> loaded_;  // of the snapshot that the writer checks
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

@@ -1,4 +1,4 @@
-// Applying chosen slots, and recording what they changed.
+// Applying chosen slots, recording what they changed, and going on from a snapshot instead.
 #include <utility>
 
 #include "lockcore/base/assert.h"
@@ -15,7 +15,7 @@ void Node::State::apply_chosen(Instant now, Effects& fx) {
   const base::Slot before = table.meta().applied;
   // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
   // answer, which is what slows the clients down.
-  while (!halted && table.unrecorded_events() < base::kMaxUnrecordedEvents) {
+  while (!halted && !installing && table.unrecorded_events() < base::kMaxUnrecordedEvents) {
     const auto entry = replica.next_chosen();
     if (!entry) break;
     apply_entry(*entry, now, fx);
@@ -89,7 +89,7 @@ void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
 // leave a record of slots that the log has never heard of.
 bool Node::State::can_record() const {
   const base::Slot applied = table.meta().applied;
-  return !recording && recorded < applied &&
+  return !recording && !installing && recorded < applied &&
          (replica.durable_upto() >= applied || HF_MUTANT(recorded_before_durable));
 }
 
@@ -100,6 +100,26 @@ void Node::State::record(Instant now, Effects& fx) {
   if (!urgent && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
   fx.record = table.take_changes();
+}
+
+void Node::State::install_snapshot(Instant now, Effects& fx) {
+  if (!snapshot || installing || recording) return;
+  installing = replica.install_snapshot(snapshot->id, snapshot->state_file, now, fx.paxos);
+  if (!installing) snapshot.reset();  // the log brought us further meanwhile
+}
+
+void Node::State::adopt_snapshot(Instant now, Effects& fx) {
+  if (!installing) return;
+  const base::Slot slot = snapshot->table.meta().applied;
+  if (replica.installed() != slot) return;
+  HF_ASSERT(!led && !recording);
+  HF_ASSERT(table.meta().applied < slot);
+  table = std::move(snapshot->table);
+  recorded = slot;
+  last_record = now;
+  fx.state_file = std::move(snapshot->state_file);
+  snapshot.reset();
+  installing = false;
 }
 
 }  // namespace holdfast::node

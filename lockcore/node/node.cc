@@ -17,6 +17,7 @@ void Effects::clear() {
   renewals.clear();
   reads.clear();
   record.reset();
+  state_file.reset();
   became_active = false;
   stepped_down = false;
 }
@@ -68,6 +69,26 @@ void Node::on_message(base::NodeId from, paxos::Message message, Instant now, Ef
 void Node::on_written(base::WriteId id, Instant now, Effects& fx) {
   state_->replica.on_written(id, now, fx.paxos);
   state_->follow_role(fx);
+  state_->adopt_snapshot(now, fx);
+}
+
+void Node::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                            Instant now, Effects& fx) {
+  state_->replica.on_snapshot_read(peer, asked, std::move(part), now, fx.paxos);
+}
+
+void Node::on_snapshot_stored(base::SnapshotId id, uint64_t upto, Instant now, Effects& fx) {
+  state_->replica.on_snapshot_stored(id, upto, now, fx.paxos);
+}
+
+void Node::on_snapshot_checked(CheckedSnapshot snapshot, Instant, Effects&) {
+  HF_ASSERT(!state_->installing);
+  state_->snapshot = std::move(snapshot);
+}
+
+void Node::on_snapshot_refused(base::SnapshotId id, const std::string& why, Instant now,
+                               Effects& fx) {
+  state_->replica.on_snapshot_refused(id, why, now, fx.paxos);
 }
 
 void Node::on_recorded(base::Slot through, Instant now, Effects&) {
@@ -95,6 +116,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
                        const std::function<void()>& tell_now) {
   State& state = *state_;
   state.follow_role(fx);
+  state.install_snapshot(now, fx);
   if (state.replica.role() == paxos::Role::kFollower) {
     // The leader waits for what a follower writes, nobody for what it applies.
     state.replica.finish_turn(now, fx.paxos);

@@ -28,6 +28,13 @@ struct WallClock {
   uint64_t ms = 0;  // unix ms
 };
 
+// A snapshot that is on the disk, synced and checked, and what it says.
+struct CheckedSnapshot {
+  base::SnapshotId id = 0;
+  std::string state_file;  // its name in the data directory
+  locks::LockTable table;
+};
+
 class Node {
  public:
   Node(Options options, base::RecoveredLog log, locks::LockTable table, base::Instant now);
@@ -56,6 +63,13 @@ class Node {
   void on_recorded(base::Slot through, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // Snapshots (paxos/snapshot.h): what the driver read, stored, and checked or refused.
+  void on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                        base::Instant now, Effects& fx);
+  void on_snapshot_stored(base::SnapshotId id, uint64_t upto, base::Instant now, Effects& fx);
+  void on_snapshot_checked(CheckedSnapshot snapshot, base::Instant now, Effects& fx);
+  void on_snapshot_refused(base::SnapshotId id, const std::string& why, base::Instant now,
+                           Effects& fx);
   void on_tick(base::Instant now, Effects& fx);
   // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
   // `tell_now`, if given, may be called before that is done: fx.paxos.messages and .writes are

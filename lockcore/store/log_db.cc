@@ -1,10 +1,12 @@
 #include "lockcore/store/log_db.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/store/data_dir.h"
 #include "lockcore/store/row_sum.h"
 #include "lockcore/store/sqlite.h"
@@ -140,6 +142,7 @@ struct LogDb::Impl {
     check_owner(self);
     check_boot(boot_id);
     check_state_file();
+    remove_old_state_files(files, dir, meta_.state_file);
     ++meta_.start_count;
     meta_.boot_id = boot_id;
     begin_.run();
@@ -246,6 +249,9 @@ struct LogDb::Impl {
     log.peers = read_peers();
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
+    // What was trimmed had been accepted: peers remember how far this log reached (P10).
+    log.last_slot = std::max(log.last_slot, base::Slot{meta_.first_retained.value - 1});
+    log.pieces = read_pieces(applied);
     log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
     return log;
   }
@@ -268,6 +274,20 @@ struct LogDb::Impl {
                          " holds what that slot did: the log lost acknowledged rows, perhaps by a "
                          "restored copy; " +
                          kReplaceAdvice);
+  }
+
+  std::vector<base::LogPiece> read_pieces(base::Slot applied) {
+    Statement select(db_,
+                     "SELECT max(slot), count(*), sum(length(value) + 32) FROM log"
+                     " WHERE slot BETWEEN ? AND ? GROUP BY slot / ? ORDER BY 1");
+    select.bind(1, meta_.first_retained.value);
+    select.bind(2, applied.value);
+    select.bind(3, base::kLogPieceSlots);
+    std::vector<base::LogPiece> pieces;
+    while (select.step()) {
+      pieces.push_back({{select.number(0)}, select.number(1), select.number(2)});
+    }
+    return pieces;
   }
 
   base::Config read_config() {
@@ -360,10 +380,20 @@ struct LogDb::Impl {
       }
       if (write.founding) meta_.founding = *write.founding;
       if (write.disk_lost) meta_.disk_lost = *write.disk_lost;
-      meta_changed |= write.promised || write.config || write.founding || write.disk_lost;
+      if (write.state_file) meta_.state_file = *write.state_file;
+      if (write.first_retained) trim_below(*write.first_retained);
+      meta_changed |= write.promised || write.config || write.founding || write.disk_lost ||
+                      write.first_retained;
     }
     if (meta_changed) put_meta_.put(meta_);
     commit();
+  }
+
+  void trim_below(base::Slot first) {
+    HF_ASSERT(first >= meta_.first_retained);
+    meta_.first_retained = first;
+    trim_.bind(1, first.value);
+    trim_.run();
   }
 
   // Durable when it returns. One pwrite more than the transaction itself, and no fsync.
@@ -433,6 +463,7 @@ struct LogDb::Impl {
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
   Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?)"};
+  Statement trim_{db_, "DELETE FROM log WHERE slot < ?"};
   MetaWriter put_meta_{db_};
   Statement select_log_{db_,
                         "SELECT slot, round, node, kind, value, sum FROM log"

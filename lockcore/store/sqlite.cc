@@ -14,7 +14,8 @@ namespace {
 using Kind = StoreError::Kind;
 
 // A frame of the WAL: a header of 24 bytes and a page of the default size.
-constexpr uint64_t kFrameBytes = 24 + 4096;
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kFrameBytes = 24 + kPageBytes;
 
 Kind kind_of(int code, int system_errno) {
   switch (code & 0xff) {
@@ -138,6 +139,26 @@ void Connection::checkpoint() {
   if (code != SQLITE_OK) fail(code);
   // A reader may hold some back (state.db has one): then the WAL goes on growing until next time.
   if (frames == copied) wal_bytes_ = 0;
+}
+
+uint64_t Connection::main_file_bytes() {
+  // sqlite.org/fileformat2.html, 1.3.7: the size of the database in pages.
+  std::string header(100, '\0');
+  read_main_file(0, header);
+  uint64_t pages = 0;
+  for (size_t i = 28; i < 32; ++i) pages = pages << 8 | static_cast<unsigned char>(header[i]);
+  return pages * kPageBytes;
+}
+
+void Connection::read_main_file(uint64_t offset, std::string& into) {
+  require_usable();
+  sqlite3_file* file = nullptr;
+  int code = sqlite3_file_control(db_, nullptr, SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code == SQLITE_OK) {
+    code = file->pMethods->xRead(file, into.data(), static_cast<int>(into.size()),
+                                 static_cast<sqlite3_int64>(offset));
+  }
+  if (code != SQLITE_OK) fail(code);
 }
 
 void Connection::preallocate_wal(uint64_t bytes) {

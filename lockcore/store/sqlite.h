@@ -43,6 +43,9 @@ class Connection {
   uint64_t wal_frames() const { return wal_frames_; }
   // The same in bytes; 0 after everything was checkpointed.
   uint64_t wal_bytes() const { return wal_bytes_; }
+  // The main file, without what is in the WAL: how many bytes its pages take, and some of them.
+  uint64_t main_file_bytes();
+  void read_main_file(uint64_t offset, std::string& into);
   // Copies the WAL into the main file, with its fsyncs; the next commit starts the WAL afresh.
   void checkpoint();
   // Fills the WAL file with zeros up to this size, after the first commit. A commit that overwrites

@@ -232,8 +232,41 @@ struct StateDb::Impl {
     meta_.events -= pruned;
   }
 
+  // -- giving a snapshot away ---------------------------------------------------------------------
+  void checkpoint() {
+    snapshot_ = {};
+    db_.checkpoint();
+  }
+
+  void begin_snapshot() {
+    checkpoint();
+    if (db_.wal_bytes() != 0) return;  // a reader holds a part of the WAL back
+    base::SnapshotPart head;
+    head.slot = meta_.row.applied;
+    if (!head.slot) return;  // nothing was recorded yet: the log has it all
+    head.total_bytes = db_.main_file_bytes();
+    const uint64_t fields[] = {meta_.incarnation.value, head.slot.value, head.total_bytes};
+    head.id = base::checksum(fields, sizeof fields, base::checksum(path_)) | 1;
+    snapshot_ = head;
+  }
+
+  base::SnapshotPart read_snapshot(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                                   bool anew) {
+    db_.require_usable();
+    if (asked == 0 && (anew || snapshot_.id == 0)) begin_snapshot();
+    base::SnapshotPart part = snapshot_;
+    if (part.id == 0 || (asked != 0 && asked != part.id) || offset >= part.total_bytes) return {};
+    std::string bytes(std::min<uint64_t>(max_bytes, part.total_bytes - offset), '\0');
+    db_.read_main_file(offset, bytes);
+    part.offset = offset;
+    part.bytes = std::make_shared<const std::string>(std::move(bytes));
+    part.checksum = base::checksum_of(part);
+    return part;
+  }
+
   const std::string path_;
   Connection db_;
+  base::SnapshotPart snapshot_;  // without offset and bytes; no id: none is being read
   StateMeta meta_;  // as in the database, or as the transaction under way will leave it
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
@@ -280,7 +313,39 @@ uint64_t StateDb::wal_bytes() const {
 }
 
 void StateDb::checkpoint() {
-  impl_->db_.checkpoint();
+  impl_->checkpoint();
+}
+
+base::SnapshotPart StateDb::read_snapshot(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                                          bool anew) {
+  return impl_->read_snapshot(asked, offset, max_bytes, anew);
+}
+
+bool StateDb::gives_snapshot() const {
+  return impl_->snapshot_.id != 0;
+}
+
+void StateDb::take_over(FileSystem& files, const std::string& path, base::Slot slot,
+                        base::Incarnation incarnation) {
+  examine_database(files, path, kFormat);
+  Connection db(files, path, {.exclusive = true});
+  StateMeta meta;
+  {
+    OwnerPool no_owners;
+    RowReader<StateMeta> reader(db, no_owners);
+    if (!reader.next() || !reader.read(meta)) {
+      db.fail(Kind::kDamaged, "table `meta`: its row is missing or fails its checksum");
+    }
+  }
+  if (meta.row.applied != slot) {
+    db.fail(Kind::kDamaged, "is of slot " + std::to_string(meta.row.applied.value) +
+                                ", not of slot " + std::to_string(slot.value));
+  }
+  meta.incarnation = incarnation;
+  db.exec("BEGIN IMMEDIATE");
+  RowWriter<StateMeta>(db).put(meta);
+  db.exec("COMMIT");
+  db.checkpoint();
 }
 
 }  // namespace holdfast::store

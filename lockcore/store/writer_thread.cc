@@ -11,6 +11,8 @@
 #include <thread>
 #include <utility>
 
+#include "lockcore/store/state_keeper.h"
+
 namespace holdfast::store {
 namespace {
 
@@ -20,8 +22,6 @@ using Clock = std::chrono::steady_clock;
 // holds up commits for as long as it takes to write that much.
 constexpr uint64_t kIdleCheckpointBytes = 256 * 1024;
 constexpr auto kIdleTime = std::chrono::milliseconds(50);
-// Nobody waits for state.db, so only its size matters.
-constexpr uint64_t kStateCheckpointBytes = 4 * 1024 * 1024;
 
 struct ReadRequest {
   uint64_t id = 0;
@@ -42,10 +42,10 @@ struct LogWork {
 };
 
 struct StateWork {
-  std::vector<base::StateWrite> writes;
+  std::vector<std::function<void()>> tasks;  // in order
 
-  bool empty() const { return writes.empty(); }
-  void clear() { writes.clear(); }
+  bool empty() const { return tasks.empty(); }
+  void clear() { tasks.clear(); }
 };
 
 // What one thread is to do. take() hands over all that came since the last time.
@@ -134,8 +134,11 @@ class Outbox {
 }  // namespace
 
 struct WriterThreads::Impl {
-  Impl(std::unique_ptr<LogDb> log_db, std::unique_ptr<StateDb> state_db, std::function<void()> wake)
-      : log(std::move(log_db)), state(std::move(state_db)), outbox(std::move(wake)) {
+  Impl(const std::string& dir, std::unique_ptr<LogDb> log_db, std::unique_ptr<StateDb> state_db,
+       std::function<void()> wake, FileSystem& files)
+      : log(std::move(log_db)), outbox(std::move(wake)) {
+    keeper.emplace(files, dir, log->incarnation(), log->state_file(), std::move(state_db));
+    StateDb* const state = &keeper->state();
     log_bytes = log->bytes();
     state_bytes = state->bytes();
     log_thread = std::thread([this] { guarded([this] { serve_log(); }); });
@@ -198,19 +201,45 @@ struct WriterThreads::Impl {
     StateWork work;
     while (state_queue.take(work, std::chrono::milliseconds::zero()) ==
            Queue<StateWork>::Taken::kWork) {
-      for (const base::StateWrite& write : work.writes) state->write(write);
-      outbox.report([&](Finished& finished) {
-        finished.recorded = work.writes.back().meta.applied;
-        give_back(work.writes, finished.spent_state);
-      });
+      for (const auto& task : work.tasks) task();
       work.clear();
-      if (state->wal_bytes() >= kStateCheckpointBytes) state->checkpoint();
-      state_bytes = state->bytes();
+      keeper->checkpoint_if_due();
+      state_bytes = keeper->state().bytes();
     }
   }
 
-  const std::unique_ptr<LogDb> log;      // used by log_thread only
-  const std::unique_ptr<StateDb> state;  // used by state_thread only
+  // -- what the state thread does ----------------------------------------------------------------
+  void write_state(base::StateWrite& write) {
+    keeper->state().write(write);
+    outbox.report([&](Finished& finished) {
+      finished.recorded = write.meta.applied;
+      finished.spent_state.push_back(std::move(write));
+    });
+  }
+  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes) {
+    SnapshotReadResult result{peer, asked, keeper->read(asked, offset, max_bytes)};
+    outbox.report(
+        [&](Finished& finished) { finished.snapshot_reads.push_back(std::move(result)); });
+  }
+  void write_snapshot(const base::SnapshotPart& part) {
+    const std::optional<uint64_t> upto = keeper->write(part);
+    if (!upto) return;
+    outbox.report([&](Finished& finished) {
+      finished.snapshot_stored.push_back({part.id, *upto});
+    });
+  }
+  void check_snapshot(base::SnapshotId id, const LoadRows& load) {
+    SnapshotChecked checked = keeper->check(id, load);
+    outbox.report([&](Finished& finished) { finished.snapshot_checked = std::move(checked); });
+  }
+
+  template <class Task>
+  void queue_state(Task task) {
+    state_queue.push([&](StateWork& work) { work.tasks.emplace_back(std::move(task)); });
+  }
+
+  const std::unique_ptr<LogDb> log;   // used by log_thread only
+  std::optional<StateKeeper> keeper;  // used by state_thread only
   Outbox outbox;
   Queue<LogWork> log_queue;
   Queue<StateWork> state_queue;
@@ -220,9 +249,11 @@ struct WriterThreads::Impl {
   std::thread state_thread;
 };
 
-WriterThreads::WriterThreads(std::unique_ptr<LogDb> log, std::unique_ptr<StateDb> state,
-                             std::function<void()> wake)
-    : impl_(std::make_unique<Impl>(std::move(log), std::move(state), std::move(wake))) {}
+WriterThreads::WriterThreads(const std::string& dir, std::unique_ptr<LogDb> log,
+                             std::unique_ptr<StateDb> state, std::function<void()> wake,
+                             FileSystem& files)
+    : impl_(std::make_unique<Impl>(dir, std::move(log), std::move(state), std::move(wake), files)) {
+}
 
 WriterThreads::~WriterThreads() = default;
 
@@ -235,7 +266,28 @@ void WriterThreads::read_log(uint64_t id, base::Slot from, base::Slot to, size_t
 }
 
 void WriterThreads::write_state(base::StateWrite write) {
-  impl_->state_queue.push([&](StateWork& work) { work.writes.push_back(std::move(write)); });
+  impl_->queue_state(
+      [impl = impl_.get(), write = std::move(write)]() mutable { impl->write_state(write); });
+}
+
+void WriterThreads::read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset,
+                                  size_t max_bytes) {
+  impl_->queue_state([impl = impl_.get(), peer, asked, offset, max_bytes] {
+    impl->read_snapshot(peer, asked, offset, max_bytes);
+  });
+}
+
+void WriterThreads::write_snapshot(base::SnapshotPart part) {
+  impl_->queue_state([impl = impl_.get(), part = std::move(part)] { impl->write_snapshot(part); });
+}
+
+void WriterThreads::check_snapshot(base::SnapshotId id, LoadRows load) {
+  impl_->queue_state(
+      [impl = impl_.get(), id, load = std::move(load)] { impl->check_snapshot(id, load); });
+}
+
+void WriterThreads::switch_state() {
+  impl_->queue_state([impl = impl_.get()] { impl->keeper->switch_state(); });
 }
 
 Finished WriterThreads::drain() {
