@@ -144,6 +144,7 @@ struct SnapshotState {
   bool checking = false;                    // all of it is stored, and given to be checked
   base::WriteId install;                    // the write that installs it; 0: not handed over
   base::Slot installed;                     // of the last one
+  base::NodeId refused;                     // whose last one could not be used; 0: nobody's
   struct Sending {
     base::NodeId peer;
     base::Slot slot;  // the log above it is kept for the peer

@@ -18,9 +18,11 @@ constexpr int64_t kPatienceElections = 10;  // without any progress, on either s
 void forget(ReplicaState& s) {
   SnapshotState& c = s.snapshot;
   const base::Slot installed = c.installed;
+  const base::NodeId refused = c.refused;
   std::vector<SnapshotState::Sending> sending = std::move(c.sending);
   c = {};
   c.installed = installed;
+  c.refused = refused;
   c.sending = std::move(sending);
 }
 
@@ -44,6 +46,16 @@ bool plausible(const base::SnapshotPart& part) {
          !part.bytes->empty() && part.bytes->size() <= base::kSnapshotPartBytes &&
          part.total_bytes <= base::kMaxSnapshotBytes && part.offset < part.total_bytes &&
          part.end() <= part.total_bytes;
+}
+
+// The disk of a node whose snapshot was damaged will give the same again: another one is asked, if
+// there is one. What it has may be older, and is as good if the log goes on from there.
+const Peer& instead_of_refused(const ReplicaState& s, const Peer& source) {
+  if (source.id != s.snapshot.refused) return source;
+  for (const Peer& peer : s.peers) {
+    if (peer.connected && peer.id != source.id) return peer;
+  }
+  return source;
 }
 
 std::string snapshot_text(const SnapshotState& c) {
@@ -87,12 +99,13 @@ bool under_way(const ReplicaState& s) {
 void want(ReplicaState& s, const Peer& source, base::Instant now, Effects& fx) {
   if (under_way(s)) return;
   forget(s);
-  s.snapshot.source = source.id;
+  const Peer& asked = instead_of_refused(s, source);
+  s.snapshot.source = asked.id;
   got_on(s, now);
   s.tell(Notice::Level::kWarning,
          "lags behind: slots from " + std::to_string(s.chosen_upto.next().value) +
              " on are no longer in the log of " + node_text(source.id, source.address) +
-             "; asks it for a snapshot",
+             "; asks " + node_text(asked.id, asked.address) + " for a snapshot",
          fx);
 }
 
@@ -136,6 +149,7 @@ void on_stored(ReplicaState& s, base::SnapshotId id, uint64_t upto, base::Instan
 void on_refused(ReplicaState& s, base::SnapshotId id, const std::string& why, Effects& fx) {
   if (id != s.snapshot.id || !s.snapshot.checking) return;
   s.tell(Notice::Level::kError, "a " + snapshot_text(s.snapshot) + " can't be used: " + why, fx);
+  s.snapshot.refused = s.snapshot.source;
   forget(s);
 }
 
@@ -168,6 +182,7 @@ void on_written(ReplicaState& s, base::Instant now, Effects& fx) {
   s.trim.sizes.clear();
   s.trim.counted_upto = c.slot;
   c.installed = c.slot;
+  c.refused = {};
   s.tell(Notice::Level::kInfo, "installed a " + snapshot_text(c), fx);
   forget(s);
   s.advance_chosen();

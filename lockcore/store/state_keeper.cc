@@ -47,6 +47,8 @@ SnapshotChecked StateKeeper::check(base::SnapshotId id, const WriterThreads::Loa
     SnapshotDraft::Finished finished = draft_.finish(id, incarnation_);
     if (auto contradiction = load(std::move(finished.rows))) {
       checked.refused = finished.file + " contradicts itself: " + *contradiction;
+      finished.state.reset();
+      remove_old_state_files(files_, dir_, state_file_);
       return checked;
     }
     next_ = std::move(finished.state);
