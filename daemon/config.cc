@@ -399,6 +399,7 @@ Invocation read_configuration(int argc, const char* const* argv, const char* con
   if (line.check_config) {
     return {Invocation::Action::kPrint, {}, describe(config), kExitDone};
   }
+  config.force_new_cell = line.force_new_cell;
   return {Invocation::Action::kServe, std::move(config), {}, kExitDone};
 }
 

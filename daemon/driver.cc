@@ -15,6 +15,7 @@
 namespace holdfast::daemon {
 namespace {
 
+constexpr size_t kMaxSnapshotReaders = 16;  // parts that operators wait for
 constexpr uint64_t kSlowFsyncUs = 100'000;
 constexpr auto kRepeatSlowDisk = base::Duration::from_ms(10'000);
 
@@ -171,6 +172,7 @@ void Driver::drain_writer() {
   base::Instant now = event();
   if (finished.written) node_.on_written(finished.written, now, fx_);
   if (finished.recorded) node_.on_recorded(finished.recorded, now, fx_);
+  if (!waiting_readers_.empty()) ask_for_snapshots();
   for (store::LogReadResult& read : finished.reads) {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
@@ -180,6 +182,11 @@ void Driver::drain_writer() {
 
 void Driver::drain_snapshots(store::Finished& finished, base::Instant now) {
   for (store::SnapshotReadResult& read : finished.snapshot_reads) {
+    if (!read.peer) {
+      snapshot_readers_.front().fulfiller->fulfill(std::move(read.part));
+      snapshot_readers_.pop_front();
+      continue;
+    }
     node_.on_snapshot_read(read.peer, read.asked, std::move(read.part), now, fx_);
   }
   for (const store::SnapshotStored& stored : finished.snapshot_stored) {
@@ -193,6 +200,34 @@ void Driver::drain_snapshots(store::Finished& finished, base::Instant now) {
     node_.on_snapshot_checked({checked.id, std::move(checked.file), std::move(*loaded_)}, now, fx_);
   }
   loaded_.reset();
+}
+
+kj::Promise<base::SnapshotPart> Driver::read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                      size_t max_bytes, base::Slot at_least) {
+  if (snapshot_readers_.size() + waiting_readers_.size() >= kMaxSnapshotReaders) {
+    return base::SnapshotPart{};
+  }
+  auto paf = kj::newPromiseAndFulfiller<base::SnapshotPart>();
+  if (asked == 0 && !at_least) at_least = node_.table().meta().applied;
+  waiting_readers_.push_back({kj::mv(paf.fulfiller), asked, offset, max_bytes, at_least});
+  if (asked == 0) node_.record_soon(at_least);
+  event();
+  ask_for_snapshots();
+  return kj::mv(paf.promise);
+}
+
+// The writer, on behalf of those for whom everything is recorded.
+void Driver::ask_for_snapshots() {
+  std::vector<SnapshotReader> still_waiting;
+  for (SnapshotReader& reader : waiting_readers_) {
+    if (reader.asked == 0 && node_.recorded() < reader.at_least) {
+      still_waiting.push_back(std::move(reader));
+      continue;
+    }
+    writer_->read_snapshot({}, reader.asked, reader.offset, reader.max_bytes, reader.at_least);
+    snapshot_readers_.push_back(std::move(reader));
+  }
+  waiting_readers_ = std::move(still_waiting);
 }
 
 void Driver::carry_out_snapshots() {

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -37,6 +38,8 @@ class Driver final : public NodeAccess, private PeerHandler {
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
   void drop(node::ClientRef ref) override;
+  kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                size_t max_bytes, base::Slot at_least) override;
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
   uint64_t log_bytes() const override { return writer_->log_bytes(); }
@@ -61,6 +64,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void drain_writer();
   void drain_snapshots(store::Finished& finished, base::Instant now);
   void carry_out_snapshots();
+  void ask_for_snapshots();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
   base::Instant event();
@@ -85,7 +89,17 @@ class Driver final : public NodeAccess, private PeerHandler {
   Peers peers_;
   base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
-  std::shared_ptr<locks::LockTable> loaded_;  // of the snapshot that the writer checks
+  // Operators who wait for a part of a snapshot.
+  struct SnapshotReader {
+    kj::Own<kj::PromiseFulfiller<base::SnapshotPart>> fulfiller;
+    base::SnapshotId asked = 0;
+    uint64_t offset = 0;
+    size_t max_bytes = 0;
+    base::Slot at_least;  // through here it must be recorded first
+  };
+  std::vector<SnapshotReader> waiting_readers_;  // for the recording
+  std::deque<SnapshotReader> snapshot_readers_;  // for the writer, in the order of asking
+  std::shared_ptr<locks::LockTable> loaded_;     // of the snapshot that the writer checks
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

@@ -2,6 +2,8 @@
 // In the daemon this is the driver. In the fuzz targets it is one without threads, disk or clock.
 #pragma once
 
+#include <kj/async.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -23,6 +25,11 @@ class NodeAccess {
   virtual void read(node::ClientRef ref) = 0;
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;
+
+  // A part of a snapshot of state.db, as store/state_keeper.h has it; without an id: not to be had.
+  // Of a new one: all that is applied by now, or is at `at_least`, is in it.
+  virtual kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                        size_t max_bytes, base::Slot at_least) = 0;
 
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.

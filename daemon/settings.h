@@ -65,6 +65,7 @@ struct CommandLine {
   GivenSettings settings;
   std::string config_file;  // empty: not given
   bool check_config = false;
+  bool force_new_cell = false;
   bool version = false;
   std::string help;  // not empty: asked for
 };

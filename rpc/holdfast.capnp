@@ -23,6 +23,17 @@ $Cxx.namespace("holdfast::wire");
 
 const protocolVersion :UInt16 = 1;
 
+interface Operator {
+  # What an operator asks of one node, whatever its role.
+
+  readSnapshot @0 (id :UInt64, offset :UInt64, maxBytes :UInt64, atLeast :UInt64)
+      -> (part :Peer.SnapshotPart, error :Cmd.Error);
+  # A part of a backup: of the bytes of a database that holds the whole state after one slot. `id` 0
+  # begins one, of a slot that is not below `atLeast`; 0: what this node has applied by now. It is to
+  # be had as long as somebody goes on reading and nobody asks for a newer one; after that `error`
+  # is `compacted`. Whoever begins anew asks for at least the slot that it had.
+}
+
 interface Holdfast {
   # The bootstrap capability: says who one is, and gets what one may do.
 
@@ -32,6 +43,8 @@ interface Holdfast {
 
   peer @1 (hello :Peer.Hello) -> (hello :Peer.Hello, link :Peer.Link, refusal :Peer.Refusal);
   # For nodes of the same cell. `refusal` set: go away, and why.
+
+  operate @2 () -> (node :Operator);
 }
 
 interface Cell {

@@ -106,27 +106,6 @@ unsigned count(const Entries& entries) {
   return static_cast<unsigned>(entries.size());
 }
 
-void fill_snapshot_part(const base::SnapshotPart& part, wire::peer::SnapshotPart::Builder to) {
-  to.setId(part.id);
-  to.setSlot(part.slot.value);
-  to.setTotalBytes(part.total_bytes);
-  to.setOffset(part.offset);
-  to.setBytes(capnp::Data::Reader(reinterpret_cast<const kj::byte*>(part.bytes->data()),
-                                  part.bytes->size()));
-  to.setChecksum(part.checksum);
-}
-
-base::SnapshotPart read_snapshot_part(wire::peer::SnapshotPart::Reader from) {
-  const auto bytes = from.getBytes();
-  return {from.getId(),
-          {from.getSlot()},
-          from.getTotalBytes(),
-          from.getOffset(),
-          std::make_shared<const std::string>(reinterpret_cast<const char*>(bytes.begin()),
-                                              bytes.size()),
-          from.getChecksum()};
-}
-
 // One overload for each kind of message; the ballot is set by fill_message().
 struct Fill {
   Wire::Builder to;
@@ -372,6 +351,27 @@ paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};
   return refusal;
+}
+
+void fill_snapshot_part(const base::SnapshotPart& part, wire::peer::SnapshotPart::Builder to) {
+  to.setId(part.id);
+  to.setSlot(part.slot.value);
+  to.setTotalBytes(part.total_bytes);
+  to.setOffset(part.offset);
+  to.setBytes(capnp::Data::Reader(reinterpret_cast<const kj::byte*>(part.bytes->data()),
+                                  part.bytes->size()));
+  to.setChecksum(part.checksum);
+}
+
+base::SnapshotPart read_snapshot_part(wire::peer::SnapshotPart::Reader from) {
+  const auto bytes = from.getBytes();
+  return {from.getId(),
+          {from.getSlot()},
+          from.getTotalBytes(),
+          from.getOffset(),
+          std::make_shared<const std::string>(reinterpret_cast<const char*>(bytes.begin()),
+                                              bytes.size()),
+          from.getChecksum()};
 }
 
 void fill_message(const paxos::Message& message, Wire::Builder to) {

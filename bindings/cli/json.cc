@@ -4,10 +4,12 @@
 #include <capnp/message.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 
 #include "bindings/cli/bench_result.h"
 #include "bindings/cli/output.capnp.h"
+#include "lockcore/store/new_cell.h"
 
 namespace holdfast::cli {
 namespace {
@@ -19,6 +21,12 @@ uint32_t number(uint64_t value) {
 
 kj::StringPtr text(const std::string& value) {
   return {value.c_str(), value.size()};
+}
+
+std::string hex(uint64_t value) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(value));
+  return digits;
 }
 
 template <class Struct, class Fill>
@@ -164,6 +172,31 @@ std::string to_json(const BenchResult& result) {
     out.setP999Us(result.p999_us);
     out.setMaxUs(result.max_us);
     out.setErrors(static_cast<double>(result.errors));
+  });
+}
+
+std::string backup_to_json(const std::string& file, const store::BackupInfo& info) {
+  return encode<json::Backup>([&](json::Backup::Builder out) {
+    out.setFile(text(file));
+    out.setSlot(info.meta.applied.value);
+    out.setRevision(info.meta.revision.value);
+    out.setAt(info.meta.wall_ms);
+    out.setLeases(number(info.leases));
+    out.setLocks(number(info.locks));
+    out.setHolds(number(info.holds));
+    out.setWaiters(number(info.waiters));
+    out.setClients(number(info.clients));
+    out.setEvents(number(info.events));
+    out.setBytes(static_cast<double>(info.bytes));
+  });
+}
+
+std::string restored_to_json(uint64_t node, const std::string& dir, const store::NewCell& cell) {
+  return encode<json::Restored>([&](json::Restored::Builder out) {
+    out.setId(number(node));
+    out.setDataDir(text(dir));
+    out.setCell(text(hex(cell.config.cell.value)));
+    out.setRevision(cell.revision.value);
   });
 }
 

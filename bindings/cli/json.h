@@ -7,6 +7,11 @@
 
 #include "holdfast/holdfast.h"
 
+namespace holdfast::store {
+struct BackupInfo;
+struct NewCell;
+}  // namespace holdfast::store
+
 namespace holdfast::cli {
 
 struct BenchResult;  // bench_result.h
@@ -27,6 +32,9 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string backup_to_json(const std::string& file, const store::BackupInfo& info);
+// A directory that was made for a node of the new cell.
+std::string restored_to_json(uint64_t node, const std::string& dir, const store::NewCell& cell);
 std::string renewed_to_json(const std::string& lease, int64_t deadline_ms);
 // {"lock":…,"free":true} or {"lock":…,"held":true}
 std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer);

@@ -59,7 +59,7 @@ class Program {
     flags_.add_to(app_);
     for (auto add :
          {add_run, add_acquire, add_release, add_try, add_held, add_verify, add_ls, add_show,
-          add_release_force, add_lease, add_status, add_bench, add_completion}) {
+          add_release_force, add_lease, add_status, add_snapshot, add_bench, add_completion}) {
       add(verbs_);
     }
   }

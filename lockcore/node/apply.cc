@@ -96,7 +96,8 @@ bool Node::State::can_record() const {
 // Hands what changed to state.db: many slots in one transaction, behind the log.
 void Node::State::record(Instant now, Effects& fx) {
   if (!can_record()) return;
-  const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4;
+  const bool urgent =
+      table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4 || recorded < record_soon;
   if (!urgent && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
   fx.record = table.take_changes();

@@ -72,6 +72,10 @@ void Node::on_written(base::WriteId id, Instant now, Effects& fx) {
   state_->adopt_snapshot(now, fx);
 }
 
+void Node::record_soon(base::Slot through) {
+  state_->record_soon = std::max(state_->record_soon, through);
+}
+
 void Node::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
                             Instant now, Effects& fx) {
   state_->replica.on_snapshot_read(peer, asked, std::move(part), now, fx.paxos);

@@ -69,6 +69,7 @@ struct Node::State {
   base::Slot recorded;
   base::Slot recording;  // handed to the driver, not yet confirmed; 0: none
   base::Instant last_record;
+  base::Slot record_soon;  // through here somebody waits for it
 
   // -- a snapshot that is checked and not yet in use. While it is being installed nothing is applied
   // or recorded.

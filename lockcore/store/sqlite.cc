@@ -1,6 +1,7 @@
 #include "lockcore/store/sqlite.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -83,7 +84,30 @@ Connection::Connection(FileSystem& files, std::string path, Options options)
   }
 }
 
+void Connection::open_frozen(Options options) {
+  // SQLite's word for a file that doesn't change: it needs neither locks nor a WAL beside it.
+  std::string uri = "file:";
+  for (const char c : path_) {
+    constexpr const char* kHex = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) || std::strchr("/._-", c) != nullptr) {
+      uri += c;
+    } else {
+      uri += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  uri += "?immutable=1";
+  const int code = sqlite3_open_v2(
+      uri.c_str(), &db_,
+      SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+      files_.sqlite_vfs());
+  if (code != SQLITE_OK) fail(code);
+  exec("PRAGMA cell_size_check=ON");
+  exec(("PRAGMA cache_size=-" + std::to_string(options.cache_kib)).c_str());
+}
+
 void Connection::open(Options options) {
+  if (options.frozen) return open_frozen(options);
   const int code = sqlite3_open_v2(
       path_.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
       files_.sqlite_vfs());

@@ -21,6 +21,8 @@ class Connection {
  public:
   struct Options {
     bool exclusive = false;  // locking_mode=EXCLUSIVE: no other connection, no -shm file
+    // Nobody writes into the file, and this connection doesn't either, nor beside it.
+    bool frozen = false;
     int cache_kib = 256;
     // What the WAL file is cut back to when it starts afresh after a long transaction.
     uint64_t wal_limit_bytes = 16 * 1024 * 1024;
@@ -65,6 +67,7 @@ class Connection {
 
  private:
   void open(Options options);
+  void open_frozen(Options options);
   // What SQLite finds wrong; nothing: nothing.
   std::optional<std::string> verdict_of(const std::string& pragma);
   static int on_commit(void* self, sqlite3*, const char*, int frames);

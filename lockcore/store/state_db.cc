@@ -54,10 +54,25 @@ class OwnerTexts {
 }  // namespace
 
 struct StateDb::Impl {
+  // A backup, to look at.
+  Impl(const std::string& path, FileSystem& files)
+      : path_(path), db_(files, prepare_backup(files), {.frozen = true, .cache_kib = kCacheKib}) {
+    check_all();
+  }
+
   Impl(const std::string& dir, const std::string& file, base::Incarnation incarnation,
        FileSystem& files)
       : path_(dir + "/" + file),
         db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}) {
+    check_all();
+    if (meta_.incarnation == incarnation) return;
+    db_.fail(Kind::kForeign,
+             std::string("belongs to another directory than log.db beside it; put back the one "
+                         "that was here, else ") +
+                 kReplaceAdvice);
+  }
+
+  void check_all() {
     db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "event"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
@@ -66,11 +81,12 @@ struct StateDb::Impl {
       db_.fail(Kind::kDamaged, std::string("table `meta`: its row is missing; ") + kReplaceAdvice);
     }
     meta_ = metas.front();
-    if (meta_.incarnation == incarnation) return;
-    db_.fail(Kind::kForeign,
-             std::string("belongs to another directory than log.db beside it; put back the one "
-                         "that was here, else ") +
-                 kReplaceAdvice);
+  }
+
+  // What begins here may be anything that somebody typed.
+  const std::string& prepare_backup(FileSystem& files) {
+    examine_database(files, path_, kFormat);
+    return path_;
   }
 
   const std::string& prepare_file(FileSystem& files, const std::string& dir,
@@ -325,7 +341,20 @@ bool StateDb::gives_snapshot() const {
   return impl_->snapshot_.id != 0;
 }
 
-void StateDb::take_over(FileSystem& files, const std::string& path, base::Slot slot,
+base::Slot StateDb::snapshot_slot() const {
+  return impl_->snapshot_.slot;
+}
+
+StateDb::Contents StateDb::inspect(const std::string& path, FileSystem& files) {
+  Impl impl(path, files);
+  Contents contents;
+  contents.rows = impl.load();
+  contents.events = impl.meta_.events;
+  contents.bytes = impl.db_.main_file_bytes();
+  return contents;
+}
+
+void StateDb::take_over(FileSystem& files, const std::string& path, std::optional<base::Slot> slot,
                         base::Incarnation incarnation) {
   examine_database(files, path, kFormat);
   Connection db(files, path, {.exclusive = true});
@@ -337,9 +366,9 @@ void StateDb::take_over(FileSystem& files, const std::string& path, base::Slot s
       db.fail(Kind::kDamaged, "table `meta`: its row is missing or fails its checksum");
     }
   }
-  if (meta.row.applied != slot) {
+  if (slot && meta.row.applied != *slot) {
     db.fail(Kind::kDamaged, "is of slot " + std::to_string(meta.row.applied.value) +
-                                ", not of slot " + std::to_string(slot.value));
+                                ", not of slot " + std::to_string(slot->value));
   }
   meta.incarnation = incarnation;
   db.exec("BEGIN IMMEDIATE");

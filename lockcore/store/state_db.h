@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lockcore/base/snapshot.h"
@@ -38,12 +39,21 @@ class StateDb {
   base::SnapshotPart read_snapshot(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
                                    bool anew);
   bool gives_snapshot() const;
+  base::Slot snapshot_slot() const;  // of the one being read; 0: none
 
   // -- taking one in. Makes a file that came from another node this directory's own: `path` must be
-  // of this slot and gets this incarnation. Throws StoreError; all but the meta row is unchecked
-  // until it is opened.
-  static void take_over(FileSystem& files, const std::string& path, base::Slot slot,
+  // of this slot, if one is given, and gets this incarnation. Throws StoreError; all but the meta
+  // row is unchecked until it is opened.
+  static void take_over(FileSystem& files, const std::string& path, std::optional<base::Slot> slot,
                         base::Incarnation incarnation);
+
+  // -- looking at a saved one. Every page and row is checked, nothing is written.
+  struct Contents {
+    base::StateRows rows;
+    uint64_t events = 0;
+    uint64_t bytes = 0;
+  };
+  static Contents inspect(const std::string& path, FileSystem& files = FileSystem::real());
 
  private:
   struct Impl;

@@ -18,9 +18,10 @@ constexpr auto kSnapshotIdle = std::chrono::seconds(10);
 
 }  // namespace
 
-base::SnapshotPart StateKeeper::read(base::SnapshotId asked, uint64_t offset, size_t max_bytes) {
+base::SnapshotPart StateKeeper::read(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                                     base::Slot at_least) {
   const Clock::time_point now = Clock::now();
-  const bool anew = now - read_at_ >= kSnapshotIdle;
+  const bool anew = now - read_at_ >= kSnapshotIdle || state_->snapshot_slot() < at_least;
   base::SnapshotPart part = state_->read_snapshot(asked, offset, max_bytes, anew);
   if (part.id != 0) read_at_ = now;
   return part;

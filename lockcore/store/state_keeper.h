@@ -28,8 +28,10 @@ class StateKeeper {
 
   StateDb& state() { return *state_; }
 
-  // As StateDb::read_snapshot(). Whoever begins shares the snapshot that others are being sent.
-  base::SnapshotPart read(base::SnapshotId asked, uint64_t offset, size_t max_bytes);
+  // As StateDb::read_snapshot(). Whoever begins shares the snapshot that others are being sent,
+  // unless it is of a slot below `at_least`.
+  base::SnapshotPart read(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                          base::Slot at_least = {});
   // Copies a long WAL back, unless a snapshot is being read and the WAL isn't too long.
   void checkpoint_if_due();
 

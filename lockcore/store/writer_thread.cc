@@ -216,8 +216,9 @@ struct WriterThreads::Impl {
       finished.spent_state.push_back(std::move(write));
     });
   }
-  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes) {
-    SnapshotReadResult result{peer, asked, keeper->read(asked, offset, max_bytes)};
+  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                     base::Slot at_least) {
+    SnapshotReadResult result{peer, asked, keeper->read(asked, offset, max_bytes, at_least)};
     outbox.report(
         [&](Finished& finished) { finished.snapshot_reads.push_back(std::move(result)); });
   }
@@ -271,9 +272,9 @@ void WriterThreads::write_state(base::StateWrite write) {
 }
 
 void WriterThreads::read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset,
-                                  size_t max_bytes) {
-  impl_->queue_state([impl = impl_.get(), peer, asked, offset, max_bytes] {
-    impl->read_snapshot(peer, asked, offset, max_bytes);
+                                  size_t max_bytes, base::Slot at_least) {
+  impl_->queue_state([impl = impl_.get(), peer, asked, offset, max_bytes, at_least] {
+    impl->read_snapshot(peer, asked, offset, max_bytes, at_least);
   });
 }
 

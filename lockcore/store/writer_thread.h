@@ -71,7 +71,8 @@ class WriterThreads {
 
   // -- snapshots: see state_db.h and snapshot_draft.h. All that concerns state.db is done in the
   // order in which it was handed over.
-  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes);
+  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                     base::Slot at_least = {});
   void write_snapshot(base::SnapshotPart part);
   // `load` is called on the thread with what the snapshot says; it tells what contradicts what.
   using LoadRows = std::function<std::optional<std::string>(base::StateRows)>;

@@ -96,6 +96,10 @@ class LeadingNode final : public daemon::NodeAccess {
   void drop(node::ClientRef ref) override {
     if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
   }
+  kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId, uint64_t, size_t,
+                                                base::Slot) override {
+    return base::SnapshotPart{};
+  }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peer_server_; }
   uint64_t log_bytes() const override { return 1; }

@@ -3,6 +3,7 @@
 
 #include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
+#include "rpc/peer_convert.h"
 
 namespace holdfast::client {
 
@@ -92,6 +93,15 @@ Response locks_page(wire::Cell::LocksResults::Reader from) {
   page.more = from.getMore();
   for (auto lock : from.getLocks()) page.locks.push_back(lock_of(lock));
   return page;
+}
+
+Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  base::SnapshotPart part = rpc::read_snapshot_part(from.getPart());
+  if (part.id == 0 || part.bytes->empty() || base::checksum_of(part) != part.checksum) {
+    return CallFailed{Code::internal, "a part of a snapshot came damaged"};
+  }
+  return part;
 }
 
 Response lease_described(wire::Cell::LeaseResults::Reader from) {

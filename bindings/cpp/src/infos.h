@@ -15,6 +15,7 @@ Response verified(wire::Cell::VerifyResults::Reader from);
 Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);
+Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from);
 Response status_of(wire::NodeStatus::Reader from);
 
 }  // namespace holdfast::client

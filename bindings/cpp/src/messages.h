@@ -14,6 +14,7 @@
 #include "lockcore/base/ballot.h"
 #include "lockcore/base/error.h"
 #include "lockcore/base/ids.h"
+#include "lockcore/base/snapshot.h"
 #include "lockcore/base/time.h"
 #include "lockcore/locks/command.h"
 
@@ -56,13 +57,18 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct SnapshotRequest {
+  base::SnapshotId id = 0;  // 0: begin one
+  uint64_t offset = 0;
+  base::Slot at_least;  // of a new one; 0: all that is so by now
+};
 struct StatusRequest {};
 
-using ReadRequest =
-    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest>;
+using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
+                                 LeasesRequest, SnapshotRequest>;
 using Request =
     std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
+                 LocksRequest, LeaseRequest, LeasesRequest, SnapshotRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -99,8 +105,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, base::SnapshotPart, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -120,8 +127,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, CellStatus>;
+using Outcome =
+    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, base::SnapshotPart, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -120,6 +120,25 @@ std::vector<LeaseInfo> Cell::leases() {
                                       [&](Callback<Rows> done) { leases_async(std::move(done)); });
 }
 
+void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) {
+  client::SnapshotRequest request;
+  for (bool is_whole = false; !is_whole;) {
+    try {
+      const auto part = detail::wait_for_value<base::SnapshotPart>(
+          *state_, [&](Callback<base::SnapshotPart> done) {
+            state_->start(reading(request), report_value(std::move(done)));
+          });
+      take({part.slot.value, part.offset, part.total_bytes, *part.bytes});
+      request = {part.id, part.end(), part.slot};
+      is_whole = part.is_last();
+    } catch (const Error& error) {
+      // Another node leads by now, or it took too long: what came so far is of no use.
+      if (error.code() != Code::compacted || request.id == 0) throw;
+      request = {0, 0, request.at_least};
+    }
+  }
+}
+
 void Cell::status_async(Callback<CellStatus> done) {
   state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
                 report_value(std::move(done)));

@@ -9,6 +9,7 @@ namespace holdfast::client {
 
 namespace {
 
+constexpr uint64_t kSnapshotReadBytes = 512 * 1024;
 constexpr uint64_t kSlotMask = (1u << 24) - 1;  // of a RequestId: the core's op slot
 
 std::string text_of(const kj::Exception& error) {
@@ -66,6 +67,14 @@ wire::ClientRecord::Client& Transport::record(Link& link, uint64_t client) {
   auto request = link.cell.attachRequest();
   request.setClient(client);
   return link.records.emplace(client, request.send().getClient()).first->second;
+}
+
+wire::Operator::Client& Transport::operated(Link& link) {
+  if (!link.operated) {
+    auto request = link.client->bootstrap().castAs<wire::Holdfast>().operateRequest();
+    link.operated = request.send().getNode();
+  }
+  return *link.operated;
 }
 
 // -- requests -------------------------------------------------------------------------------------
@@ -225,6 +234,14 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setAfter(list->after.value);
     request.setLimit(list->limit);
     return then(id, request.send(), [](auto&& results) { return leases_page(results); });
+  }
+  if (const auto* snapshot = std::get_if<SnapshotRequest>(&body)) {
+    auto request = operated(link).readSnapshotRequest();
+    request.setId(snapshot->id);
+    request.setOffset(snapshot->offset);
+    request.setMaxBytes(kSnapshotReadBytes);
+    request.setAtLeast(snapshot->at_least.value);
+    return then(id, request.send(), [](auto&& results) { return snapshot_part(results); });
   }
   KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
   return then(id, link.cell.statusRequest().send(),

@@ -186,6 +186,13 @@ struct CellStatus {
   std::vector<NodeStatus> nodes;  // all members, by id
 };
 
+struct SnapshotPiece {
+  uint64_t slot = 0;  // the state is that after this slot of the log
+  uint64_t offset = 0;
+  uint64_t total_bytes = 0;
+  std::string bytes;
+};
+
 struct CellOptions {
   // HOST:PORT or unix:PATH; empty: HOLDFAST_ENDPOINTS, then the user's socket,
   // /run/holdfast/holdfast.sock, 127.0.0.1:7420.
@@ -278,6 +285,9 @@ class HOLDFAST_API Cell {
   std::vector<LockInfo> locks(std::string_view prefix = "");
   LeaseInfo lease(std::string_view id);  // lease_not_found
   std::vector<LeaseInfo> leases();
+  // A backup of the cell's whole state: the bytes of a database, piece by piece, from the leader's
+  // record. If another node leads meanwhile it begins anew, with the offset 0.
+  void read_snapshot(const std::function<void(const SnapshotPiece&)>& take);
   CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
   bool verify(std::string_view name, uint64_t token);  // that token holds the lock now
   void describe_async(std::string_view name, Callback<LockInfo> done);
