@@ -71,7 +71,7 @@ struct Node::State {
   base::Instant last_record;
   base::Slot record_soon;  // through here somebody waits for it
 
-  // -- a snapshot that is checked and not yet in use. While it is being installed nothing is applied
+  // -- a snapshot that is checked, not yet in use. While it is being installed nothing is applied
   // or recorded.
   std::optional<CheckedSnapshot> snapshot;
   bool installing = false;  // handed to log.db

@@ -128,7 +128,8 @@ TEST_CASE("snapshot: parts that don't follow each other aren't stored") {
 TEST_CASE("snapshot: a start removes every state file but the one that log.db names") {
   TempDir dir;
   make_used_directory(dir.data(), 3, 2);
-  for (const char* name : {"state-9.db", "state-12.db.new", "state-12.db.new-wal", "state-9.db-shm"}) {
+  for (const char* name :
+       {"state-9.db", "state-12.db.new", "state-12.db.new-wal", "state-9.db-shm"}) {
     write_file(dir.data() + "/" + name, "left behind");
   }
   write_file(dir.data() + "/state-old.db.bak", "an operator's");
