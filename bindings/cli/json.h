@@ -1,6 +1,7 @@
 // Results as JSON, one object on one line each. The fields are those of output.capnp.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,11 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string to_json(const Event& event);
+std::string to_json(const Why& why);
+std::string to_json(const std::string& election, const std::optional<Leader>& leader);
+// A row of `sql`.
+std::string to_json(const std::vector<std::string>& columns, const std::vector<SqlValue>& row);
 std::string renewed_to_json(const std::string& lease, int64_t deadline_ms);
 // {"lock":…,"free":true} or {"lock":…,"held":true}
 std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer);

@@ -104,6 +104,7 @@ void bench_events(int batches, int events_per_batch) {
   for (int batch = 1; batch <= batches; ++batch) {
     base::StateWrite write;
     write.meta.applied = {static_cast<uint64_t>(batch)};
+    base::EventRows events;
     for (int i = 0; i < events_per_batch; ++i) {
       ++revision;
       const bool is_grant = i % 2 == 0;
@@ -116,8 +117,9 @@ void bench_events(int batches, int events_per_batch) {
                            is_grant ? "acquired" : "released",
                            1790000000000 + revision,
                            100000 + revision};
-      write.events.push_back(std::move(event));
+      events.push_back(std::move(event));
     }
+    write.events = std::make_shared<const base::EventRows>(std::move(events));
     const auto start = Clock::now();
     state.write(write);
     samples.push_back(micros_since(start) / events_per_batch);
