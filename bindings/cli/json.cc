@@ -9,6 +9,8 @@
 
 #include "bindings/cli/bench_result.h"
 #include "bindings/cli/output.capnp.h"
+#include "bindings/cli/top_view.h"
+#include "bindings/cli/torture_result.h"
 #include "lockcore/locks/validate.h"
 
 namespace holdfast::cli {
@@ -142,13 +144,48 @@ std::string to_json(const LeaseInfo& lease) {
   });
 }
 
+namespace {
+
+void fill_status(json::CellStatus::Builder out, const CellStatus& status) {
+  out.setCell(text(status.cell));
+  out.setLeader(number(leader_of(status)));
+  out.setRevision(status.revision);
+  auto nodes = out.initNodes(index(status.nodes.size()));
+  for (size_t i = 0; i < status.nodes.size(); ++i) fill_node(nodes[index(i)], status.nodes[i]);
+}
+
+}  // namespace
+
 std::string to_json(const CellStatus& status) {
-  return encode<json::CellStatus>([&](json::CellStatus::Builder out) {
-    out.setCell(text(status.cell));
-    out.setLeader(number(leader_of(status)));
-    out.setRevision(status.revision);
-    auto nodes = out.initNodes(index(status.nodes.size()));
-    for (size_t i = 0; i < status.nodes.size(); ++i) fill_node(nodes[index(i)], status.nodes[i]);
+  return encode<json::CellStatus>([&](json::CellStatus::Builder out) { fill_status(out, status); });
+}
+
+std::string to_json(const TopView& view) {
+  return encode<json::TopView>([&](json::TopView::Builder out) {
+    fill_status(out.initStatus(), view.status);
+    auto contended = out.initContended(index(view.contended.size()));
+    for (size_t i = 0; i < view.contended.size(); ++i) {
+      contended[index(i)].setLock(text(view.contended[i].lock));
+      contended[index(i)].setWaiters(number(view.contended[i].waiters));
+      contended[index(i)].setOldestSince(static_cast<uint64_t>(view.contended[i].oldest_since_ms));
+    }
+    auto waits = out.initWaits(index(view.waits.size()));
+    for (size_t i = 0; i < view.waits.size(); ++i) {
+      auto to = waits[index(i)];
+      to.setLock(text(view.waits[i].lock));
+      to.setLease(text(view.waits[i].lease));
+      to.setWhere(text(view.waits[i].where));
+      to.setUser(text(view.waits[i].user));
+      to.setProgram(text(view.waits[i].program));
+      to.setSince(static_cast<uint64_t>(view.waits[i].since_ms));
+    }
+    auto owners = out.initOwners(index(view.owners.size()));
+    for (size_t i = 0; i < view.owners.size(); ++i) {
+      owners[index(i)].setWhere(text(view.owners[i].where));
+      owners[index(i)].setUser(text(view.owners[i].user));
+      owners[index(i)].setProgram(text(view.owners[i].program));
+      owners[index(i)].setHolds(number(view.owners[i].holds));
+    }
   });
 }
 
@@ -166,6 +203,20 @@ std::string to_json(const BenchResult& result) {
     out.setP999Us(result.p999_us);
     out.setMaxUs(result.max_us);
     out.setErrors(static_cast<double>(result.errors));
+  });
+}
+
+std::string to_json(const TortureResult& result) {
+  return encode<json::TortureResult>([&](json::TortureResult::Builder out) {
+    out.setClients(number(result.clients));
+    out.setSeconds(result.seconds);
+    out.setGrants(static_cast<double>(result.grants));
+    out.setNotAcquired(static_cast<double>(result.not_acquired));
+    out.setUnavailable(static_cast<double>(result.unavailable));
+    out.setLeasesLost(static_cast<double>(result.leases_lost));
+    out.setFenced(static_cast<double>(result.fenced));
+    out.setViolations(static_cast<double>(result.violations));
+    out.setPassed(result.violations == 0);
   });
 }
 

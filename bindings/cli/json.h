@@ -10,7 +10,9 @@
 
 namespace holdfast::cli {
 
-struct BenchResult;  // bench_result.h
+struct BenchResult;    // bench_result.h
+struct TopView;        // top_view.h
+struct TortureResult;  // torture_result.h
 
 enum class LockQuestion { free, held, valid };
 
@@ -28,6 +30,8 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string to_json(const TortureResult& result);
+std::string to_json(const TopView& view);
 std::string to_json(const Event& event);
 std::string to_json(const Why& why);
 std::string to_json(const std::string& election, const std::optional<Leader>& leader);

@@ -177,6 +177,45 @@ struct CellStatus {
   }
 }
 
+struct TopView {
+  status @0 :CellStatus;
+  contended @1 :List(ContendedLock);
+  waits @2 :List(LongWait);
+  owners @3 :List(BusyOwner);
+
+  struct ContendedLock {
+    lock @0 :Text;
+    waiters @1 :UInt32;
+    oldestSince @2 :UInt64;   # unix ms
+  }
+  struct LongWait {
+    lock @0 :Text;
+    lease @1 :Text;
+    where @2 :Text;           # host:pid
+    user @3 :Text;
+    program @4 :Text;
+    since @5 :UInt64;         # unix ms
+  }
+  struct BusyOwner {
+    where @0 :Text;
+    user @1 :Text;
+    program @2 :Text;
+    holds @3 :UInt32;
+  }
+}
+
+struct TortureResult {
+  clients @0 :UInt32;
+  seconds @1 :Float64;
+  grants @2 :Float64;
+  notAcquired @3 :Float64;
+  unavailable @4 :Float64;
+  leasesLost @5 :Float64;
+  fenced @6 :Float64;
+  violations @7 :Float64;
+  passed @8 :Bool;
+}
+
 struct BenchResult {
   workload @0 :Text;
   clients @1 :UInt32;

@@ -94,8 +94,10 @@ int run_under_lock(Context& context, const RunOptions& options) {
                   std::to_string(acquisition.token()) + ", lease " + acquisition.lease());
 
   acquisition.rethrow();
-  Supervisor supervisor(context, signals, acquisition, times, std::move(guard));
-  const int status = supervisor.run(context.command, environment(options, acquisition));
+  const auto variables = environment(options, acquisition);
+  Supervisor supervisor(context, signals, acquisition, times, std::move(guard),
+                        JeopardyHook(context, options.on_jeopardy, variables));
+  const int status = supervisor.run(context.command, variables);
   if (supervisor.ended_early()) return status;
   return release(context, acquisition, status);
 }
@@ -103,6 +105,9 @@ int run_under_lock(Context& context, const RunOptions& options) {
 void add_run_options(CLI::App* app, RunOptions& options) {
   add_duration(app, "--kill-grace", options.kill_grace,
                "From SIGTERM to SIGKILL (a quarter of the TTL, at most 2s)");
+  add_text(app, "--on-jeopardy", options.on_jeopardy,
+           "Run by /bin/sh when the renewal is overdue, safe again, or the lease lost")
+      ->type_name("CMD");
 }
 
 namespace {

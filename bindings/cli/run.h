@@ -14,6 +14,7 @@ struct RunOptions {
   std::string verb = "run";
   AcquireOptions acquire;
   std::optional<std::chrono::milliseconds> kill_grace;
+  std::string on_jeopardy;          // for /bin/sh; empty: nothing
   uint64_t not_acquired = kExitNo;  // exit code
 };
 void add_run_options(CLI::App* app, RunOptions& options);

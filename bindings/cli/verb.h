@@ -147,6 +147,8 @@ void add_show(Verbs& verbs);
 void add_lease(Verbs& verbs);
 void add_status(Verbs& verbs);
 void add_bench(Verbs& verbs);
+void add_torture(Verbs& verbs);
+void add_top(Verbs& verbs);
 void add_completion(Verbs& verbs);
 
 }  // namespace holdfast::cli
