@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "daemon/calls.h"
@@ -31,6 +32,10 @@ class NodeAccess {
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;
 
+  // Whether all this is still there: calls may outlive it, until their connections' tasks are ended
+  // with the loop.
+  const std::shared_ptr<const bool>& alive() const { return alive_; }
+
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.
   virtual rpc::PeerServer& peer_server() = 0;
@@ -46,7 +51,12 @@ class NodeAccess {
   virtual uint64_t state_bytes() const = 0;
 
  protected:
-  ~NodeAccess() = default;
+  NodeAccess() = default;
+  ~NodeAccess() { *is_alive_ = false; }
+
+ private:
+  const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  const std::shared_ptr<const bool> alive_ = is_alive_;
 };
 
 }  // namespace holdfast::daemon

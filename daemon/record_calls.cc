@@ -73,6 +73,7 @@ class EventsCall final : public Call, private EventPoll {
     }
   }
   ~EventsCall() {
+    if (!*alive_) return;
     if (ref_ != 0) access_.drop(ref_);
     if (reading_ != 0) access_.forget_record(reading_);
     access_.event_polls().forget(*this);
@@ -154,6 +155,7 @@ class EventsCall final : public Call, private EventPoll {
 
   kj::PromiseFulfiller<void>& fulfiller_;
   NodeAccess& access_;
+  const std::shared_ptr<const bool> alive_ = access_.alive();
   EventsContext context_;
   store::EventsQuery query_;
   bool from_now_ = false;
@@ -194,7 +196,7 @@ class SqlCall {
     fulfiller_.fulfill();
   }
   ~SqlCall() {
-    if (reading_ != 0) access_.forget_record(reading_);
+    if (reading_ != 0 && *alive_) access_.forget_record(reading_);
   }
 
  private:
@@ -216,6 +218,7 @@ class SqlCall {
 
   kj::PromiseFulfiller<void>& fulfiller_;
   NodeAccess& access_;
+  const std::shared_ptr<const bool> alive_ = access_.alive();
   SqlContext context_;
   uint64_t reading_ = 0;
 };

@@ -150,7 +150,7 @@ void bench_load(uint64_t count) {
       write.leases.put.push_back({{i}, {1}, 10000, 0, std::string(16, 's'), owner, 1790000000000});
       write.locks.put.push_back({name, {count + i}, 0});
       write.holds.put.push_back(
-          {{count + i}, name, {i}, {1}, {1}, base::Mode::kExclusive, 1, 1790000000000, i, ""});
+          {{count + i}, name, {i}, {1}, {1}, base::Mode::kExclusive, 1, 1790000000000, 5, i, ""});
     }
     const auto start = Clock::now();
     state.write(write);
@@ -172,17 +172,19 @@ void bench_history(uint64_t count) {
     store::StateDb state(dir.data(), "state.db", {1});
     for (uint64_t revision = 1; revision <= count;) {
       base::StateWrite write;
+      base::EventRows events;
       for (int i = 0; i < 10'000 && revision <= count; ++i, ++revision) {
-        write.events.push_back({{revision},
-                                base::EventType::kGrant,
-                                "bench/lock-17",
-                                {revision},
-                                {revision / 3},
-                                nullptr,
-                                "",
-                                1790000000000,
-                                revision});
+        events.push_back({{revision},
+                          base::EventType::kGrant,
+                          "bench/lock-17",
+                          {revision},
+                          {revision / 3},
+                          nullptr,
+                          "",
+                          1790000000000,
+                          revision});
       }
+      write.events = std::make_shared<const base::EventRows>(std::move(events));
       state.write(write);
     }
     state.checkpoint();
