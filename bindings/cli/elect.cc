@@ -47,9 +47,9 @@ int lead(Context& context, const RunOptions& options) {
 }
 
 constexpr char kDetails[] =
-    "Waits to be the one leader of NAME. With a CMD, runs it while leading, with all that `lockctl\n"
-    "run` promises, and resigns when it ends; HOLDFAST_TOKEN is the term. Without, says that it\n"
-    "leads and does so until it is ended by a signal (it resigns then) or the lease is lost (76).\n"
+    "Waits to be the one leader of NAME. With a CMD, runs it while leading, with all that `run`\n"
+    "promises, and resigns when it ends; HOLDFAST_TOKEN is the term. Without, says that it leads\n"
+    "and does so until it is ended by a signal (it resigns then) or the lease is lost (76).\n"
     "--value is what `lockctl observe` and `show` tell of the leader.\n"
     "\nExamples:\n"
     "  lockctl elect jobs/scheduler --value host-1:8080 -- ./scheduler\n"

@@ -59,8 +59,8 @@ void add_waits(Verbs& verbs) {
   CLI::App* app = verbs.add(
       "waits", "List who waits for whom",
       "One line for each waiter of each lock, in the order of the queues. With -o json, one lock\n"
-      "that is waited for a line, as `show` has it. For one lock or lease, and for the whole chain\n"
-      "behind it, see `lockctl why`.\n"
+      "that is waited for a line, as `show` has it. For one lock or lease, and for the whole\n"
+      "chain behind it, see `lockctl why`.\n"
       "\nExample:\n"
       "  lockctl waits billing/");
   add_prefix(app, *prefix, "Only of locks whose names begin with it");

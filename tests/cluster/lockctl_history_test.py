@@ -258,3 +258,38 @@ def test_who_is_not_elected_is_told(shell):
     assert shell.code("run", "-n", "e/busy", "--", "true") == USAGE  # an election is no lock
     leading.terminate()
     leading.wait(timeout=10)
+
+
+# -- top and torture -------------------------------------------------------------------------------
+
+
+def test_top_shows_who_waits_and_who_holds(shell):
+    holding = shell.start("run", "t/busy", "--", "sleep", "60")
+    shell.wait_held("t/busy")
+    waiting = shell.start("run", "t/busy", "--", "true")
+    shell.wait_waiters("t/busy")
+    view = wait_for(lambda: (seen := shell.object("top", "--times", "1"))["contended"] and seen,
+                    "the record has the waiter")
+    assert [lock["lock"] for lock in view["contended"]] == ["t/busy"]
+    assert view["contended"][0]["waiters"] == 1 and view["waits"][0]["lock"] == "t/busy"
+    assert view["owners"][0]["holds"] >= 1 and len(view["status"]["nodes"]) == 3
+    text = shell.run("top", "--times", "2", "--every", "200ms").stdout
+    assert text.count("most contended locks") == 2 and "t/busy" in text
+    holding.terminate()
+    assert waiting.wait(timeout=10) == DONE
+
+
+def test_torture_says_that_a_sound_cell_keeps_its_promises(shell, tmp_path):
+    history = tmp_path / "history"
+    done = shell.object("torture", "--duration", "1s", "--clients", "6", "--history", history)
+    assert done["passed"] is True and done["violations"] == 0 and done["grants"] > 10
+    header, *operations = map(json.loads, history.read_text().splitlines())
+    assert header["holdfastHistory"] == 1
+    granted = [each for each in operations if each["op"] == "acquire" and each["ok"]]
+    assert len(granted) == done["grants"]
+    assert len({each["token"] for each in granted}) == len(granted)
+
+
+def test_torture_without_a_cell_passes_nothing(shell):
+    assert shell.code("--endpoints", "127.0.0.1:1", "--timeout", "300ms", "torture",
+                      "--duration", "1s", "--clients", "2") == 69

@@ -170,10 +170,9 @@ TEST_CASE("sql: nothing but reading, no secrets, no end of it") {
   write.leases.put = {{{1}, {1}, 1000, 0, "secret", nullptr, 5}};
   write.answers.put = {{{{1}, 1}, "secret"}};
   t.state->write(write);
-  for (const char* text :
-       {"DELETE FROM lease", "UPDATE lease SET ttl_ms = 1", "CREATE TABLE t (x)",
-        "PRAGMA journal_mode=DELETE", "ATTACH '/tmp/other.db' AS other", "BEGIN", "VACUUM",
-        "INSERT INTO lease SELECT * FROM lease"}) {
+  for (const char* text : {"DELETE FROM lease", "UPDATE lease SET ttl_ms = 1", "CREATE TABLE t (x)",
+                           "PRAGMA journal_mode=DELETE", "ATTACH '/tmp/other.db' AS other", "BEGIN",
+                           "VACUUM", "INSERT INTO lease SELECT * FROM lease"}) {
     CAPTURE(std::string(text));
     CHECK(t.refused(text) == base::ErrorCode::kPermissionDenied);
   }

@@ -195,8 +195,10 @@ def leader(row: _holdfast.LeaderRow | None) -> Leader | None:
 
 
 def _blocker(row: _holdfast.BlockerRow) -> Blocker:
-    *fields, owner, seen, blockers = row
-    return Blocker(*fields, Owner(*owner), seen, tuple(map(_blocker, blockers)))
+    (lock, kind, lease, holder, mode, permits, token, position, age, remaining, owner, seen,
+     blockers) = row
+    return Blocker(lock, kind, lease, holder, mode, permits, token, position, age, remaining,
+                   Owner(*owner), seen, tuple(map(_blocker, blockers)))
 
 
 def why(row: _holdfast.WhyRow) -> Why:
