@@ -56,13 +56,26 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct EventsRequest {
+  EventsQuery query;
+  bool from_now = false;
+  uint32_t wait_ms = 0;  // not 0: until there is something, however long the cell is away
+  bool stale = false;
+};
+struct SqlRequest {
+  std::string query;
+};
+struct WhyRequest {
+  std::string name;  // empty: of the lease
+  base::LeaseId lease;
+};
 struct StatusRequest {};
 
-using ReadRequest =
-    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
+using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
+                                 LeasesRequest, EventsRequest, SqlRequest, WhyRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                             EventsRequest, SqlRequest, WhyRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -99,8 +112,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -120,8 +134,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, CellStatus>;
+using Outcome =
+    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, CellStatus>;
 
 struct Completion {
   Ref ref = 0;
