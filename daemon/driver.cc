@@ -87,15 +87,19 @@ struct Driver::Timer {
 
 Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
     : loop_(loop),
+      data_dir_(config.data_dir),
       node_(node_options(config), std::move(store.recovered), std::move(store.table),
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
       slow_disk_(kRepeatSlowDisk) {
+  const std::string record_path = config.data_dir + "/" + store.log->state_file();
   // Called on a writer's thread, once for all that finishes until the next drain.
   auto wake = [this] { loop_.post([this] { drain_writer(); }); };
   writer_ = std::make_unique<store::WriterThreads>(config.data_dir, std::move(store.log),
                                                    std::move(store.state), std::move(wake));
+  reader_ = std::make_unique<store::ReaderThread>(
+      record_path, [this] { loop_.post([this] { drain_reader(); }); });
   dial_members(config);
   loop_.set_turn_end([this] { return end_turn(); });
 }
@@ -144,6 +148,25 @@ void Driver::read(node::ClientRef ref) {
 
 void Driver::drop(node::ClientRef ref) {
   if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
+}
+
+uint64_t Driver::ask_record(store::StateQuestion question,
+                            std::function<void(store::StateAnswer&&)> answered) {
+  if (asked_.size() >= kMaxRecordReads) return 0;
+  asked_.emplace(++last_asked_, std::move(answered));
+  reader_->ask(last_asked_, std::move(question));
+  return last_asked_;
+}
+
+void Driver::forget_record(uint64_t name) {
+  if (asked_.erase(name) > 0) reader_->forget(name);
+}
+
+void Driver::drain_reader() {
+  for (store::ReaderThread::Answered& answered : reader_->drain()) {
+    auto waiting = asked_.extract(answered.id);
+    if (!waiting.empty()) waiting.mapped()(std::move(answered.answer));
+  }
 }
 
 std::optional<paxos::Refusal> Driver::on_hello(const paxos::Hello& peer) {
@@ -243,7 +266,10 @@ void Driver::carry_out_snapshots() {
     auto load = [table = loaded_](base::StateRows rows) { return table->restore(std::move(rows)); };
     writer_->check_snapshot(fx_.paxos.snapshot_check->id, std::move(load));
   }
-  if (fx_.state_file) writer_->switch_state();
+  if (fx_.state_file) {
+    reader_->use(data_dir_ + "/" + *fx_.state_file);  // before the old one is removed
+    writer_->switch_state();
+  }
 }
 
 // -- the turn's end -------------------------------------------------------------------------------
@@ -262,6 +288,7 @@ bool Driver::end_turn() {
                       [this] { tell_peers_and_disk(); });
     answered = carry_out();
   }
+  answered |= event_polls_.look(node_.table(), now);
   timer_->arm(node_.next_tick(), now);
   return answered;
 }

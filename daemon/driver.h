@@ -13,15 +13,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/calls.h"
 #include "daemon/config.h"
+#include "daemon/event_polls.h"
 #include "daemon/log.h"
 #include "daemon/node_access.h"
 #include "daemon/peers.h"
 #include "daemon/store.h"
 #include "lockcore/node/node.h"
+#include "lockcore/store/reader_thread.h"
 #include "lockcore/store/writer_thread.h"
 #include "rpc/uv_event_port.h"
 
@@ -40,6 +43,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   void drop(node::ClientRef ref) override;
   kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
                                                 size_t max_bytes, base::Slot at_least) override;
+  uint64_t ask_record(store::StateQuestion question,
+                      std::function<void(store::StateAnswer&&)> answered) override;
+  void forget_record(uint64_t name) override;
+  EventPolls& event_polls() override { return event_polls_; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
   uint64_t log_bytes() const override { return writer_->log_bytes(); }
@@ -65,6 +72,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void drain_snapshots(store::Finished& finished, base::Instant now);
   void carry_out_snapshots();
   void ask_for_snapshots();
+  void drain_reader();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
   base::Instant event();
@@ -81,6 +89,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   struct Timer;
 
   rpc::EventLoop& loop_;
+  const std::string data_dir_;
   CallTable calls_;
   node::Node node_;
   node::Effects fx_;  // of this turn; empty between turns
@@ -100,6 +109,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   std::vector<SnapshotReader> waiting_readers_;  // for the recording
   std::deque<SnapshotReader> snapshot_readers_;  // for the writer, in the order of asking
   std::shared_ptr<locks::LockTable> loaded_;     // of the snapshot that the writer checks
+  EventPolls event_polls_;
+  std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
+  uint64_t last_asked_ = 0;
+  std::unique_ptr<store::ReaderThread> reader_;
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

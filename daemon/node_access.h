@@ -5,16 +5,24 @@
 #include <kj/async.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "daemon/calls.h"
 #include "lockcore/node/node.h"
+#include "lockcore/store/reader_thread.h"
 
 namespace holdfast::rpc {
 class PeerServer;
 }
 
 namespace holdfast::daemon {
+
+class EventPolls;
+
+// Questions to the record that may be under way on one node.
+constexpr size_t kMaxRecordReads = 256;
 
 class NodeAccess {
  public:
@@ -30,15 +38,31 @@ class NodeAccess {
   // Of a new one: all that is applied by now, or is at `at_least`, is in it.
   virtual kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
                                                         size_t max_bytes, base::Slot at_least) = 0;
+  // Whether all this is still there: calls may outlive it, until their connections' tasks are ended
+  // with the loop.
+  const std::shared_ptr<const bool>& alive() const { return alive_; }
 
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.
   virtual rpc::PeerServer& peer_server() = 0;
+  // Puts a question to the record on disk, off the loop. `answered` is called once, at the end of a
+  // turn, unless the question is forgotten before. Returns its name; 0: too many ask already, and
+  // it is not called.
+  virtual uint64_t ask_record(store::StateQuestion question,
+                              std::function<void(store::StateAnswer&&)> answered) = 0;
+  virtual void forget_record(uint64_t name) = 0;
+  // Those who wait for events.
+  virtual EventPolls& event_polls() = 0;
   virtual uint64_t log_bytes() const = 0;
   virtual uint64_t state_bytes() const = 0;
 
  protected:
-  ~NodeAccess() = default;
+  NodeAccess() = default;
+  ~NodeAccess() { *is_alive_ = false; }
+
+ private:
+  const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  const std::shared_ptr<const bool> alive_ = is_alive_;
 };
 
 }  // namespace holdfast::daemon

@@ -59,7 +59,7 @@ base::StateWrite endings_of(const base::StateRows& rows, const NewCell& cell) {
   event.note = cell.note;
   event.at_wall_ms = cell.wall_ms;
   event.at_cell_ms = rows.meta.cell_time_ms;
-  write.events.push_back(std::move(event));
+  write.events = std::make_shared<const base::EventRows>(base::EventRows{std::move(event)});
   return write;
 }
 

@@ -23,6 +23,7 @@ class Connection {
     bool exclusive = false;  // locking_mode=EXCLUSIVE: no other connection, no -shm file
     // Nobody writes into the file, and this connection doesn't either, nor beside it.
     bool frozen = false;
+    bool read_only = false;  // beside the one that writes: never writes, never checkpoints
     int cache_kib = 256;
     // What the WAL file is cut back to when it starts afresh after a long transaction.
     uint64_t wal_limit_bytes = 16 * 1024 * 1024;
@@ -68,6 +69,7 @@ class Connection {
  private:
   void open(Options options);
   void open_frozen(Options options);
+  void open_read_only();
   // What SQLite finds wrong; nothing: nothing.
   std::optional<std::string> verdict_of(const std::string& pragma);
   static int on_commit(void* self, sqlite3*, const char*, int frames);
@@ -115,6 +117,7 @@ class Statement {
     reset();
   }
 
+  sqlite3_stmt* handle() const { return statement_; }
   uint64_t number(int column) const {
     return static_cast<uint64_t>(sqlite3_column_int64(statement_, column));
   }

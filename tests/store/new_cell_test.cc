@@ -24,10 +24,11 @@ std::string make_backup(const TempDir& dir) {
     write.meta.cell_time_ms = 12'345;
     write.locks.put = {{"lock", {400}, 0}};
     write.leases.put = {{{300}, {1}, 1000, 0, std::string(16, 's'), nullptr, 5}};
-    write.holds.put = {{{400}, "lock", {300}, {1}, {2}, base::Mode::kExclusive, 1, 5, 3, "why"}};
+    write.holds.put = {{{400}, "lock", {300}, {1}, {2}, base::Mode::kExclusive, 1, 5, 5, 3, "why"}};
     write.clients.put = {{{1}, 3, {}, 5, 60'000}};
     write.answers.put = {{{{1}, 3}, "an answer"}};
-    write.events = {{{500}, base::EventType::kGrant, "lock", {400}, {300}, nullptr, "", 5, 5}};
+    write.events = std::make_shared<const base::EventRows>(
+        base::EventRows{{{500}, base::EventType::kGrant, "lock", {400}, {300}, nullptr, "", 5, 5}});
     state.write(write);
     state.checkpoint();
   }

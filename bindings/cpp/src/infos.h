@@ -16,6 +16,11 @@ Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);
 Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from);
+Response events_page(wire::Cell::EventsResults::Reader from);
+Response sql_rows(wire::Cell::SqlResults::Reader from);
+Response why_told(wire::Cell::WhyResults::Reader from, std::string name);
 Response status_of(wire::NodeStatus::Reader from);
+
+Owner public_owner(const base::Owner& from);
 
 }  // namespace holdfast::client

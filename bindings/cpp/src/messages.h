@@ -62,13 +62,27 @@ struct SnapshotRequest {
   uint64_t offset = 0;
   base::Slot at_least;  // of a new one; 0: all that is so by now
 };
+struct EventsRequest {
+  EventsQuery query;
+  bool from_now = false;
+  uint32_t wait_ms = 0;  // not 0: until there is something, however long the cell is away
+  bool stale = false;
+};
+struct SqlRequest {
+  std::string query;
+};
+struct WhyRequest {
+  std::string name;  // empty: of the lease
+  base::LeaseId lease;
+};
 struct StatusRequest {};
 
-using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
-                                 LeasesRequest, SnapshotRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, SnapshotRequest, StatusRequest>;
+using ReadRequest =
+    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                             EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -105,9 +119,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response =
-    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, base::SnapshotPart, StatusResponse>;
+using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
+                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                              base::SnapshotPart, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -127,9 +141,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome =
-    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, base::SnapshotPart, CellStatus>;
+using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
+                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                             base::SnapshotPart, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -1,7 +1,11 @@
 // Cell: what is there: locks, leases, nodes. Linearizable reads and the survey of the members.
 #include <holdfast/holdfast.h>
 
+#include <chrono>
+#include <thread>
+
 #include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/reading.h"
 #include "lockcore/base/limits.h"
 
 namespace holdfast {
@@ -11,26 +15,10 @@ namespace {
 using base::Instant;
 using client::Core;
 using client::Effects;
-using client::Outcome;
 using client::Ref;
 using detail::CellState;
-
-auto reading(client::ReadRequest request) {
-  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
-    core.read(ref, std::move(request), now, fx);
-  };
-}
-
-template <class T>
-client::Engine::Done report_value(Callback<T> done) {
-  return [done = std::move(done)](Outcome&& outcome) {
-    if (auto* failure = std::get_if<client::Failure>(&outcome)) {
-      Error error = detail::to_error(*failure);
-      return done(std::nullopt, &error);
-    }
-    done(std::get<T>(std::move(outcome)), nullptr);
-  };
-}
+using detail::reading;
+using detail::report_value;
 
 // -- lists, page by page --------------------------------------------------------------------------
 
@@ -121,7 +109,11 @@ std::vector<LeaseInfo> Cell::leases() {
 }
 
 void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) {
+  // While somebody reads its record, a node may not be able to begin one: it is asked again.
+  constexpr int kAttempts = 50;
+  constexpr auto kPause = std::chrono::milliseconds(100);
   client::SnapshotRequest request;
+  int attempts = 0;
   for (bool is_whole = false; !is_whole;) {
     try {
       const auto part = detail::wait_for_value<base::SnapshotPart>(
@@ -132,8 +124,9 @@ void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) 
       request = {part.id, part.end(), part.slot};
       is_whole = part.is_last();
     } catch (const Error& error) {
-      // Another node leads by now, or it took too long: what came so far is of no use.
-      if (error.code() != Code::compacted || request.id == 0) throw;
+      // Else another node leads by now, or it took too long: what came so far is of no use.
+      if (error.code() != Code::compacted || ++attempts == kAttempts) throw;
+      if (request.id == 0) std::this_thread::sleep_for(kPause);
       request = {0, 0, request.at_least};
     }
   }
