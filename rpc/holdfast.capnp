@@ -30,8 +30,8 @@ interface Operator {
       -> (part :Peer.SnapshotPart, error :Cmd.Error);
   # A part of a backup: of the bytes of a database that holds the whole state after one slot. `id` 0
   # begins one, of a slot that is not below `atLeast`; 0: what this node has applied by now. It is
-  # to be had as long as somebody goes on reading and nobody asks for a newer one; after that `error`
-  # is `compacted`. Whoever begins anew asks for at least the slot that it had.
+  # to be had as long as somebody goes on reading and nobody asks for a newer one; after that
+  # `error` is `compacted`. Whoever begins anew asks for at least the slot that it had.
 }
 
 interface Holdfast {
