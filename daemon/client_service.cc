@@ -387,6 +387,7 @@ class CellServer final : public wire::Cell::Server {
   }
   kj::Promise<void> sql(SqlContext context) override { return answer_sql(access_, context); }
   kj::Promise<void> status(StatusContext context) override {
+    if (context.getParams().getVerify()) access_.verify();
     fill_status(access_, identity_, context.getResults().initStatus());
     return kj::READY_NOW;
   }
@@ -425,6 +426,16 @@ class OperatorServer final : public wire::Operator::Server {
                            {}},
                           context.getResults(kSmallAnswer).initError());
         });
+  }
+
+  kj::Promise<void> barrier(BarrierContext context) override {
+    const auto proposed = access_.propose_barrier();
+    if (const auto* error = std::get_if<base::Error>(&proposed)) {
+      rpc::fill_error(*error, context.getResults().initError());
+    } else {
+      context.getResults(kSmallAnswer).setSlot(std::get<base::Slot>(proposed).value);
+    }
+    return kj::READY_NOW;
   }
 
  private:

@@ -16,6 +16,8 @@ namespace holdfast::daemon {
 namespace {
 
 constexpr size_t kMaxSnapshotReaders = 16;  // parts that operators wait for
+// Every start looks at all of both databases; after that it is done so often.
+constexpr auto kScrubEvery = base::Duration::from_ms(int64_t{base::kScrubEveryMs});
 constexpr uint64_t kSlowFsyncUs = 100'000;
 constexpr auto kRepeatSlowDisk = base::Duration::from_ms(10'000);
 
@@ -92,6 +94,7 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
+      scrub_at_(rpc::boottime_now() + kScrubEvery),
       slow_disk_(kRepeatSlowDisk) {
   const std::string record_path = config.data_dir + "/" + store.log->state_file();
   // Called on a writer's thread, once for all that finishes until the next drain.
@@ -200,6 +203,7 @@ void Driver::drain_writer() {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
   drain_snapshots(finished, now);
+  drain_verification(finished);
   tell_slow_disk(finished.last_fsync_us);
 }
 
@@ -253,6 +257,42 @@ void Driver::ask_for_snapshots() {
   waiting_readers_ = std::move(still_waiting);
 }
 
+std::variant<base::Slot, base::Error> Driver::propose_barrier() {
+  return node_.propose_barrier(event(), fx_);
+}
+
+void Driver::verify() {
+  if (verifying_ != 0) return;
+  verifying_ = 2;
+  verification_.damage.clear();
+  writer_->verify(node_.recorded());
+}
+
+void Driver::drain_verification(store::Finished& finished) {
+  if (finished.compared) {
+    verification_.digest_slot = finished.compared->slot;
+    verification_.digest = finished.compared->digest;
+  }
+  for (store::Verified& verified : finished.verified) {
+    if (verified.damage) {
+      log_error("a database is damaged: start this node again, which mends what it can",
+                {{"reason", *verified.damage}});
+      verification_.damage = std::move(*verified.damage);
+    }
+    if (--verifying_ == 0) ++verification_.finished;
+  }
+}
+
+// The state as of a barrier, as state.db says it: digested on the writer's thread.
+void Driver::carry_out_comparison() {
+  if (!fx_.compare) return;
+  writer_->compare_state(*fx_.compare, [](base::StateRows rows) -> uint64_t {
+    locks::LockTable table;
+    if (table.restore(std::move(rows))) return 0;
+    return table.digest();
+  });
+}
+
 void Driver::carry_out_snapshots() {
   for (const paxos::SnapshotRead& read : fx_.paxos.snapshot_reads) {
     writer_->read_snapshot(read.peer, read.id, read.offset, read.max_bytes);
@@ -277,6 +317,10 @@ void Driver::carry_out_snapshots() {
 bool Driver::end_turn() {
   base::Instant now = rpc::boottime_now();
   // Last of all: after a stall, what lay in the sockets has been handled by now (DESIGN 6).
+  if (now >= scrub_at_) {
+    scrub_at_ = now + kScrubEvery;
+    verify();
+  }
   if (now >= node_.next_tick()) {
     node_.on_tick(now, fx_);
     fed_ = true;
@@ -289,7 +333,7 @@ bool Driver::end_turn() {
     answered = carry_out();
   }
   answered |= event_polls_.look(node_.table(), now);
-  timer_->arm(node_.next_tick(), now);
+  timer_->arm(std::min(node_.next_tick(), scrub_at_), now);
   return answered;
 }
 
@@ -298,6 +342,7 @@ bool Driver::carry_out() {
   tell_peers_and_disk();
   carry_out_snapshots();  // before what is recorded in the new state file
   if (fx_.record) writer_->write_state(std::move(*fx_.record));
+  carry_out_comparison();
   for (const paxos::LogRead& read : fx_.paxos.reads) {
     writer_->read_log(read.id, read.from, read.to, read.max_bytes);
   }

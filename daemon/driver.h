@@ -47,6 +47,9 @@ class Driver final : public NodeAccess, private PeerHandler {
                       std::function<void(store::StateAnswer&&)> answered) override;
   void forget_record(uint64_t name) override;
   EventPolls& event_polls() override { return event_polls_; }
+  std::variant<base::Slot, base::Error> propose_barrier() override;
+  void verify() override;
+  Verification verification() const override { return verification_; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
   uint64_t log_bytes() const override { return writer_->log_bytes(); }
@@ -72,6 +75,8 @@ class Driver final : public NodeAccess, private PeerHandler {
   void drain_snapshots(store::Finished& finished, base::Instant now);
   void carry_out_snapshots();
   void ask_for_snapshots();
+  void carry_out_comparison();
+  void drain_verification(store::Finished& finished);
   void drain_reader();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
@@ -108,7 +113,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   };
   std::vector<SnapshotReader> waiting_readers_;  // for the recording
   std::deque<SnapshotReader> snapshot_readers_;  // for the writer, in the order of asking
-  std::shared_ptr<locks::LockTable> loaded_;     // of the snapshot that the writer checks
+  Verification verification_;
+  int verifying_ = 0;  // databases whose verification is under way
+  base::Instant scrub_at_;
+  std::shared_ptr<locks::LockTable> loaded_;  // of the snapshot that the writer checks
   EventPolls event_polls_;
   std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
   uint64_t last_asked_ = 0;

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "daemon/calls.h"
@@ -23,6 +25,14 @@ class EventPolls;
 
 // Questions to the record that may be under way on one node.
 constexpr size_t kMaxRecordReads = 256;
+
+// What is known of this node's databases, beyond that they work.
+struct Verification {
+  base::Slot digest_slot;  // the last barrier at which the state was digested; 0: none
+  uint64_t digest = 0;     // of state.db at that slot; 0: it is damaged
+  uint64_t finished = 0;   // how often all pages and rows were looked at, in this process
+  std::string damage;      // what was found the last time; empty: nothing
+};
 
 class NodeAccess {
  public:
@@ -41,6 +51,12 @@ class NodeAccess {
   // Whether all this is still there: calls may outlive it, until their connections' tasks are ended
   // with the loop.
   const std::shared_ptr<const bool>& alive() const { return alive_; }
+
+  // Node::propose_barrier().
+  virtual std::variant<base::Slot, base::Error> propose_barrier() = 0;
+  // Begins to look at every page and row of both databases, unless that is under way.
+  virtual void verify() = 0;
+  virtual Verification verification() const = 0;
 
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.

@@ -27,12 +27,6 @@ kj::StringPtr text(const std::string& value) {
   return {value.c_str(), value.size()};
 }
 
-std::string hex(uint64_t value) {
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(value));
-  return digits;
-}
-
 template <class Struct, class Fill>
 std::string encode(Fill fill) {
   capnp::MallocMessageBuilder message;
@@ -214,6 +208,31 @@ std::string to_json(const BenchResult& result) {
   });
 }
 
+std::string hex_digits(uint64_t number) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(number));
+  return digits;
+}
+
+std::string to_json(const CheckResult& result) {
+  return encode<json::Check>([&](json::Check::Builder out) {
+    out.setSlot(result.slot);
+    out.setAgrees(result.agrees);
+    out.setComplete(result.complete);
+    out.setDeep(result.deep);
+    auto nodes = out.initNodes(index(result.nodes.size()));
+    for (size_t i = 0; i < result.nodes.size(); ++i) {
+      const CheckResult::Node& node = result.nodes[i];
+      auto to = nodes[index(i)];
+      to.setId(number(node.id));
+      to.setName(text(node.name));
+      to.setVerdict(text(node.verdict));
+      if (node.digest != 0) to.setDigest(text(hex_digits(node.digest)));
+      if (!node.damage.empty()) to.setDamage(text(node.damage));
+    }
+  });
+}
+
 std::string backup_to_json(const std::string& file, const store::BackupInfo& info) {
   return encode<json::Backup>([&](json::Backup::Builder out) {
     out.setFile(text(file));
@@ -234,7 +253,7 @@ std::string restored_to_json(uint64_t node, const std::string& dir, const store:
   return encode<json::Restored>([&](json::Restored::Builder out) {
     out.setId(number(node));
     out.setDataDir(text(dir));
-    out.setCell(text(hex(cell.config.cell.value)));
+    out.setCell(text(hex_digits(cell.config.cell.value)));
     out.setRevision(cell.revision.value);
   });
 }

@@ -21,6 +21,24 @@ struct TortureResult;  // torture_result.h
 
 enum class LockQuestion { free, held, valid };
 
+// What `check` found.
+struct CheckResult {
+  struct Node {
+    uint64_t id = 0;
+    std::string name;
+    std::string verdict;  // ok, differs, damaged, unreachable, not compared
+    uint64_t digest = 0;  // 0: none
+    std::string damage;
+  };
+  uint64_t slot = 0;
+  bool agrees = true;    // all that answered
+  bool complete = true;  // everybody was compared
+  bool deep = false;
+  std::vector<Node> nodes;
+};
+std::string to_json(const CheckResult& result);
+std::string hex_digits(uint64_t number);  // 16 of them
+
 // What `acquire` prints.
 struct Acquired {
   std::string lock;

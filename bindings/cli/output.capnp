@@ -177,6 +177,22 @@ struct CellStatus {
   }
 }
 
+struct Check {
+  slot @0 :UInt64;
+  agrees @1 :Bool;
+  complete @2 :Bool;
+  deep @3 :Bool;
+  nodes @4 :List(Node);
+
+  struct Node {
+    id @0 :UInt32;
+    name @1 :Text;
+    verdict @2 :Text;
+    digest @3 :Text;     # 16 hex digits
+    damage @4 :Text;
+  }
+}
+
 struct Backup {
   # Of `snapshot save` and `snapshot inspect`.
   file @0 :Text;

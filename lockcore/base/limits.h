@@ -76,6 +76,9 @@ constexpr uint64_t kMaxSnapshotBytes = uint64_t{1} << 40;
 // the snapshot is given up, and whoever reads it begins with a newer one.
 constexpr uint64_t kMaxSnapshotWalBytes = 512 * 1024 * 1024;
 
+// Between two looks at every page and row of the databases, for damage that nobody has read yet.
+constexpr int64_t kScrubEveryMs = 6 * 3600 * 1000;
+
 // History (INTERFACES 2).
 constexpr uint64_t kMaxHistoryEvents = 1'000'000;
 constexpr uint64_t kMaxHistoryBytes = 1024ull * 1024 * 1024;  // of names, notes and values

@@ -15,7 +15,8 @@ void Node::State::apply_chosen(Instant now, Effects& fx) {
   const base::Slot before = table.meta().applied;
   // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
   // answer, which is what slows the clients down.
-  while (!halted && !installing && table.unrecorded_percent() < 100) {
+  while (!halted && !installing && !(barrier && !HF_MUTANT(barrier_passed)) &&
+         table.unrecorded_percent() < 100) {
     const auto entry = replica.next_chosen();
     if (!entry) break;
     apply_entry(*entry, now, fx);
@@ -43,6 +44,9 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   locks::Applied& out = applied_scratch;
   out.clear();
   table.apply(entry.slot, batch ? &*batch : nullptr, out);
+
+  // No-ops that fill gaps stand below the NewLeader of their ballot: this one was asked for.
+  if (entry.kind == EntryKind::kNoOp && entry.ballot == table.meta().leader) barrier = entry.slot;
 
   // At its own slot alone: a value that was proposed again may be a NewLeader of any ballot, as
   // some peer made it.
@@ -97,8 +101,12 @@ bool Node::State::can_record() const {
 void Node::State::record(Instant now, Effects& fx) {
   if (!can_record()) return;
   const bool urgent = table.unrecorded_percent() >= 25 || recorded < record_soon;
-  if (!urgent && now - last_record < options.record_interval) return;
+  if (!urgent && !barrier && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
+  if (barrier) {
+    HF_ASSERT(recording == barrier);
+    fx.compare = std::exchange(barrier, {});
+  }
   fx.record = table.take_changes();
 }
 
@@ -116,6 +124,7 @@ void Node::State::adopt_snapshot(Instant now, Effects& fx) {
   HF_ASSERT(table.meta().applied < slot);
   table = std::move(snapshot->table);
   recorded = slot;
+  barrier = {};
   last_record = now;
   fx.state_file = std::move(snapshot->state_file);
   snapshot.reset();

@@ -41,6 +41,8 @@ struct Effects {
   std::vector<RenewReply> renewals;
   std::vector<ReadReply> reads;
   std::optional<base::StateWrite> record;  // one transaction of state.db; on_recorded() answers
+  // `record` goes through this slot exactly, on every node: its digest is to be compared.
+  std::optional<base::Slot> compare;
   // log.db names this file the current state file, durably: what is recorded from now on goes
   // there, and the one before it is of no use any more.
   std::optional<std::string> state_file;

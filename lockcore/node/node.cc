@@ -17,6 +17,7 @@ void Effects::clear() {
   renewals.clear();
   reads.clear();
   record.reset();
+  compare.reset();
   state_file.reset();
   became_active = false;
   stepped_down = false;
@@ -107,6 +108,15 @@ void Node::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, Insta
                        Effects& fx) {
   state_->replica.on_log_read(read_id, std::move(entries), now, fx.paxos);
   state_->follow_role(fx);
+}
+
+std::variant<base::Slot, base::Error> Node::propose_barrier(Instant now, Effects& fx) {
+  State& state = *state_;
+  if (!state.is_active()) return state.not_leader();
+  if (!state.replica.can_propose()) {
+    return base::Error{base::ErrorCode::kUnavailable, "too much is under way: ask again", {}};
+  }
+  return state.replica.propose(base::EntryKind::kNoOp, {}, now, fx.paxos);
 }
 
 void Node::on_tick(Instant now, Effects& fx) {

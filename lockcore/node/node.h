@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "lockcore/locks/lock_table.h"
@@ -72,6 +73,10 @@ class Node {
   void on_snapshot_checked(CheckedSnapshot snapshot, base::Instant now, Effects& fx);
   void on_snapshot_refused(base::SnapshotId id, const std::string& why, base::Instant now,
                            Effects& fx);
+  // For comparing nodes (`lockctl check`): proposes a no-op. Every node that applies it records it
+  // by itself, and tells so in Effects::compare: the state at that slot can be compared. The slot,
+  // or why there is none.
+  std::variant<base::Slot, base::Error> propose_barrier(base::Instant now, Effects& fx);
   void on_tick(base::Instant now, Effects& fx);
   // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
   // `tell_now`, if given, may be called before that is done: fx.paxos.messages and .writes are

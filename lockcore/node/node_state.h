@@ -71,6 +71,8 @@ struct Node::State {
   base::Slot recorded;
   base::Slot recording;  // handed to the driver, not yet confirmed; 0: none
   base::Instant last_record;
+  // A barrier that was applied, to be recorded before anything behind it is applied; 0: none.
+  base::Slot barrier;
   base::Slot record_soon;  // through here somebody waits for it
 
   // -- a snapshot that is checked, not yet in use. While it is being installed nothing is applied

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -21,6 +22,7 @@ constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 2};
 constexpr const char* kFile = "log.db";
 constexpr const char* kFirstStateFile = "state.db";
 constexpr int kCacheKib = 256;
+constexpr size_t kVerifiedBytes = 512 * 1024;  // of rows looked at in one go
 // The transaction that passes the limit must fit as well.
 constexpr uint64_t kPreallocatedWalBytes = LogDb::kWalBytes + 1024 * 1024;
 
@@ -249,11 +251,30 @@ struct LogDb::Impl {
     log.peers = read_peers();
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
+    mend_recorded(applied);
+    log.first_retained = meta_.first_retained;
     // What was trimmed had been accepted: peers remember how far this log reached (P10).
     log.last_slot = std::max(log.last_slot, base::Slot{meta_.first_retained.value - 1});
     log.pieces = read_pieces(applied);
     log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
     return log;
+  }
+
+  // P11: what a damaged row did is recorded, so nobody but laggards would need it, and they have
+  // other nodes and snapshots: the log begins behind it.
+  void mend_recorded(base::Slot applied) {
+    base::Slot last_damaged;
+    select_log_.bind(1, meta_.first_retained.value);
+    select_log_.bind(2, applied.value);
+    while (select_log_.step()) {
+      const base::Entry row = row_as_it_is();
+      if (base::entry_checksum(row) != select_log_.number(5)) last_damaged = row.slot;
+    }
+    select_log_.reset();
+    if (!last_damaged) return;
+    base::LogWrite trim;
+    trim.first_retained = last_damaged.next();
+    write({&trim, 1});
   }
 
   void check_applied(base::Slot applied, base::Slot last) {
@@ -265,7 +286,7 @@ struct LogDb::Impl {
                                            ": one of them is an older copy; " + kReplaceAdvice);
     }
     // A slot is recorded only once this log holds it durably, and rows go only with first_retained.
-    if (applied < meta_.first_retained || !read(applied, applied, 1).empty()) return;
+    if (applied < meta_.first_retained || has_row(applied)) return;
     throw StoreError(Kind::kDiskLost,
                      path_ + ": has no row for slot " + std::to_string(applied.value) +
                          " (its last "
@@ -288,6 +309,14 @@ struct LogDb::Impl {
       pieces.push_back({{select.number(0)}, select.number(1), select.number(2)});
     }
     return pieces;
+  }
+
+  bool has_row(base::Slot slot) {
+    select_log_.bind(1, slot.value);
+    select_log_.bind(2, slot.value);
+    const bool is_there = select_log_.step();
+    select_log_.reset();
+    return is_there;
   }
 
   base::Config read_config() {
@@ -346,12 +375,42 @@ struct LogDb::Impl {
     return entries;
   }
 
-  base::Entry entry_of_row() {
+  VerifiedSlice verify_slice(base::Slot from, base::Slot recorded) {
+    VerifiedSlice slice;
+    slice.next = std::max(from, meta_.first_retained);
+    bool is_missing = false;
+    try {
+      const auto rows = read(slice.next, {std::numeric_limits<int64_t>::max()}, kVerifiedBytes);
+      for (size_t i = 0; i < rows.size() && !is_missing; ++i) {
+        is_missing = rows[i].slot != slice.next && slice.next <= recorded;
+        if (!is_missing) slice.next = rows[i].slot.next();
+      }
+      slice.is_last = rows.empty();
+      is_missing |= rows.empty() && slice.next <= recorded;
+    } catch (const StoreError& error) {
+      if (error.kind != Kind::kDamaged) throw;
+      select_log_.reset();
+      db_.go_on_after_damage();
+      slice.damage = error.what();
+    }
+    if (is_missing) {
+      slice.damage = path_ + ": table `log`: the row of slot " + std::to_string(slice.next.value) +
+                     " is missing";
+    }
+    return slice;
+  }
+
+  base::Entry row_as_it_is() {
     base::Entry entry;
     entry.slot = {select_log_.number(0)};
     entry.ballot = {select_log_.number(1), {select_log_.number(2)}};
     entry.kind = static_cast<base::EntryKind>(select_log_.number(3));
     entry.value = std::make_shared<const std::string>(select_log_.bytes(4));
+    return entry;
+  }
+
+  base::Entry entry_of_row() {
+    base::Entry entry = row_as_it_is();
     // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
     if (base::entry_checksum(entry) != select_log_.number(5)) {
       damaged("table `log`: the row of slot " + std::to_string(entry.slot.value) +
@@ -490,6 +549,10 @@ std::string LogDb::state_file() const {
 
 void LogDb::write(std::span<const base::LogWrite> writes) {
   impl_->write(writes);
+}
+
+LogDb::VerifiedSlice LogDb::verify_slice(base::Slot from, base::Slot recorded) {
+  return impl_->verify_slice(from, recorded);
 }
 
 std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_bytes) {

@@ -103,13 +103,17 @@ void found_from(const std::string& source, const std::string& dir, LogDb& log, c
   log.write({&write, 1});
 }
 
-void restore_backup(const std::string& backup, const std::string& dir, base::NodeId self,
+void restore_backup(const std::string& backup, const std::string& to, base::NodeId self,
                     const NewCell& cell, FileSystem& files) {
-  if (files.exists(dir)) {
+  std::string dir = to;
+  while (dir.size() > 1 && dir.back() == '/') dir.pop_back();
+  for (const std::string& taken : {dir, dir + ".restoring"}) {
+    if (!files.exists(taken)) continue;
     throw StoreError(StoreError::Kind::kForeign,
-                     dir +
+                     taken +
                          ": exists already; a backup is restored into a directory of its own, "
-                         "which must not exist yet");
+                         "which must not exist yet (.restoring: an interrupted restore left "
+                         "it, remove it)");
   }
   const auto member = std::ranges::find(cell.config.members, self, &base::Member::id);
   HF_ASSERT(member != cell.config.members.end());
@@ -119,7 +123,9 @@ void restore_backup(const std::string& backup, const std::string& dir, base::Nod
     found_from(backup, draft, log, cell, files);
   }
   files.rename(draft, dir);
-  files.sync_directory(dir.substr(0, std::max<size_t>(dir.find_last_of('/'), 1)));
+  const size_t slash = dir.find_last_of('/');
+  const std::string parent = dir.substr(0, std::max<size_t>(slash, 1));
+  files.sync_directory(slash == std::string::npos ? "." : parent);
 }
 
 }  // namespace holdfast::store

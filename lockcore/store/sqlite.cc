@@ -225,6 +225,14 @@ void Connection::check(std::initializer_list<const char*> tables) {
   fail(Kind::kDamaged, "is damaged (" + *verdict + "); " + kReplaceAdvice);
 }
 
+std::optional<std::string> Connection::find_damage() {
+  require_usable();
+  exec("PRAGMA shrink_memory");  // what SQLite has in memory says nothing about the file
+  const std::optional<std::string> verdict = verdict_of("PRAGMA quick_check(1)");
+  if (!verdict) return std::nullopt;
+  return path_ + ": is damaged (" + *verdict + ")";
+}
+
 std::optional<std::string> Connection::verdict_of(const std::string& pragma) {
   Statement check(*this, pragma);
   if (!check.step()) fail(SQLITE_CORRUPT);

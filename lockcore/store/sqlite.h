@@ -58,6 +58,8 @@ class Connection {
   // Checks the structure of the whole file: every tree, and the list of free pages, from which a
   // page in use could be given out again. Throws kDamaged, and names which of `tables` it is.
   void check(std::initializer_list<const char*> tables);
+  // The same, but tells of it; the connection goes on. Throws only if the disk fails.
+  std::optional<std::string> find_damage();
 
   // Throws the StoreError that belongs to this result code, and marks the connection unusable.
   [[noreturn]] void fail(int code);
@@ -65,6 +67,8 @@ class Connection {
   [[noreturn]] void fail(StoreError::Kind kind, const std::string& reason);
   // Something beside SQLite failed: no more use of this connection either.
   void abandon() { failed_ = true; }
+  // What failed was a look at what is there already: it takes nothing from what is written.
+  void go_on_after_damage() { failed_ = false; }
 
  private:
   void open(Options options);

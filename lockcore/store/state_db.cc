@@ -101,6 +101,37 @@ struct StateDb::Impl {
     }
   }
 
+  std::optional<std::string> verify() {
+    if (auto damage = db_.find_damage()) return damage;
+    try {
+      verify_table<base::LeaseRow>();
+      verify_table<base::LockRow>();
+      verify_table<base::HoldRow>();
+      verify_table<base::WaiterRow>();
+      verify_table<base::ClientRow>();
+      verify_table<base::AnswerRow>();
+      events_.check(meta_);
+    } catch (const StoreError& error) {
+      if (error.kind != Kind::kDamaged) throw;
+      db_.go_on_after_damage();
+      return error.what();
+    }
+    return std::nullopt;
+  }
+
+  // Row by row: all at once would take as much memory as the whole state.
+  template <class Row>
+  void verify_table() {
+    OwnerPool owners;
+    RowReader<Row> reader(db_, owners);
+    while (reader.next()) {
+      Row row;
+      if (reader.read(row)) continue;
+      db_.fail(Kind::kDamaged, std::string("table `") + Table<Row>::kName + "`: the row with key " +
+                                   reader.key() + " fails its checksum; " + kReplaceAdvice);
+    }
+  }
+
   // -- writing -----------------------------------------------------------------------------------
   void write(const base::StateWrite& changes) {
     db_.require_usable();
@@ -201,6 +232,10 @@ StateDb::~StateDb() = default;
 
 base::StateRows StateDb::load() {
   return impl_->load();
+}
+
+std::optional<std::string> StateDb::verify() {
+  return impl_->verify();
 }
 
 void StateDb::write(const base::StateWrite& changes) {

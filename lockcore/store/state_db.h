@@ -30,6 +30,8 @@ class StateDb {
   ~StateDb();
 
   base::StateRows load();  // everything but the events; all checksums verified, theirs too
+  // Looks at every page and row. Damage is told, and no error.
+  std::optional<std::string> verify();
   void write(const base::StateWrite& changes);  // one transaction; prunes a bounded bit of history
   uint64_t bytes() const;                       // of the file and its WAL
 

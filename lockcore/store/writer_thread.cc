@@ -22,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 // holds up commits for as long as it takes to write that much.
 constexpr uint64_t kIdleCheckpointBytes = 256 * 1024;
 constexpr auto kIdleTime = std::chrono::milliseconds(50);
+// While rows of the log are looked at: between two slices, none of which holds up a commit by much.
+constexpr auto kVerifyPause = std::chrono::milliseconds(1);
 
 struct ReadRequest {
   uint64_t id = 0;
@@ -33,11 +35,13 @@ struct ReadRequest {
 struct LogWork {
   std::vector<base::LogWrite> writes;
   std::vector<ReadRequest> reads;
+  std::optional<base::Slot> verify_through;
 
-  bool empty() const { return writes.empty() && reads.empty(); }
+  bool empty() const { return writes.empty() && reads.empty() && !verify_through; }
   void clear() {
     writes.clear();
     reads.clear();
+    verify_through.reset();
   }
 };
 
@@ -167,9 +171,16 @@ struct WriterThreads::Impl {
     LogWork work;
     for (;;) {
       const bool wants_checkpoint = log->wal_bytes() >= kIdleCheckpointBytes;
-      const Taken taken = log_queue.take(work, wants_checkpoint ? kIdleTime : kIdleTime.zero());
+      const auto patience = verify_through     ? kVerifyPause
+                            : wants_checkpoint ? kIdleTime
+                                               : kIdleTime.zero();
+      const Taken taken = log_queue.take(work, patience);
       if (taken == Taken::kClosed) return;
       if (taken == Taken::kWork) do_log_work(work);
+      if (verify_through) {
+        verify_some();
+        if (log->wal_bytes() < LogDb::kWalBytes) continue;
+      }
       if (taken != Taken::kIdle && log->wal_bytes() < LogDb::kWalBytes) continue;
       log->checkpoint();
       // Not after each transaction: since Linux 6.13 a file whose times were looked at has its
@@ -194,7 +205,19 @@ struct WriterThreads::Impl {
       LogReadResult result{read.id, log->read(read.from, read.to, read.max_bytes)};
       outbox.report([&](Finished& finished) { finished.reads.push_back(std::move(result)); });
     }
+    if (work.verify_through) {
+      verify_next = {};
+      verify_through = work.verify_through;
+    }
     work.clear();
+  }
+
+  void verify_some() {
+    const LogDb::VerifiedSlice slice = log->verify_slice(verify_next, *verify_through);
+    verify_next = slice.next;
+    if (!slice.damage && !slice.is_last) return;
+    verify_through.reset();
+    report_verified(slice.damage);
   }
 
   void serve_state() {
@@ -234,12 +257,25 @@ struct WriterThreads::Impl {
     outbox.report([&](Finished& finished) { finished.snapshot_checked = std::move(checked); });
   }
 
+  void compare_state(base::Slot slot, const DigestOf& digest_of) {
+    // Damage is told of by a verification, and is no digest.
+    uint64_t digest = 0;
+    if (!keeper->state().verify()) digest = digest_of(keeper->state().load());
+    outbox.report([&](Finished& finished) { finished.compared = StateCompared{slot, digest}; });
+  }
+  void report_verified(std::optional<std::string> damage) {
+    outbox.report([&](Finished& finished) { finished.verified.push_back({std::move(damage)}); });
+  }
+
   template <class Task>
   void queue_state(Task task) {
     state_queue.push([&](StateWork& work) { work.tasks.emplace_back(std::move(task)); });
   }
 
-  const std::unique_ptr<LogDb> log;   // used by log_thread only
+  // Used by log_thread only.
+  const std::unique_ptr<LogDb> log;
+  std::optional<base::Slot> verify_through;  // while its rows are looked at
+  base::Slot verify_next;
   std::optional<StateKeeper> keeper;  // used by state_thread only
   Outbox outbox;
   Queue<LogWork> log_queue;
@@ -285,6 +321,18 @@ void WriterThreads::write_snapshot(base::SnapshotPart part) {
 void WriterThreads::check_snapshot(base::SnapshotId id, LoadRows load) {
   impl_->queue_state(
       [impl = impl_.get(), id, load = std::move(load)] { impl->check_snapshot(id, load); });
+}
+
+void WriterThreads::compare_state(base::Slot slot, DigestOf digest_of) {
+  impl_->queue_state([impl = impl_.get(), slot, digest_of = std::move(digest_of)] {
+    impl->compare_state(slot, digest_of);
+  });
+}
+
+void WriterThreads::verify(base::Slot recorded) {
+  impl_->queue_state(
+      [impl = impl_.get()] { impl->report_verified(impl->keeper->state().verify()); });
+  impl_->log_queue.push([recorded](LogWork& work) { work.verify_through = recorded; });
 }
 
 void WriterThreads::switch_state() {

@@ -42,6 +42,16 @@ struct SnapshotChecked {
   std::optional<std::string> refused;
 };
 
+// What became of looking at state.db after one slot.
+struct StateCompared {
+  base::Slot slot;
+  uint64_t digest = 0;
+};
+// What became of looking at every page and row of both databases.
+struct Verified {
+  std::optional<std::string> damage;  // none: all is well
+};
+
 // What the threads finished since the last drain.
 struct Finished {
   base::WriteId written;  // every write through here is durable; 0: nothing new
@@ -50,6 +60,8 @@ struct Finished {
   std::vector<SnapshotReadResult> snapshot_reads;
   std::vector<SnapshotStored> snapshot_stored;
   std::optional<SnapshotChecked> snapshot_checked;
+  std::optional<StateCompared> compared;
+  std::vector<Verified> verified;     // two of each verify(): of log.db, of state.db
   std::optional<std::string> failed;  // an I/O error: the process must end now, with this reason
   uint64_t last_fsync_us = 0;         // how long the last log transaction took
   // What was written, to be freed by the thread that made it: an allocator that has to take memory
@@ -77,6 +89,13 @@ class WriterThreads {
   // `load` is called on the thread with what the snapshot says; it tells what contradicts what.
   using LoadRows = std::function<std::optional<std::string>(base::StateRows)>;
   void check_snapshot(base::SnapshotId id, LoadRows load);
+  // Reads back what was recorded so far, through `slot`, and calls `digest_of` with it.
+  using DigestOf = std::function<uint64_t(base::StateRows)>;
+  void compare_state(base::Slot slot, DigestOf digest_of);
+  // Looks at every row of log.db, of which none may be missing through the recorded slot, and at
+  // every page and row of state.db. Damage is no reason to end: what is in memory is whole, and a
+  // start mends the rest.
+  void verify(base::Slot recorded);
   // log.db names the snapshot that was checked last the current state file: the old one goes.
   void switch_state();
 

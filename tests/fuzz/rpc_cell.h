@@ -108,6 +108,11 @@ class LeadingNode final : public daemon::NodeAccess {
   }
   void forget_record(uint64_t) override {}
   daemon::EventPolls& event_polls() override { return event_polls_; }
+  std::variant<base::Slot, base::Error> propose_barrier() override {
+    return node_.propose_barrier(now_, fx_);
+  }
+  void verify() override {}
+  daemon::Verification verification() const override { return {}; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peer_server_; }
   uint64_t log_bytes() const override { return 1; }

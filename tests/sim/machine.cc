@@ -16,6 +16,7 @@ Machine::Machine(World& world, const Options& options, Oracles& oracles, Network
       links_(links),
       id_(id),
       random_(world.stream("machine", id.value)),
+      barriers_(world.stream("barriers", id.value)),
       clock_(random_),
       images_(std::move(images)),
       disk_(std::make_unique<Disk>(
@@ -208,6 +209,11 @@ void Machine::finish_turn() {
   if (!node_) return;
   check_leader();
   plan_tick();
+  if (node_->active() && barriers_.chance(0.002)) {
+    deliver(process_, [](node::Node& node, base::Instant now, node::Effects& fx) {
+      node.propose_barrier(now, fx);
+    });
+  }
 }
 
 bool Machine::dies_here() {
@@ -241,7 +247,7 @@ void Machine::carry_out() {
   carry_out_snapshots(fx);
   if (fx.record && !dies_here()) {
     disk_->queue(std::move(*fx.record));
-    write_state();
+    write_state(fx.compare.has_value());
   }
   for (paxos::LogRead& read : fx.paxos.reads) read_log(read);
   if (fx.paxos.fatal) return end_refused(*fx.paxos.fatal);
@@ -356,10 +362,10 @@ void Machine::finish_log_write(uint64_t process) {
   });
 }
 
-void Machine::write_state() {
+void Machine::write_state(bool compare) {
   HF_ASSERT(!state_busy_);
   state_busy_ = true;
-  world_.after(disk_delay(), [this, process = process_] {
+  world_.after(disk_delay(), [this, compare, process = process_] {
     if (!node_ || process_ != process) return;
     if (disk_full_) {
       world_.trace(name() + " can't write its state");
@@ -367,6 +373,7 @@ void Machine::write_state() {
     }
     const base::Slot slot = disk_->complete_state();
     state_busy_ = false;
+    if (compare) compare_state();
     deliver(process, [slot](node::Node& node, base::Instant now, node::Effects& fx) {
       node.on_recorded(slot, now, fx);
     });
@@ -447,6 +454,16 @@ void Machine::do_state_tasks() {
 void Machine::after_disk(Event what) {
   world_.after(disk_delay(),
                [this, what = std::move(what), process = process_] { deliver(process, what); });
+}
+
+// What `lockctl check` compares: what is recorded at a barrier.
+void Machine::compare_state() {
+  locks::LockTable table;
+  if (auto bad = table.restore(disk_->recover_state())) {
+    world_.fail(name() + " recorded what contradicts itself: " + *bad);
+    return;
+  }
+  oracles_.states.on_recovered(id_, table);
 }
 
 }  // namespace holdfast::sim

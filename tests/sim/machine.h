@@ -105,7 +105,8 @@ class Machine {
   int64_t disk_delay();
   void write_log();
   void finish_log_write(uint64_t process);
-  void write_state();
+  void write_state(bool compare);
+  void compare_state();
   void read_log(paxos::LogRead read);
   void carry_out_snapshots(node::Effects& fx);
   void check_snapshot(base::SnapshotId id, node::Node& node, base::Instant now, node::Effects& fx);
@@ -119,6 +120,7 @@ class Machine {
   Links& links_;
   const base::NodeId id_;
   base::Random random_;
+  base::Random barriers_;
   SkewedClock clock_;
   const std::shared_ptr<SnapshotImages> images_;
   std::unique_ptr<Disk> disk_;

@@ -102,6 +102,11 @@ Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from) {
   return part;
 }
 
+Response barrier_of(wire::Operator::BarrierResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return Barrier{{from.getSlot()}};
+}
+
 Response lease_described(wire::Cell::LeaseResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
   return lease_of(from.getLease());
@@ -135,6 +140,10 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.node.waiters = from.getWaiters();
   to.node.log_bytes = from.getLogBytes();
   to.node.state_bytes = from.getStateBytes();
+  to.node.digest_slot = from.getDigestSlot();
+  to.node.digest = from.getDigest();
+  to.node.verifications = from.getVerifications();
+  to.node.damage = text(from.getDamage());
   to.cell = from.getCell();
   to.revision = from.getRevision();
   to.active = from.getActive();

@@ -75,14 +75,18 @@ struct WhyRequest {
   std::string name;  // empty: of the lease
   base::LeaseId lease;
 };
-struct StatusRequest {};
+struct BarrierRequest {};
+struct StatusRequest {
+  bool verify = false;
+};
 
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                             EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, StatusRequest>;
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
+                 SnapshotRequest, BarrierRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -104,6 +108,9 @@ struct LeasesPage {
   std::vector<LeaseInfo> leases;
   bool more = false;
 };
+struct Barrier {
+  base::Slot slot;
+};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -121,7 +128,7 @@ struct StatusResponse {
 
 using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
                               Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              base::SnapshotPart, StatusResponse>;
+                              base::SnapshotPart, Barrier, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -143,7 +150,7 @@ struct Renewed {
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                             base::SnapshotPart, CellStatus>;
+                             base::SnapshotPart, Barrier, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -16,6 +16,7 @@ using base::Instant;
 using client::Core;
 using client::Effects;
 using client::Ref;
+using client::StatusRequest;
 using detail::CellState;
 using detail::reading;
 using detail::report_value;
@@ -135,6 +136,22 @@ void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) 
 void Cell::status_async(Callback<CellStatus> done) {
   state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
                 report_value(std::move(done)));
+}
+
+CellStatus Cell::status_and_verify() {
+  return detail::wait_for_value<CellStatus>(*state_, [&](Callback<CellStatus> done) {
+    state_->start([](Core& core, Ref ref, Instant now,
+                     Effects& fx) { core.status(ref, now, fx, StatusRequest{.verify = true}); },
+                  report_value(std::move(done)));
+  });
+}
+
+uint64_t Cell::compare_nodes() {
+  const auto barrier =
+      detail::wait_for_value<client::Barrier>(*state_, [&](Callback<client::Barrier> done) {
+        state_->start(reading(client::BarrierRequest{}), report_value(std::move(done)));
+      });
+  return barrier.slot.value;
 }
 
 CellStatus Cell::status() {

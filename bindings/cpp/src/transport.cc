@@ -269,9 +269,13 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     return then(id, request.send(),
                 [name = std::move(name)](auto&& results) { return why_told(results, name); });
   }
-  KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
-  return then(id, link.cell.statusRequest().send(),
-              [](auto&& results) { return status_of(results.getStatus()); });
+  if (std::holds_alternative<BarrierRequest>(body)) {
+    return then(id, operated(link).barrierRequest().send(),
+                [](auto&& results) { return barrier_of(results); });
+  }
+  auto request = link.cell.statusRequest();
+  request.setVerify(std::get<StatusRequest>(body).verify);
+  return then(id, request.send(), [](auto&& results) { return status_of(results.getStatus()); });
 }
 
 }  // namespace holdfast::client
