@@ -15,6 +15,8 @@ Response verified(wire::Cell::VerifyResults::Reader from);
 Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);
+Response barrier_of(wire::Operator::BarrierResults::Reader from);
+Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from);
 Response events_page(wire::Cell::EventsResults::Reader from);
 Response sql_rows(wire::Cell::SqlResults::Reader from);
 Response why_told(wire::Cell::WhyResults::Reader from, std::string name);

@@ -14,6 +14,7 @@
 #include "lockcore/base/ballot.h"
 #include "lockcore/base/error.h"
 #include "lockcore/base/ids.h"
+#include "lockcore/base/snapshot.h"
 #include "lockcore/base/time.h"
 #include "lockcore/locks/command.h"
 
@@ -56,6 +57,11 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct SnapshotRequest {
+  base::SnapshotId id = 0;  // 0: begin one
+  uint64_t offset = 0;
+  base::Slot at_least;  // of a new one; 0: all that is so by now
+};
 struct EventsRequest {
   EventsQuery query;
   bool from_now = false;
@@ -69,13 +75,18 @@ struct WhyRequest {
   std::string name;  // empty: of the lease
   base::LeaseId lease;
 };
-struct StatusRequest {};
+struct BarrierRequest {};
+struct StatusRequest {
+  bool verify = false;
+};
 
-using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
-                                 LeasesRequest, EventsRequest, SqlRequest, WhyRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                             EventsRequest, SqlRequest, WhyRequest, StatusRequest>;
+using ReadRequest =
+    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
+                 SnapshotRequest, BarrierRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -97,6 +108,9 @@ struct LeasesPage {
   std::vector<LeaseInfo> leases;
   bool more = false;
 };
+struct Barrier {
+  base::Slot slot;
+};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -112,9 +126,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response =
-    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, StatusResponse>;
+using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
+                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                              base::SnapshotPart, Barrier, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -134,9 +148,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome =
-    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, CellStatus>;
+using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
+                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                             base::SnapshotPart, Barrier, CellStatus>;
 
 struct Completion {
   Ref ref = 0;
