@@ -392,6 +392,11 @@ class HOLDFAST_API Cell {
   // nullopt: from now on. unavailable: no leader was there to say what now is.
   Watch watch(std::string_view prefix, std::optional<uint64_t> from_revision = std::nullopt,
               bool exact = false);
+  // The same with a callback, on the cell's thread, for each event; `on_end` is called once if the
+  // watch ends by itself. The watch that it returns has nothing for next(), and ends when it goes.
+  Watch watch_each(std::string_view prefix, std::function<void(const Event&)> on_event,
+                   std::optional<uint64_t> from_revision = std::nullopt, bool exact = false,
+                   std::function<void(const Error& why)> on_end = {});
   // Who leads: the holder of an election (Session::election). nullopt: nobody.
   std::optional<Leader> leader(std::string_view name);
   Observer observe(std::string_view name);
