@@ -16,6 +16,7 @@
 
 #include "daemon/calls.h"
 #include "daemon/config.h"
+#include "daemon/joiner.h"
 #include "daemon/log.h"
 #include "daemon/node_access.h"
 #include "daemon/peers.h"
@@ -36,6 +37,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void command(node::ClientRef ref, locks::Command command) override;
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
+  void admin(node::ClientRef ref, node::AdminRequest request) override;
   void drop(node::ClientRef ref) override;
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
@@ -51,6 +53,8 @@ class Driver final : public NodeAccess, private PeerHandler {
   void on_peer_lost(base::NodeId peer) override;
 
   void dial_members(const Config& config);
+  void join(const Config& config);
+  void follow_members();
 
   // -- the turn -----------------------------------------------------------------------------------
   bool end_turn();
@@ -83,6 +87,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   Peers peers_;
   base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
+  std::unique_ptr<Joiner> joiner_;  // as long as this node hasn't joined
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

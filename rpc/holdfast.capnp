@@ -61,6 +61,27 @@ interface Cell {
 
   verify @8 (name :Text, token :UInt64) -> (valid :Bool, error :Cmd.Error);
   # Does this token hold this lock now? Linearizable.
+
+  transferLeader @9 (to :UInt64) -> (leader :UInt64, error :Cmd.Error);
+  # The leader hands over to this voter, or, if `to` is 0, to the one that is furthest. Returns when
+  # another node leads.
+
+  changeMember @10 (change :MemberChange) -> (config :Peer.Config, error :Cmd.Error);
+  # One change of who belongs to the cell. It says how things are to be: what is so already is
+  # answered with the configuration as it is, and whoever doesn't know the outcome asks again.
+}
+
+struct MemberChange {
+  node @0 :UInt64;
+  union {
+    add :group {                # as a learner
+      address @1 :Text;
+      incarnation @2 :UInt64;   # of the node that joins; 0: it is an operator who asks
+    }
+    promote @3 :Void;           # to a voter, if it has caught up
+    remove @4 :Void;            # its id is never used again
+    update @5 :Text;            # its address
+  }
 }
 
 interface ClientRecord {
@@ -177,6 +198,7 @@ struct NodeStatus {
   logBytes @22 :UInt64;
   stateBytes @23 :UInt64;
   digest @24 :UInt64;           # reserved for `check`
+  configVersion @25 :UInt64;
 
   struct Member {
     id @0 :UInt64;

@@ -15,6 +15,7 @@ interface Link {
 struct Refusal {
   reason @0 :Text;
   diskLost @1 :Bool;
+  removed @2 :Bool;
 }
 
 struct Hello {
@@ -104,5 +105,6 @@ struct Message {
       chosenUpto @30 :UInt64;
       entries @31 :List(Entry);
     }
+    takeOver @32 :UInt64;       # chosenUpto
   }
 }

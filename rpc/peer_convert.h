@@ -24,6 +24,10 @@ void fill_message(const paxos::Message& message, wire::peer::Message::Builder to
 // nullopt: to be ignored; `why` says why, and is empty for an unknown kind.
 std::optional<paxos::Message> read_message(wire::peer::Message::Reader from, std::string& why);
 
+void fill_config(const base::Config& config, wire::peer::Config::Builder to);
+// nullopt: too many members to be true. May throw, as Cap'n Proto's readers do.
+std::optional<base::Config> read_config(wire::peer::Config::Reader from, std::string& why);
+
 // A bound on the bytes that this takes on the wire.
 size_t wire_bytes(const paxos::Message& message);
 

@@ -27,6 +27,10 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string to_json(const Membership& membership);
+// Of `members`: the same as of `status`, seen as membership.
+std::string members_to_json(const CellStatus& status);
+std::string leader_to_json(uint64_t leader, const std::string& address);
 std::string renewed_to_json(const std::string& lease, int64_t deadline_ms);
 // {"lock":…,"free":true} or {"lock":…,"held":true}
 std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer);

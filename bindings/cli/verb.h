@@ -135,6 +135,9 @@ void add_ls(Verbs& verbs);
 void add_show(Verbs& verbs);
 void add_lease(Verbs& verbs);
 void add_status(Verbs& verbs);
+void add_members(Verbs& verbs);
+void add_member(Verbs& verbs);
+void add_leader(Verbs& verbs);
 void add_bench(Verbs& verbs);
 void add_completion(Verbs& verbs);
 

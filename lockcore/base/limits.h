@@ -53,6 +53,15 @@ constexpr size_t kMaxPendingCommands = 65'536;  // queued or proposed on the lea
 constexpr size_t kMaxPendingReads = 65'536;     // renewals and reads that wait for a confirm round
 constexpr size_t kMaxUnrecordedEvents = 200'000;  // events not yet in state.db: apply pauses above
 
+// Members of a cell. Five voters and one that is being replaced; the rest are learners.
+constexpr size_t kMaxCellVoters = 7;
+constexpr size_t kMaxMembers = 32;
+constexpr size_t kMaxRemovedMembers = 4096;  // whose ids are never used again
+constexpr size_t kMaxAddressBytes = 300;
+// A learner that lags by more slots isn't caught up: neither promoted, nor led to. Under load it
+// hears of what is chosen at the heartbeats, so a few hundred slots late.
+constexpr uint64_t kMaxPromotionLag = 1000;
+
 // History (INTERFACES 2).
 constexpr uint64_t kMaxHistoryEvents = 1'000'000;
 constexpr uint64_t kMaxHistoryAgeMs = 7ull * 24 * 3600 * 1000;

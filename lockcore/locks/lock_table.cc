@@ -46,6 +46,10 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   for (const Command& command : batch->commands) state.apply(command, out);
 }
 
+const base::Config& LockTable::config() const {
+  return state_->config;
+}
+
 // -- exactly once ---------------------------------------------------------------------------------
 
 namespace {
@@ -137,6 +141,8 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
     meta.leader = leader->ballot;
   } else if (const auto* expire = std::get_if<ExpireLeases>(&command.body)) {
     expire_leases(*expire, out);
+  } else if (const auto* change = std::get_if<Reconfigure>(&command.body)) {
+    reconfigure(*change);
   } else {
     HF_ASSERT(std::holds_alternative<AdvanceTime>(command.body));  // its batch's time did it
   }
@@ -265,6 +271,29 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
 base::Revision LockTable::State::advance() {
   meta.revision = meta.revision.next();
   return meta.revision;
+}
+
+// P9. What was decided while another configuration held does nothing: two changes that were
+// decided beside each other, by two leaders, must not add up to one that skips a quorum.
+void LockTable::State::reconfigure(const Reconfigure& body) {
+  constexpr base::ConfigVersion kAsFounded{1};
+  const base::ConfigVersion current = std::max(meta.config_version, kAsFounded);
+  if (body.config.version != current.next() && !HF_MUTANT(late_change_counts)) return;
+  config = body.config;
+  config.cell = {};
+  meta.config_version = config.version;
+  config_changed = true;
+  events.push_back({advance(),
+                    EventType::kMember,
+                    {},
+                    {},
+                    {},
+                    nullptr,
+                    "changed",
+                    meta.wall_ms,
+                    meta.cell_time_ms,
+                    body.note});
+  meta.event_digest = chain_event(meta.event_digest, events.back());
 }
 
 void LockTable::State::log_event(EventType type, base::Revision revision, const std::string& name,

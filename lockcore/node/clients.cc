@@ -140,7 +140,7 @@ void Node::State::propose_command(ClientRef ref, locks::Command command, Effects
 }
 
 // Answers all that waited for a confirm round which is through by now.
-void Node::State::answer_confirmed(Effects& fx) {
+void Node::State::answer_confirmed(Instant now, Effects& fx) {
   if (confirms.empty() || !is_active()) return;
   const base::Confirm confirmed = replica.confirmed();
   while (!confirms.empty() && confirms.front().needed <= confirmed) {
@@ -151,6 +151,8 @@ void Node::State::answer_confirmed(Effects& fx) {
     } else if (const auto* read = std::get_if<ReadCall>(&call)) {
       // Linearizable: all that anybody was told is applied on the leader, and it leads.
       fx.reads.push_back(ReadReply{read->ref, std::nullopt});
+    } else if (const auto* request = std::get_if<AdminCall>(&call)) {
+      decide_change(*request, now, fx);
     } else {
       answer_lookup(std::get<LookupCall>(call), fx);
     }

@@ -72,6 +72,8 @@ void Node::State::step_down(Effects& fx) {
       fx.renewals.push_back(RenewReply{renewal->ref, {}, error});
     } else if (const auto* read = std::get_if<ReadCall>(&wait.call)) {
       fx.reads.push_back(ReadReply{read->ref, error});
+    } else if (const auto* request = std::get_if<AdminCall>(&wait.call)) {
+      fx.admin.push_back(AdminReply{request->ref, error, {}, {}});
     } else {
       fx.replies.push_back(CommandReply{std::get<LookupCall>(wait.call).ref, error});
     }
@@ -79,6 +81,8 @@ void Node::State::step_down(Effects& fx) {
   for (const RenewCall& call : held_renewals) {
     fx.renewals.push_back(RenewReply{call.ref, {}, error});
   }
+  if (change) fx.admin.push_back(AdminReply{change->ref, error, {}, {}});
+  change.reset();
   confirms.clear();
   held_renewals.clear();
   renewing_leases = 0;

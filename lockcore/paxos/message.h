@@ -91,6 +91,13 @@ struct Reject {
   base::Ballot promised;  // why
 };
 
+// The leader of `ballot` hands over: the receiver may skip the probe (P7), as long as it has
+// promised nobody else anything since.
+struct TakeOver {
+  base::Ballot ballot;
+  base::Slot chosen_upto;  // P5
+};
+
 // Catch-up: entries that the answerer knows chosen.
 struct Fetch {
   base::Slot from;
@@ -105,7 +112,7 @@ struct FetchReply {
 
 using Message =
     std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
-                 Accepted, Heartbeat, HeartbeatReply, Reject, Fetch, FetchReply>;
+                 Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver, Fetch, FetchReply>;
 
 struct Outgoing {
   base::NodeId to;

@@ -18,7 +18,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 3};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 4};
 constexpr int kCacheKib = 4096;
 // Old events deleted in one write beyond as many as it adds: history shrinks back to its limit,
 // but never in one long transaction.
@@ -58,7 +58,7 @@ struct StateDb::Impl {
        FileSystem& files)
       : path_(dir + "/" + file),
         db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}) {
-    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "event"});
+    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "member", "event"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -98,8 +98,26 @@ struct StateDb::Impl {
     load_table(rows.waiters, owners);
     load_table(rows.clients, owners);
     load_table(rows.answers, owners);
+    rows.config = load_config();
     check_events();
     return rows;
+  }
+
+  base::Config load_config() {
+    base::Config config;
+    config.version = meta_.row.config_version;
+    std::vector<MemberRow> members;
+    OwnerPool no_owners;
+    load_table(members, no_owners);
+    for (MemberRow& row : members) {
+      if (row.role == kRemoved) {
+        config.removed.push_back(row.member.id);
+        continue;
+      }
+      row.member.voter = row.role == kVoter;
+      config.members.push_back(std::move(row.member));
+    }
+    return config;
   }
 
   template <class Row>
@@ -160,10 +178,20 @@ struct StateDb::Impl {
     for (const auto& row : changes.waiters.put) put_waiter_.put(row);
     for (const auto& row : changes.clients.put) put_client_.put(row);
     for (const auto& row : changes.answers.put) put_answer_.put(row);
+    if (changes.config) put_config(*changes.config);
     append_events(changes.events);
     prune_history(changes.events.size());
     put_meta_.put(meta_);
     commit_.run();
+  }
+
+  void put_config(const base::Config& config) {
+    db_.exec("DELETE FROM member");
+    RowWriter<MemberRow> put(db_);
+    for (const base::Member& member : config.members) {
+      put.put({member, member.voter ? kVoter : kLearner});
+    }
+    for (const base::NodeId removed : config.removed) put.put({{removed, {}, {}, false}, kRemoved});
   }
 
   static void erase(Statement& statement, uint64_t key) {

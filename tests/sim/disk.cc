@@ -47,6 +47,7 @@ void Disk::apply(const base::StateWrite& write) {
   apply_changes(waiters_, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
   apply_changes(clients_, write.clients, [](const base::ClientRow& r) { return r.id; });
   apply_changes(answers_, write.answers, [](const base::AnswerRow& r) { return r.key; });
+  if (write.config) config_ = *write.config;
 }
 
 base::WriteId Disk::complete_log() {
@@ -122,6 +123,7 @@ base::StateRows Disk::recover_state() const {
   copy_rows(waiters_, rows.waiters);
   copy_rows(clients_, rows.clients);
   copy_rows(answers_, rows.answers);
+  rows.config = config_;
   return rows;
 }
 

@@ -62,6 +62,7 @@ class Disk {
   std::map<base::Revision, base::WaiterRow> waiters_;
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
+  base::Config config_;
   std::deque<base::StateWrite> pending_state_;
 };
 

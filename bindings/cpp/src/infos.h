@@ -16,5 +16,7 @@ Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);
 Response status_of(wire::NodeStatus::Reader from);
+Response transferred(wire::Cell::TransferLeaderResults::Reader from);
+Response member_changed(wire::Cell::ChangeMemberResults::Reader from);
 
 }  // namespace holdfast::client

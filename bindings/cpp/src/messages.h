@@ -57,12 +57,22 @@ struct LeasesRequest {
   uint32_t limit = 0;
 };
 struct StatusRequest {};
+struct TransferRequest {
+  uint64_t to = 0;
+};
+struct MemberRequest {
+  enum class Kind : uint8_t { add, promote, remove, update } kind = Kind::add;
+  uint64_t node = 0;
+  std::string address;  // of add and update
+};
 
-using ReadRequest =
-    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
+// What may be repeated as it is, without a number. The last two are no reads, but say how things
+// are to be.
+using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
+                                 LeasesRequest, TransferRequest, MemberRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                             StatusRequest, TransferRequest, MemberRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -92,15 +102,16 @@ struct StatusResponse {
   bool active = false;  // leads, and its NewLeader is applied
   uint64_t leader = 0;  // the id of the leader that it knows; 0: none
   std::string leader_address;
-  struct Member {
-    uint64_t id = 0;
-    std::string address;
-  };
   std::vector<Member> members;
+  uint64_t config_version = 0;
+};
+struct Transferred {
+  uint64_t leader = 0;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, StatusResponse, Transferred, Membership>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -120,8 +131,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, CellStatus>;
+using Outcome =
+    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, CellStatus, Transferred, Membership>;
 
 struct Completion {
   Ref ref = 0;

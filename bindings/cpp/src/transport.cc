@@ -188,6 +188,19 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
   return answer(id, request.send());
 }
 
+kj::Promise<void> Transport::change_member(Link& link, RequestId id, const MemberRequest& change) {
+  auto request = link.cell.changeMemberRequest();
+  auto to = request.initChange();
+  to.setNode(change.node);
+  switch (change.kind) {
+    case MemberRequest::Kind::add: to.initAdd().setAddress(change.address); break;
+    case MemberRequest::Kind::promote: to.setPromote(); break;
+    case MemberRequest::Kind::remove: to.setRemove(); break;
+    case MemberRequest::Kind::update: to.setUpdate(change.address); break;
+  }
+  return then(id, request.send(), [](auto&& results) { return member_changed(results); });
+}
+
 kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body) {
   if (const auto* command = std::get_if<locks::Command>(&body)) return mutate(link, id, *command);
   if (const auto* renew = std::get_if<RenewRequest>(&body)) {
@@ -225,6 +238,14 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setAfter(list->after.value);
     request.setLimit(list->limit);
     return then(id, request.send(), [](auto&& results) { return leases_page(results); });
+  }
+  if (const auto* transfer = std::get_if<TransferRequest>(&body)) {
+    auto request = link.cell.transferLeaderRequest();
+    request.setTo(transfer->to);
+    return then(id, request.send(), [](auto&& results) { return transferred(results); });
+  }
+  if (const auto* change = std::get_if<MemberRequest>(&body)) {
+    return change_member(link, id, *change);
   }
   KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
   return then(id, link.cell.statusRequest().send(),
