@@ -120,11 +120,15 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
     state.replica.finish_turn(now, fx.paxos);
     if (tell_now) tell_now();
     state.apply_chosen(now, fx);
+    state.let_in(now, fx);
+    state.answer_owed(now, fx);
     state.answer_transfer(now, fx);
     state.record(now, fx);
     return;
   }
   state.apply_chosen(now, fx);
+  state.let_in(now, fx);
+  state.answer_owed(now, fx);
   state.answer_transfer(now, fx);
   state.answer_confirmed(now, fx);
   state.propose_new_leader(now, wall, fx);
@@ -135,6 +139,8 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
   state.replica.finish_turn(now, fx.paxos);
   // A cell of one confirms by itself in the line above, with nobody's message to wait for.
   state.follow_role(fx);
+  state.let_in(now, fx);
+  state.answer_owed(now, fx);
   state.answer_confirmed(now, fx);
   state.record(now, fx);
 }
@@ -148,6 +154,7 @@ Instant Node::next_tick() const {
       state.expiry_round && state.replica.confirmed() < state.expiry_round->needed;
   if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
   next = std::min(next, state.next_delay_end());
+  if (!state.owed.empty()) next = std::min(next, state.owed.until);
   if (state.transfer) next = std::min(next, state.transfer->until);
   if (state.can_record()) {
     next = std::min(next, state.last_record + state.options.record_interval);
@@ -203,6 +210,7 @@ void Node::check_invariants() const {
     HF_ASSERT(!state.change);
     HF_ASSERT(state.clock.size() == 0);
   } else {
+    HF_ASSERT(state.arrivals.empty());
     HF_ASSERT(state.clock.size() == state.table.counts().leases);
   }
   for (size_t i = 1; i < state.confirms.size(); ++i) {

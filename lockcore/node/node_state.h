@@ -4,6 +4,7 @@
 //   admin.cc         membership changes and transfers
 //   leadership.cc    becoming active, stepping down, proposing, expiring
 //   clients.cc       commands, renewals and reads of clients
+//   interregnum.cc   calls between two leaders
 //   apply.cc         applying chosen slots, recording them
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "lockcore/base/random.h"
@@ -42,12 +44,30 @@ struct Node::State {
 
   // -- clients.cc --------------------------------------------------------------------------------
   void take_command(ClientRef ref, locks::Command command, Effects& fx);
+  void take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now,
+                    Effects& fx);
+  void take_read(ClientRef ref, Effects& fx);
   void answer_lookup(LookupCall& call, Effects& fx);
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
   void answer_confirmed(base::Instant now, Effects& fx);
   void answer_renewal(RenewCall call, Effects& fx);
   // Queues a call for the next confirm round. False: too many wait already.
   bool wait_for_confirm(decltype(ConfirmWait::call) call);
+
+  // -- interregnum.cc ----------------------------------------------------------------------------
+  struct CommandArrival {
+    ClientRef ref = 0;
+    locks::Command command;
+  };
+  struct RenewArrival {
+    ClientRef ref = 0;
+    std::vector<base::LeaseId> leases;
+  };
+  using Arrival = std::variant<CommandArrival, RenewArrival, ReadCall>;
+  bool keep_arrival(Arrival arrival);
+  void let_in(base::Instant now, Effects& fx);
+  void answer_owed(base::Instant now, Effects& fx);
+  void pay_owed(Effects& fx);
 
   // -- admin.cc ----------------------------------------------------------------------------------
   // `leaves`: so that this node can be removed.
@@ -117,6 +137,20 @@ struct Node::State {
     base::Instant until;
   };
   std::optional<PendingTransfer> transfer;
+
+  // Calls that came to a leader that isn't active yet; empty unless the replica leads.
+  std::vector<Arrival> arrivals;
+  // Calls that are told notLeader as soon as it is known who leads instead.
+  static constexpr int64_t kPatienceHeartbeats = 4;
+  struct Owed {
+    std::vector<ClientRef> commands, renewals, reads, admin;
+    base::Instant until = base::kNever;  // kNever: not looked at yet
+
+    bool empty() const {
+      return commands.empty() && renewals.empty() && reads.empty() && admin.empty();
+    }
+  };
+  Owed owed;
 
   uint64_t renewals_total = 0;
   locks::Applied applied_scratch;

@@ -26,6 +26,20 @@ void say_that_it_is_chosen(ReplicaState& s, Effects& fx) {
   }
 }
 
+void adopt(ReplicaState& s, base::Config next, base::Instant now, Effects& fx) {
+  for (const Peer& peer : s.peers) {
+    if (next.find(peer.id) != nullptr) continue;
+    catch_up::on_peer_lost(s, peer.id);
+    election::on_peer_lost(s, peer.id, now);
+  }
+  next.cell = s.config.cell;
+  s.set_config(std::move(next));
+  s.tell(
+      Notice::Level::kInfo,
+      "configuration " + std::to_string(s.config.version.value) + ": " + membership_text(s.config),
+      fx);
+}
+
 }  // namespace
 
 void on_applied(ReplicaState& s, base::Slot slot, const base::Config& config, base::Instant now,
@@ -39,29 +53,18 @@ void on_applied(ReplicaState& s, base::Slot slot, const base::Config& config, ba
     s.set_config(config);
     return proposer::start_leading(s, {}, now, fx);
   }
+  // First of all, since whoever has applied the change listens to it no more.
+  if (led && !stays) transfer::give_leave(s, now, fx);
   if (led) say_that_it_is_chosen(s, fx);
-  for (const Peer& peer : s.peers) {
-    if (config.find(peer.id) != nullptr) continue;
-    catch_up::on_peer_lost(s, peer.id);
-    election::on_peer_lost(s, peer.id, now);
+  // A ballot belongs to one configuration. Who was about to lead asks anew, at once.
+  if (s.role != Role::kFollower) {
+    election::step_down(s, "the membership changed", now, fx);
+    if (!led) s.election.deadline = now;
   }
-  // Of two configurations a ballot belongs to the first.
-  if (s.role != Role::kFollower) election::step_down(s, "the membership changed", now, fx);
   // A learner that joined knows a later one from the beginning.
   if (config.version > s.config.version) {
-    base::Config next = config;
-    next.cell = s.config.cell;
-    s.set_config(std::move(next));
-    s.tell(
-        Notice::Level::kInfo,
-        "configuration " + std::to_string(config.version.value) + ": " + membership_text(s.config),
-        fx);
+    adopt(s, config, now, fx);
     if (!stays) {
-      if (led) {
-        s.ballot = ballot;  // its last word in it: who may lead instead
-        transfer::give_leave(s, now, fx);
-        s.ballot = {};
-      }
       return s.end("node " + std::to_string(s.self.value) + " was removed from " +
                        cell_text(s.config.cell) +
                        " by a membership change; its data directory is of no more use",

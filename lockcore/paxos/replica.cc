@@ -315,6 +315,12 @@ base::Ballot Replica::promised() const {
 base::NodeId Replica::leader() const {
   return state_->leader;
 }
+bool Replica::expects_leader() const {
+  const ReplicaState& s = *state_;
+  if (s.role == Role::kCandidate) return true;
+  if (s.role != Role::kFollower || s.leader) return false;
+  return s.election.heard_from || (s.election.leave && s.election.leave == s.promised);
+}
 base::Slot Replica::chosen_upto() const {
   return state_->chosen_upto;
 }

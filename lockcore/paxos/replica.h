@@ -142,6 +142,9 @@ class Replica {
   base::Ballot ballot() const;  // led, or of the leader followed; else the promise
   base::Ballot promised() const;
   base::NodeId leader() const;  // 0: unknown
+  // Nobody is known to lead, but somebody, perhaps this node, is about to: asks for promises, with
+  // our leave or our promise.
+  bool expects_leader() const;
   base::Slot chosen_upto() const;
   base::Slot durable_upto() const;  // every slot through here is durable in this node's own log
   const base::Config& config() const;

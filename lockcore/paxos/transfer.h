@@ -12,7 +12,7 @@ namespace holdfast::paxos::transfer {
 
 // Begins, to this voter, or, if `to` is 0, to the one that is furthest. Or why not.
 std::optional<base::Error> start(ReplicaState& s, base::NodeId to, base::Instant now, Effects& fx);
-// Leave for the voter that is furthest, by a leader that may lead no more: no way back.
+// Leave for the voter that is furthest, by a leader that is removed: there is no way back.
 void give_leave(ReplicaState& s, base::Instant now, Effects& fx);
 
 void on_take_over(ReplicaState& s, const Peer& from, const TakeOver& message, base::Instant now,
