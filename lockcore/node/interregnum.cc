@@ -3,7 +3,7 @@
 //
 // So a leader whose NewLeader isn't applied yet keeps the calls that come until it is: in effect
 // they come later. And one that steps down because somebody else is about to lead tells its callers
-// when it hears from that one, and names it; a few heartbeats are the most that they wait for it.
+// when it hears from that one, and names it. Neither keeps them for longer than a few heartbeats.
 #include <utility>
 
 #include "lockcore/base/limits.h"
@@ -12,6 +12,11 @@
 namespace holdfast::node {
 
 using base::Instant;
+
+base::Duration Node::State::patience() const {
+  constexpr int64_t kHeartbeats = 4;
+  return options.paxos.heartbeat * kHeartbeats;
+}
 
 // False: this node won't lead in a moment, or too many wait already.
 bool Node::State::keep_arrival(Arrival arrival) {
@@ -24,7 +29,11 @@ bool Node::State::keep_arrival(Arrival arrival) {
 void Node::State::let_in(Instant now, Effects& fx) {
   if (arrivals.empty()) return;
   const bool active = is_active();
-  if (!active && replica.role() == paxos::Role::kLeader) return;
+  if (!active && replica.role() == paxos::Role::kLeader) {
+    if (arrivals_until == base::kNever) arrivals_until = now + patience();
+    if (now < arrivals_until) return;
+  }
+  arrivals_until = base::kNever;
   for (Arrival& arrival : std::exchange(arrivals, {})) {
     if (auto* command = std::get_if<CommandArrival>(&arrival)) {
       if (active) {
@@ -49,8 +58,7 @@ void Node::State::let_in(Instant now, Effects& fx) {
 void Node::State::answer_owed(Instant now, Effects& fx) {
   if (owed.empty()) return;
   if (replica.expects_leader()) {
-    if (owed.until == base::kNever)
-      owed.until = now + options.paxos.heartbeat * kPatienceHeartbeats;
+    if (owed.until == base::kNever) owed.until = now + patience();
     if (now < owed.until) return;
   }
   pay_owed(fx);

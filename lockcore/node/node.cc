@@ -154,6 +154,7 @@ Instant Node::next_tick() const {
       state.expiry_round && state.replica.confirmed() < state.expiry_round->needed;
   if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
   next = std::min(next, state.next_delay_end());
+  if (!state.arrivals.empty()) next = std::min(next, state.arrivals_until);
   if (!state.owed.empty()) next = std::min(next, state.owed.until);
   if (state.transfer) next = std::min(next, state.transfer->until);
   if (state.can_record()) {

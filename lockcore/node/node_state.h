@@ -64,6 +64,7 @@ struct Node::State {
     std::vector<base::LeaseId> leases;
   };
   using Arrival = std::variant<CommandArrival, RenewArrival, ReadCall>;
+  base::Duration patience() const;
   bool keep_arrival(Arrival arrival);
   void let_in(base::Instant now, Effects& fx);
   void answer_owed(base::Instant now, Effects& fx);
@@ -140,8 +141,8 @@ struct Node::State {
 
   // Calls that came to a leader that isn't active yet; empty unless the replica leads.
   std::vector<Arrival> arrivals;
+  base::Instant arrivals_until = base::kNever;  // kNever: not looked at yet
   // Calls that are told notLeader as soon as it is known who leads instead.
-  static constexpr int64_t kPatienceHeartbeats = 4;
   struct Owed {
     std::vector<ClientRef> commands, renewals, reads, admin;
     base::Instant until = base::kNever;  // kNever: not looked at yet
