@@ -20,6 +20,8 @@ void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
                  wire::Cell::LeasesResults::Builder to);
 void fill_verify(const locks::LockTable& table, wire::Cell::VerifyParams::Reader asked,
                  wire::Cell::VerifyResults::Builder to);
+void fill_why(const node::Node& node, wire::Cell::WhyParams::Reader asked,
+              wire::Cell::WhyResults::Builder to);
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to);
 
 }  // namespace holdfast::daemon

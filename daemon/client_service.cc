@@ -11,6 +11,7 @@
 #include "daemon/client_admin.h"
 #include "daemon/client_reads.h"
 #include "daemon/random.h"
+#include "daemon/record_calls.h"
 #include "daemon/waiting_call.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
@@ -348,6 +349,15 @@ class CellServer final : public wire::Cell::Server {
   kj::Promise<void> changeMember(ChangeMemberContext context) override {
     return change_member(access_, context);
   }
+  kj::Promise<void> why(WhyContext context) override {
+    return read(access_, context, [this](WhyContext& asked) {
+      fill_why(access_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> events(EventsContext context) override {
+    return answer_events(access_, context);
+  }
+  kj::Promise<void> sql(SqlContext context) override { return answer_sql(access_, context); }
   kj::Promise<void> status(StatusContext context) override {
     fill_status(access_, identity_, context.getResults().initStatus());
     return kj::READY_NOW;

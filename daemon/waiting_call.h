@@ -3,6 +3,8 @@
 
 #include <kj/async.h>
 
+#include <memory>
+
 #include "daemon/calls.h"
 #include "daemon/node_access.h"
 
@@ -18,7 +20,9 @@ class WaitingCall final : public Call {
       : fulfiller_(fulfiller), access_(access), done_(kj::mv(done)), ref_(access.begin(*this)) {
     ask(ref_);
   }
-  ~WaitingCall() { access_.drop(ref_); }
+  ~WaitingCall() {
+    if (*alive_) access_.drop(ref_);
+  }
 
   void on_reply(const Reply& reply) override {
     fulfiller_.rejectIfThrows([&] { done_(reply); });
@@ -28,6 +32,7 @@ class WaitingCall final : public Call {
  private:
   kj::PromiseFulfiller<void>& fulfiller_;
   NodeAccess& access_;
+  const std::shared_ptr<const bool> alive_ = access_.alive();
   Done done_;
   const node::ClientRef ref_;
 };

@@ -109,6 +109,7 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
     acquire.agent = {from.getAgent()};
     acquire.wait = from.getWait();
     acquire.reason = text(from.getReason());
+    acquire.value = bytes(from.getValue());
     acquire.locks.reserve(locks.size());
     for (auto lock : locks) {
       if (!known(lock.getMode())) return not_known("mode");
@@ -195,6 +196,7 @@ void fill_acquire(const locks::Acquire& acquire, wire::Acquire::Builder to) {
   to.setAgent(acquire.agent.value);
   to.setWait(acquire.wait);
   if (!acquire.reason.empty()) to.setReason(text(acquire.reason));
+  if (!acquire.value.empty()) to.setValue(bytes(acquire.value));
   auto locks = to.initLocks(static_cast<unsigned>(acquire.locks.size()));
   for (unsigned i = 0; i < locks.size(); ++i) {
     const locks::LockRequest& request = acquire.locks[i];

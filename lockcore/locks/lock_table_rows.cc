@@ -18,13 +18,22 @@ base::StateWrite LockTable::take_changes() {
   state.claims.take_changes(out);
   state.clients.take_changes(out);
   if (std::exchange(state.config_changed, false)) out.config = state.config;
-  out.events.swap(state.events);
+  out.events = state.events.take();
   state.taken = state.meta.applied;
   return out;
 }
 
-size_t LockTable::unrecorded_events() const {
-  return state_->events.size();
+unsigned LockTable::unrecorded_percent() const {
+  return state_->events.unrecorded_percent();
+}
+
+base::Revision LockTable::events_floor() const {
+  return state_->events.floor();
+}
+
+void LockTable::visit_events(base::Revision after,
+                             const std::function<bool(const base::EventRow&)>& visit) const {
+  state_->events.visit_above(after, visit);
 }
 
 // The state changes with a slot, and in no other way.
@@ -184,6 +193,7 @@ class Loader {
     claim.holder = row.holder;
     claim.agent = row.agent;
     claim.number = row.number;
+    if (!row.value.empty()) claim.value = std::make_unique<const std::string>(row.value);
     claim.mode = row.mode;
     claim.permits = row.permits;
     if (!row.reason.empty()) claim.reason = std::make_unique<const std::string>(row.reason);
@@ -206,10 +216,10 @@ class Loader {
     const bool fits = lock.counts_permits() ? lock.held_permits + row.permits <= lock.capacity
                                             : (lock.held_modes.conflicts() & set_of(row.mode)) == 0;
     require(fits, what + " conflicts with another hold of lock \"" + row.lock + "\"");
-    if (!row.value.empty()) claim->value = std::make_unique<const std::string>(row.value);
     claim->id = row.token;
     claim->held = true;
     claim->since_wall_ms = row.acquired_wall_ms;
+    claim->since_cell_ms = row.acquired_cell_ms;
     claims_.add(std::move(*claim));
   }
 
@@ -230,6 +240,7 @@ class Loader {
     claim->id = row.queued;
     claim->client = row.client;
     claim->since_wall_ms = row.since_wall_ms;
+    claim->since_cell_ms = row.since_cell_ms;
     if (row.converts) {
       if (last != nullptr || !load_conversion(*claim, row.converts, what)) return;
     } else if (!require_alone(*claim, what) || !joins(*claim, last, what)) {
@@ -290,6 +301,7 @@ std::optional<std::string> LockTable::State::load(base::StateRows rows) {
   meta = rows.meta;
   config = std::move(rows.config);
   if (config.version != meta.config_version) return "the members are of another configuration";
+  events = EventLog(meta.revision);
   if (auto problem = Loader(meta, leases, claims, clients).load(rows)) return problem;
   taken = meta.applied;
   leases.mark_recorded();

@@ -80,6 +80,8 @@ class Node {
   // Of a lock-delay that lasts until this cell time; by the clock of the active leader, elsewhere
   // as of the last applied slot.
   uint64_t delay_remaining_ms(uint64_t until_ms, base::Instant now) const;
+  // How long ago this cell time was, by the same clock.
+  uint64_t age_ms(uint64_t since_ms, base::Instant now) const;
   uint64_t renewals_total() const;
 
   void check_invariants() const;

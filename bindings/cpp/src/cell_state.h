@@ -31,6 +31,8 @@ using client::Ref;
 Error to_error(const Failure& failure);
 base::LeaseId lease_named(std::string_view text);  // throws invalid_argument
 
+struct Feed;
+
 struct CellState : std::enable_shared_from_this<CellState> {
   CellState(client::Options options, std::string program, milliseconds request_timeout);
   ~CellState();
@@ -61,6 +63,11 @@ struct CellState : std::enable_shared_from_this<CellState> {
   const uint64_t forks = client::fork_count();
   const std::string program;
   const milliseconds request_timeout;
+
+  // engine: those that readers of the same name share
+  std::map<std::pair<std::string, bool>, std::weak_ptr<Feed>> feeds;
+  size_t prune_feeds_at = 64;  // engine: when to drop those that are gone
+  void prune_feeds();
 
   // Leases that their owners keep alive, as far as they were opened or renewed here.
   struct BareLease {

@@ -56,6 +56,19 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct EventsRequest {
+  EventsQuery query;
+  bool from_now = false;
+  uint32_t wait_ms = 0;  // not 0: until there is something, however long the cell is away
+  bool stale = false;
+};
+struct SqlRequest {
+  std::string query;
+};
+struct WhyRequest {
+  std::string name;  // empty: of the lease
+  base::LeaseId lease;
+};
 struct StatusRequest {};
 struct TransferRequest {
   uint64_t to = 0;
@@ -68,11 +81,13 @@ struct MemberRequest {
 
 // What may be repeated as it is, without a number. The last two are no reads, but say how things
 // are to be.
-using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
-                                 LeasesRequest, TransferRequest, MemberRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                             StatusRequest, TransferRequest, MemberRequest>;
+using ReadRequest =
+    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                 EventsRequest, SqlRequest, WhyRequest, TransferRequest, MemberRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
+                 StatusRequest, TransferRequest, MemberRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -111,7 +126,8 @@ struct Transferred {
 
 using Response =
     std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, StatusResponse, Transferred, Membership>;
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, StatusResponse,
+                 Transferred, Membership>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -133,7 +149,8 @@ struct Renewed {
 
 using Outcome =
     std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, CellStatus, Transferred, Membership>;
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, CellStatus,
+                 Transferred, Membership>;
 
 struct Completion {
   Ref ref = 0;

@@ -2,6 +2,7 @@
 #include <holdfast/holdfast.h>
 
 #include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/reading.h"
 #include "lockcore/base/limits.h"
 
 namespace holdfast {
@@ -11,26 +12,10 @@ namespace {
 using base::Instant;
 using client::Core;
 using client::Effects;
-using client::Outcome;
 using client::Ref;
 using detail::CellState;
-
-auto reading(client::ReadRequest request) {
-  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
-    core.read(ref, std::move(request), now, fx);
-  };
-}
-
-template <class T>
-client::Engine::Done report_value(Callback<T> done) {
-  return [done = std::move(done)](Outcome&& outcome) {
-    if (auto* failure = std::get_if<client::Failure>(&outcome)) {
-      Error error = detail::to_error(*failure);
-      return done(std::nullopt, &error);
-    }
-    done(std::get<T>(std::move(outcome)), nullptr);
-  };
-}
+using detail::reading;
+using detail::report_value;
 
 // -- lists, page by page --------------------------------------------------------------------------
 
