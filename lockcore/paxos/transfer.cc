@@ -90,7 +90,7 @@ void give_up(ReplicaState& s, const std::string& why, Effects& fx) {
 
 std::optional<base::Error> start(ReplicaState& s, base::NodeId to, base::Instant now, Effects& fx) {
   const Peer* peer = to ? s.find_peer(to) : furthest(s, now);
-  if (auto why_not = check(s, to, peer, now)) return why_not;
+  if (auto why_not = check(s, peer != nullptr ? peer->id : to, peer, now)) return why_not;
   s.lead.hand_over = LeaderState::HandOver{peer->id, now, now + s.options.election};
   s.tell(Notice::Level::kInfo, "hands over to " + node_text(peer->id, peer->address), fx);
   return std::nullopt;

@@ -157,5 +157,8 @@ TEST_CASE("paxos: a node joins as a learner, follows, and votes once it is promo
   cell.deliver_if(is<Accepted>(one, third));
   CHECK(cell[third].chosen_upto() < slot);
   cell.settle();
+  cell.pass(60);  // the others hear of it with the next heartbeat
+  cell.tick(third);
+  cell.settle();
   CHECK(cell.value_at(id, slot.value) == "y");
 }

@@ -71,9 +71,9 @@ TEST_CASE("paxos: a leader to whom nobody answers in time leads on") {
   REQUIRE_FALSE(hand_over(cell, 1, 2));
   for (int i = 0; i < 12; ++i) {
     cell.drop_if(is<TakeOver>());
+    cell.settle();
     cell.pass(50);
     cell.tick(1);
-    cell.settle();
   }
   CHECK_FALSE(cell[1].handing_over());
   CHECK(cell[1].role() == Role::kLeader);
