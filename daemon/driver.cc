@@ -28,7 +28,8 @@ node::Options node_options(const Config& config) {
   node::Options options;
   options.paxos.self = config.id;
   options.paxos.address = config.advertise;
-  options.paxos.cluster = config.cluster;
+  // A list of this node alone may just be the default, where a cell has stored another.
+  if (config.cluster.size() > 1) options.paxos.cluster = config.cluster;
   options.paxos.heartbeat = config.heartbeat;
   options.paxos.election = config.election;
   options.paxos.random_seed = random_number();

@@ -231,7 +231,7 @@ void check_at_start(ReplicaState& s, const std::string& disk_lost) {
   }
   // P10: stored membership beats the list of the command line.
   const std::string stored = paxos::cluster_text(s.config.members);
-  if (s.options.cluster.size() > 1 && stored != s.cluster_text) {
+  if (!s.options.cluster.empty() && stored != s.cluster_text) {
     s.early_notices.push_back({Notice::Level::kWarning, "the cluster list given, " +
                                                             s.cluster_text +
                                                             ", differs from the cell's own, " +
