@@ -3,6 +3,8 @@
 // A change is decided on the leader's applied configuration after a confirm round, one at a time,
 // and changes one voter at most. It carries the version that it makes, so that one which was
 // decided beside another, by an older leader, comes to nothing when it is applied.
+#include "lockcore/node/admin.h"
+
 #include <algorithm>
 #include <utility>
 
