@@ -192,7 +192,7 @@ struct StateWrite {
   Changes<WaiterRow, Revision> waiters;
   Changes<ClientRow, ClientId> clients;
   Changes<AnswerRow, AnswerKey> answers;
-  std::optional<Config> config;            // replaces all members, if it changed
+  std::optional<Config> config;             // replaces all members, if it changed
   std::shared_ptr<const EventRows> events;  // ascending; null: none
 };
 

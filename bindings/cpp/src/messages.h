@@ -124,10 +124,9 @@ struct Transferred {
   uint64_t leader = 0;
 };
 
-using Response =
-    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, StatusResponse,
-                 Transferred, Membership>;
+using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
+                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                              StatusResponse, Transferred, Membership>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -147,10 +146,9 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome =
-    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, CellStatus,
-                 Transferred, Membership>;
+using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
+                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                             CellStatus, Transferred, Membership>;
 
 struct Completion {
   Ref ref = 0;
