@@ -118,7 +118,7 @@ void Driver::dial_members(const Config& config) {
     return;
   }
   peers_.set_members(stored.members);
-  dialled_ = stored.version;
+  dialled_ = node_.replica().contacts_version();
   if (config.cluster.size() <= 1) return;
   auto same = [](const base::Member& a, const base::Member& b) {
     return a.id == b.id && a.address == b.address;
@@ -254,10 +254,10 @@ void Driver::follow_members() {
   const paxos::Replica& replica = node_.replica();
   // A node that joins says hello as a member once that is durable: before, it would be refused.
   const bool joining = joiner_ && replica.founding() != base::FoundingState::kFounded;
-  if (replica.config().version == dialled_ || joining) return;
+  if (replica.contacts_version() == dialled_ || joining) return;
   joiner_.reset();
-  dialled_ = replica.config().version;
-  peers_.set_members(replica.config().members);
+  dialled_ = replica.contacts_version();
+  peers_.set_members(replica.contacts());
 }
 
 // Peers first, on the wire: a commit waits for them longer than for this disk, whose thread, once

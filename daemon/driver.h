@@ -93,7 +93,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   bool fed_ = true;   // the node was given an event since the last finish_turn()
   Timer* timer_;      // freed in its close callback
   Peers peers_;
-  base::ConfigVersion dialled_;  // the membership that peers_ was last told of
+  uint64_t dialled_ = 0;  // the version of the contacts that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
   EventPolls event_polls_;
   std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;

@@ -55,7 +55,8 @@ void try_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
 
 bool has_leave(const ReplicaState& s) {
   return s.election.leave && s.election.leave == s.promised && s.role == Role::kFollower &&
-         s.is_voter() && s.config_is_current() && !s.disk_stalled(s.now);
+         s.now < s.election.leave_until && s.is_voter() && s.config_is_current() &&
+         !s.disk_stalled(s.now);
 }
 
 void probe(ReplicaState& s, base::Instant now, Effects& fx) {

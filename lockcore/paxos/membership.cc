@@ -70,6 +70,14 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
                        "directory, and joins with --join",
                    false, true};
   }
+  const bool founded =
+      s.founding == base::FoundingState::kFounded && peer.founding == base::FoundingState::kFounded;
+  // We lag. Whom we ask for votes, and who may ask us, doesn't depend on whom we know (P9); but all
+  // that we do know may be gone, and then only strangers can tell us so.
+  if (member == nullptr && founded && peer.config_version > s.config.version &&
+      s.peers.size() < kMaxVoters) {
+    return std::nullopt;
+  }
   if (member == nullptr) {
     return refuse(cell_text(s.config.cell) + " does not know " +
                   node_text(peer.node, peer.address) +
@@ -157,6 +165,13 @@ std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx)
       s.tell(Notice::Level::kWarning, "refused a peer: " + refusal->reason, fx);
     }
     return refusal;
+  }
+  if (known == nullptr) {
+    known = &s.peers.emplace_back();
+    known->id = known->mark.node = known->stored.node = peer.node;
+    known->address = peer.address;
+    known->stranger = true;
+    ++s.contacts;
   }
   known->admitted = known->connected = true;
   known->refusal.clear();

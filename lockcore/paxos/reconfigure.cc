@@ -72,7 +72,10 @@ void on_applied(ReplicaState& s, base::Slot slot, const base::Config& config, ba
     }
   }
   // Everybody hears this leader, so nobody need be asked whether it may go on.
-  if (led && s.is_voter() && s.promised == ballot) s.election.leave = ballot;
+  if (led && s.is_voter() && s.promised == ballot) {
+    s.election.leave = ballot;
+    s.election.leave_until = now + s.options.election;
+  }
 }
 
 }  // namespace holdfast::paxos::reconfigure

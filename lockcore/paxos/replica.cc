@@ -319,7 +319,8 @@ bool Replica::expects_leader() const {
   const ReplicaState& s = *state_;
   if (s.role == Role::kCandidate) return true;
   if (s.role != Role::kFollower || s.leader) return false;
-  return s.election.heard_from || (s.election.leave && s.election.leave == s.promised);
+  const bool has_leave = s.election.leave && s.election.leave == s.promised;
+  return s.election.heard_from || (has_leave && s.now < s.election.leave_until);
 }
 base::Slot Replica::chosen_upto() const {
   return state_->chosen_upto;
@@ -335,6 +336,18 @@ base::FoundingState Replica::founding() const {
 }
 std::string Replica::waiting_for() const {
   return founding::waiting_for(*state_);
+}
+
+uint64_t Replica::contacts_version() const {
+  return state_->contacts;
+}
+
+std::vector<base::Member> Replica::contacts() const {
+  std::vector<base::Member> contacts = config().members;
+  for (const Peer& peer : state_->peers) {
+    if (peer.stranger) contacts.push_back({peer.id, {}, peer.address, false});
+  }
+  return contacts;
 }
 
 std::vector<Replica::PeerView> Replica::peers() const {

@@ -148,6 +148,10 @@ class Replica {
   base::Slot chosen_upto() const;
   base::Slot durable_upto() const;  // every slot through here is durable in this node's own log
   const base::Config& config() const;
+  // Whom to keep links with: the members, and, if this node lags, those of a newer configuration
+  // that introduced themselves. contacts_version() changes whenever they may have.
+  std::vector<base::Member> contacts() const;
+  uint64_t contacts_version() const;
   base::FoundingState founding() const;
   std::string waiting_for() const;  // while founding: whom it waits for, in words; else empty
 

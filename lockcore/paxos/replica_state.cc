@@ -131,7 +131,14 @@ void ReplicaState::set_config(base::Config new_config) {
       next.back().id = next.back().mark.node = next.back().stored.node = member.id;
     }
     next.back().address = member.address;
+    next.back().stranger = false;
   }
+  for (Peer& peer : peers) {
+    // Those that were moved from are members.
+    const bool newer = peer.hello && peer.hello->config_version > config.version;
+    if (peer.stranger && newer && config.find(peer.id) == nullptr) next.push_back(std::move(peer));
+  }
+  ++contacts;
   peers = std::move(next);
 }
 

@@ -27,8 +27,11 @@ constexpr uint64_t kMaxCounter = uint64_t{1} << 62;
 struct Peer {
   base::NodeId id;
   std::string address;
-  bool admitted = false;       // its hello was accepted in this run: its messages count
-  bool connected = false;      // and its link is up, as far as known
+  bool admitted = false;   // its hello was accepted in this run: its messages count
+  bool connected = false;  // and its link is up, as far as known
+  // P9: we don't know it, for we lag: it is of a newer configuration of our cell. Whoever of those
+  // that we do know is gone by now, it can tell us what we missed.
+  bool stranger = false;
   std::optional<Hello> hello;  // the last accepted one
   base::PeerMark mark;         // what we know of its life; the durable part of it in `stored`
   base::PeerMark stored;
@@ -52,6 +55,7 @@ struct ElectionState {
   // P7: whoever leads in this ballot gave us leave to skip the probe. Void as soon as a higher
   // ballot is promised.
   base::Ballot leave;
+  base::Instant leave_until;  // and then as well: its giver leads on
 };
 
 // A candidate's phase 1.
@@ -162,6 +166,7 @@ struct ReplicaState {
   base::FoundingState founding;  // with the writes under way; gate.facts() has the durable one
   base::Config config;           // version 0 while founding == kEmpty
   Electorate electorate;         // of config
+  uint64_t contacts = 0;         // counts changes of who is in `peers`
   base::Slot config_slot;        // the last Reconfigure that is applied
   std::vector<Peer> peers;       // by id, without us
 

@@ -112,6 +112,7 @@ void on_take_over(ReplicaState& s, const Peer& from, const TakeOver& message, ba
   acceptor::take_chosen(s, message.ballot, message.chosen_upto);
   catch_up::heard_of(s, from.id, message.chosen_upto);
   s.election.leave = s.promised;
+  s.election.leave_until = now + s.options.election;
   // P9: what was just learnt may have to be applied first; then the next tick sees to it.
   election::take_leave(s, now, fx);
 }
