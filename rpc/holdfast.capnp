@@ -103,6 +103,27 @@ interface Cell {
       -> (blockers :List(Blocker), truncated :Bool, revision :UInt64, error :Cmd.Error);
   # Who is in the way: of whoever asked for this lock now, exclusively; with a name of "", of all
   # that this lease waits for. And who is in their way, and so on. Linearizable.
+
+  transferLeader @12 (to :UInt64) -> (leader :UInt64, error :Cmd.Error);
+  # The leader hands over to this voter, or, if `to` is 0, to the one that is furthest. Returns when
+  # another node leads.
+
+  changeMember @13 (change :MemberChange) -> (config :Peer.Config, error :Cmd.Error);
+  # One change of who belongs to the cell. It says how things are to be: what is so already is
+  # answered with the configuration as it is, and whoever doesn't know the outcome asks again.
+}
+
+struct MemberChange {
+  node @0 :UInt64;
+  union {
+    add :group {                # as a learner
+      address @1 :Text;
+      incarnation @2 :UInt64;   # of the node that joins; 0: it is an operator who asks
+    }
+    promote @3 :Void;           # to a voter, if it has caught up
+    remove @4 :Void;            # its id is never used again
+    update @5 :Text;            # its address
+  }
 }
 
 interface ClientRecord {
@@ -297,6 +318,7 @@ struct NodeStatus {
   digestSlot @25 :UInt64;       # the last barrier; 0: none
   verifications @26 :UInt64;    # done since the process started
   damage @27 :Text;             # what the last one found; empty: nothing
+  configVersion @28 :UInt64;
 
   struct Member {
     id @0 :UInt64;

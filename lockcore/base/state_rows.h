@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lockcore/base/ballot.h"
+#include "lockcore/base/config.h"
 #include "lockcore/base/ids.h"
 
 namespace holdfast::base {
@@ -50,10 +52,10 @@ struct MetaRow {
   Slot applied;
   Revision revision;
   uint64_t cell_time_ms = 0;
-  uint64_t wall_ms = 0;  // of the last applied batch; for people
-  ConfigVersion config_version;
-  Ballot leader;              // ballot of the last applied NewLeader (P13)
-  uint64_t event_digest = 0;  // chained over all events ever; part of the digest
+  uint64_t wall_ms = 0;          // of the last applied batch; for people
+  ConfigVersion config_version;  // 0: as founded
+  Ballot leader;                 // ballot of the last applied NewLeader (P13)
+  uint64_t event_digest = 0;     // chained over all events ever; part of the digest
 
   bool operator==(const MetaRow&) const = default;
 };
@@ -150,8 +152,9 @@ enum class EventType : uint8_t {
   kLeaseClose = 12,
   kLeaseExpire = 13,
   kDeadlock = 14,
+  kMember = 15,  // a membership change
 };
-constexpr EventType kLastEventType = EventType::kDeadlock;
+constexpr EventType kLastEventType = EventType::kMember;
 
 // One change, told to people and watchers. Its revision is unique: every event takes one.
 struct EventRow {
@@ -189,6 +192,7 @@ struct StateWrite {
   Changes<WaiterRow, Revision> waiters;
   Changes<ClientRow, ClientId> clients;
   Changes<AnswerRow, AnswerKey> answers;
+  std::optional<Config> config;             // replaces all members, if it changed
   std::shared_ptr<const EventRows> events;  // ascending; null: none
 };
 
@@ -201,6 +205,7 @@ struct StateRows {
   std::vector<WaiterRow> waiters;
   std::vector<ClientRow> clients;
   std::vector<AnswerRow> answers;
+  Config config;  // version 0: as founded (log.db has the record); the cell's id is in log.db alone
 };
 
 // "grant", "lease-open" and so on, as users see them.

@@ -91,6 +91,15 @@ void add_clients(Digest& d, const base::StateRows& rows) {
     d << row.key.client << row.key.number << row.answer;
 }
 
+void add_members(Digest& d, const base::Config& config) {
+  d << config.version << config.members.size();
+  for (const base::Member& member : config.members) {
+    d << member.id << member.incarnation << member.address << uint64_t{member.voter};
+  }
+  d << config.removed.size();
+  for (const base::NodeId removed : config.removed) d << removed;
+}
+
 }  // namespace
 
 uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
@@ -117,6 +126,7 @@ uint64_t digest_of(const base::StateRows& rows) {
   add_leases(d, rows);
   add_claims(d, rows);
   add_clients(d, rows);
+  add_members(d, rows.config);
   return d.finish();
 }
 

@@ -1,6 +1,7 @@
 // The state as rows, and back: what changed, everything in canonical order, and restoring it.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "lockcore/base/assert.h"
 #include "lockcore/locks/digest.h"
@@ -16,6 +17,7 @@ base::StateWrite LockTable::take_changes() {
   state.leases.take_changes(out.leases);
   state.claims.take_changes(out);
   state.clients.take_changes(out);
+  if (std::exchange(state.config_changed, false)) out.config = state.config;
   out.events = state.events.take();
   state.taken = state.meta.applied;
   return out;
@@ -98,6 +100,7 @@ base::StateRows LockTable::State::rows() const {
       if (record.waiting == nullptr) out.answers.push_back(answer_row(record));
     }
   });
+  out.config = config;
   sort_rows(out);
   return out;
 }
@@ -296,6 +299,8 @@ class Loader {
 std::optional<std::string> LockTable::State::load(base::StateRows rows) {
   sort_rows(rows);
   meta = rows.meta;
+  config = std::move(rows.config);
+  if (config.version != meta.config_version) return "the members are of another configuration";
   events = EventLog(meta.revision);
   if (auto problem = Loader(meta, leases, claims, clients).load(rows)) return problem;
   taken = meta.applied;

@@ -15,6 +15,8 @@ namespace holdfast::locks {
 struct LockTable::State {
   TableLimits limits;
   base::MetaRow meta;
+  base::Config config;  // version == meta.config_version; 0: as founded, and nothing else is known
+  bool config_changed = false;  // since it was taken
   LeaseTable leases;
   ClaimTable claims;
   ClientTable clients;
@@ -54,6 +56,7 @@ struct LockTable::State {
   // Commands without an operation's number.
   Answer register_client(const RegisterClient& body);
   void expire_leases(const ExpireLeases& body, Applied& out);
+  void reconfigure(const Reconfigure& body);
   void apply_unnumbered(const Command& command, Applied& out);
   void apply_new(Client& client, const Command& command, Applied& out);
 

@@ -74,6 +74,7 @@ void StateImage::apply(const base::StateWrite& write) {
   apply_changes(waiters, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
   apply_changes(clients, write.clients, [](const base::ClientRow& r) { return r.id; });
   apply_changes(answers, write.answers, [](const base::AnswerRow& r) { return r.key; });
+  if (write.config) config = *write.config;
 }
 
 base::StateRows StateImage::rows() const {
@@ -85,6 +86,7 @@ base::StateRows StateImage::rows() const {
   copy_rows(waiters, out.waiters);
   copy_rows(clients, out.clients);
   copy_rows(answers, out.answers);
+  out.config = config;
   return out;
 }
 

@@ -28,6 +28,7 @@ struct StateImage {
   std::map<base::Revision, base::WaiterRow> waiters;
   std::map<base::ClientId, base::ClientRow> clients;
   std::map<base::AnswerKey, base::AnswerRow> answers;
+  base::Config config;
 
   void apply(const base::StateWrite& write);
   base::StateRows rows() const;

@@ -21,6 +21,8 @@ Response events_page(wire::Cell::EventsResults::Reader from);
 Response sql_rows(wire::Cell::SqlResults::Reader from);
 Response why_told(wire::Cell::WhyResults::Reader from, std::string name);
 Response status_of(wire::NodeStatus::Reader from);
+Response transferred(wire::Cell::TransferLeaderResults::Reader from);
+Response member_changed(wire::Cell::ChangeMemberResults::Reader from);
 
 Owner public_owner(const base::Owner& from);
 

@@ -79,14 +79,25 @@ struct BarrierRequest {};
 struct StatusRequest {
   bool verify = false;
 };
+struct TransferRequest {
+  uint64_t to = 0;
+};
+struct MemberRequest {
+  enum class Kind : uint8_t { add, promote, remove, update } kind = Kind::add;
+  uint64_t node = 0;
+  std::string address;  // of add and update
+};
 
+// What may be repeated as it is, without a number. The last two are no reads, but say how things
+// are to be.
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest>;
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
+                 TransferRequest, MemberRequest>;
 using Request =
     std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
                  LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
-                 SnapshotRequest, BarrierRequest, StatusRequest>;
+                 SnapshotRequest, BarrierRequest, StatusRequest, TransferRequest, MemberRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -119,16 +130,16 @@ struct StatusResponse {
   bool active = false;  // leads, and its NewLeader is applied
   uint64_t leader = 0;  // the id of the leader that it knows; 0: none
   std::string leader_address;
-  struct Member {
-    uint64_t id = 0;
-    std::string address;
-  };
   std::vector<Member> members;
+  uint64_t config_version = 0;
+};
+struct Transferred {
+  uint64_t leader = 0;
 };
 
 using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
                               Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              base::SnapshotPart, Barrier, StatusResponse>;
+                              base::SnapshotPart, Barrier, StatusResponse, Transferred, Membership>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -150,7 +161,7 @@ struct Renewed {
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                             base::SnapshotPart, Barrier, CellStatus>;
+                             base::SnapshotPart, Barrier, CellStatus, Transferred, Membership>;
 
 struct Completion {
   Ref ref = 0;

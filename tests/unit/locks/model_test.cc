@@ -23,6 +23,7 @@ class Workload {
     if (clients_.empty() || random_.chance(0.02)) return {{}, RegisterClient{random_client_ttl()}};
     if (random_.chance(0.01)) return {{}, NewLeader{random_ballot()}};
     if (random_.chance(0.01)) return {{}, AdvanceTime{random_ballot()}};
+    if (random_.chance(0.01)) return {{}, random_change()};
     if (random_.chance(0.015)) return {{}, ExpireLeases{random_ballot(), random_leases()}};
     // A copy of something sent before, late or not, as it was.
     if (!sent_.empty() && random_.chance(0.15)) return sent_[random_.below(sent_.size())];
@@ -31,6 +32,14 @@ class Workload {
     sent_.push_back(command);
     if (sent_.size() > 200) sent_.erase(sent_.begin());
     return command;
+  }
+
+  // The next configuration, or one that was decided too early or too late.
+  Reconfigure random_change() {
+    Config config;
+    config.version = {std::max<uint64_t>(table_.meta().config_version.value, 1) + random_.below(3)};
+    config.members = {{{1}, {7}, "a:1", true}, {{2 + random_.below(5)}, {8}, "b:1", false}};
+    return {config, "changes something"};
   }
 
   void learn(const Reply& reply) {

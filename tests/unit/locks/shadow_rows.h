@@ -19,12 +19,18 @@ class ShadowRows {
     apply(waiters_, write.waiters, &base::WaiterRow::queued);
     apply(clients_, write.clients, &base::ClientRow::id);
     apply(answers_, write.answers, &base::AnswerRow::key);
+    if (write.config) config_ = *write.config;
   }
 
   base::StateRows rows() const {
-    return {meta_,           values(leases_),  values(locks_),
-            values(holds_),  values(waiters_), values(clients_),
-            values(answers_)};
+    return {meta_,
+            values(leases_),
+            values(locks_),
+            values(holds_),
+            values(waiters_),
+            values(clients_),
+            values(answers_),
+            config_};
   }
 
  private:
@@ -51,6 +57,7 @@ class ShadowRows {
   std::map<base::Revision, base::WaiterRow> waiters_;
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
+  base::Config config_;
 };
 
 }  // namespace holdfast::locks

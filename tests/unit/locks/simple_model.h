@@ -193,6 +193,10 @@ class SimpleModel {
       leader_ = leader->ballot;
     } else if (std::holds_alternative<AdvanceTime>(command.body)) {
       return;
+    } else if (const auto* change = std::get_if<Reconfigure>(&command.body)) {
+      if (change->config.version.value != config_version_ + 1) return;
+      config_version_ = change->config.version.value;
+      ++revision_;
     } else if (const auto& expire = std::get<ExpireLeases>(command.body);
                expire.decided == leader_) {
       std::vector<uint64_t> ending;
@@ -592,6 +596,7 @@ class SimpleModel {
   std::map<uint64_t, uint64_t> lock_delays_;  // of all leases that there ever were
   std::map<std::string, Delay> delays_;
   base::Ballot leader_;
+  uint64_t config_version_ = 1;
   std::map<uint64_t, ClientState> clients_;
   std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it
   std::vector<Claim> claims_;            // in the order in which they were made

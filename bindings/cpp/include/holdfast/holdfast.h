@@ -237,7 +237,9 @@ struct NodeStatus {
   uint64_t id = 0;
   std::string name;
   std::string address;
-  std::string role;  // leader, follower, candidate, probing, founding, unreachable
+  // leader, follower, candidate, probing, learner, founding, unreachable
+  std::string role;
+  bool voter = false;
   uint64_t pid = 0;
   std::string version;
   std::string ballot;  // "round.node"
@@ -254,6 +256,17 @@ struct CellStatus {
   std::string cell;  // 16 hex digits; empty before founding
   uint64_t revision = 0;
   std::vector<NodeStatus> nodes;  // all members, by id
+  uint64_t config_version = 0;    // +1 with every membership change
+};
+// Who belongs to the cell, as of one moment.
+struct Member {
+  uint64_t id = 0;
+  std::string address;
+  bool voter = false;
+};
+struct Membership {
+  uint64_t version = 0;
+  std::vector<Member> members;  // by id
 };
 
 struct SnapshotPiece {
@@ -385,6 +398,16 @@ class HOLDFAST_API Cell {
   void locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done);
   void leases_async(Callback<std::vector<LeaseInfo>> done);
   void status_async(Callback<CellStatus> done);
+
+  // -- for operators ------------------------------------------------------------------------------
+  // The leader hands over to this voter (0: to the one that is furthest); who leads then.
+  uint64_t transfer_leader(uint64_t to = 0);
+  // One change of the membership each. They say how things are to be, so repeating one is harmless;
+  // what would harm the cell is refused with `conflict`, and the reason.
+  Membership add_member(uint64_t id, std::string_view address);  // as a learner
+  Membership promote_member(uint64_t id);                        // a learner that has caught up
+  Membership remove_member(uint64_t id);                         // its id is never used again
+  Membership update_member(uint64_t id, std::string_view address);
 
   // -- what happened ------------------------------------------------------------------------------
   // The events of every lock and key whose name begins with `prefix` (exact: is it), each once and
