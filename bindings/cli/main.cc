@@ -57,9 +57,9 @@ class Program {
     app_.formatter(std::make_shared<HelpFormatter>());
     app_.require_subcommand(1);
     flags_.add_to(app_);
-    for (auto add :
-         {add_run, add_acquire, add_release, add_try, add_held, add_verify, add_ls, add_show,
-          add_release_force, add_lease, add_status, add_bench, add_completion}) {
+    for (auto add : {add_run, add_acquire, add_release, add_try, add_held, add_verify, add_ls,
+                     add_show, add_release_force, add_drain, add_quota, add_lease, add_key_verbs,
+                     add_txn, add_status, add_bench, add_completion}) {
       add(verbs_);
     }
   }

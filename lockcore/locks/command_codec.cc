@@ -153,6 +153,60 @@ void put_body(wire::Command::Builder out, const ForceRelease& body) {
 void put_body(wire::Command::Builder out, const AdvanceTime& body) {
   put_ballot(out.initAdvanceTime(), body.decided);
 }
+void put_compare(wire::Compare::Builder out, const Compare& compare) {
+  out.setKey(text(compare.key));
+  out.setRelation(static_cast<wire::Relation>(compare.relation));
+  switch (compare.target) {
+    case Compare::Target::kValue: return out.setValue(data(compare.value));
+    case Compare::Target::kVersion: return out.setVersion(compare.number);
+    case Compare::Target::kRevision: return out.setRevision(compare.number);
+    case Compare::Target::kCreate: return out.setCreate(compare.number);
+    case Compare::Target::kHolds: return out.setHolds(compare.number);
+  }
+}
+void put_txn_op(wire::TxnOp::Builder out, const TxnOp& op) {
+  out.setKey(text(op.key));
+  switch (op.kind) {
+    case TxnOp::Kind::kGet: return out.setGet();
+    case TxnOp::Kind::kDelete: return out.setDelete();
+    case TxnOp::Kind::kPut: break;
+  }
+  auto put = out.initPut();
+  put.setValue(data(op.value));
+  put.setLease(op.lease.value);
+  put.setSequential(op.sequential);
+}
+void put_body(wire::Command::Builder out, const Txn& body) {
+  auto txn = out.initTxn();
+  auto compare = txn.initCompare(static_cast<unsigned>(body.compare.size()));
+  for (unsigned i = 0; i < compare.size(); ++i) put_compare(compare[i], body.compare[i]);
+  auto then = txn.initThen(static_cast<unsigned>(body.then.size()));
+  for (unsigned i = 0; i < then.size(); ++i) put_txn_op(then[i], body.then[i]);
+  auto orelse = txn.initOrelse(static_cast<unsigned>(body.orelse.size()));
+  for (unsigned i = 0; i < orelse.size(); ++i) put_txn_op(orelse[i], body.orelse[i]);
+}
+void put_body(wire::Command::Builder out, const CheckpointLeases& body) {
+  auto checkpoint = out.initCheckpointLeases();
+  put_ballot(checkpoint.initDecided(), body.decided);
+  auto leases = checkpoint.initLeases(static_cast<unsigned>(body.leases.size()));
+  for (unsigned i = 0; i < leases.size(); ++i) {
+    leases[i].setLease(body.leases[i].lease.value);
+    leases[i].setLeftMs(body.leases[i].left_ms);
+  }
+}
+void put_body(wire::Command::Builder out, const SetPolicy& body) {
+  auto set = out.initSetPolicy();
+  set.setKind(static_cast<wire::PolicyKind>(body.key.kind));
+  set.setName(text(body.key.name));
+  set.setEnd(body.end);
+  auto limits = set.initLimits();
+  limits.setLeases(body.limits.leases);
+  limits.setLocks(body.limits.locks);
+  limits.setWaiters(body.limits.waiters);
+  limits.setBytes(body.limits.bytes);
+  HF_SET_TEXT(set, Reason, body.reason);
+  HF_SET_TEXT(set, By, body.by);
+}
 void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
 }
@@ -175,6 +229,30 @@ void put_answer(wire::Answer::Builder out, const Done& answer) {
 }
 void put_answer(wire::Answer::Builder out, const WaitCancelled&) {
   out.setWaitCancelled();
+}
+void put_row(wire::KeyValue::Builder out, const base::KeyRow& row) {
+  out.setKey(text(row.key));
+  out.setValue(data(row.value));
+  out.setCreateRevision(row.create.value);
+  out.setRevision(row.revision.value);
+  out.setVersion(row.version);
+  out.setLease(row.lease.value);
+}
+void put_answer(wire::Answer::Builder out, const TxnDone& answer) {
+  auto done = out.initTxnDone();
+  done.setSucceeded(answer.succeeded);
+  done.setRevision(answer.revision.value);
+  auto results = done.initResults(static_cast<unsigned>(answer.results.size()));
+  for (unsigned i = 0; i < results.size(); ++i) {
+    const OpResult& result = answer.results[i];
+    switch (result.kind) {
+      case OpResult::Kind::kNone: results[i].setNone(); break;
+      case OpResult::Kind::kFound: put_row(results[i].initFound(), result.row); break;
+      case OpResult::Kind::kStored: put_row(results[i].initStored(), result.row); break;
+      case OpResult::Kind::kDeleted: results[i].setDeleted(true); break;
+      case OpResult::Kind::kNotDeleted: results[i].setDeleted(false); break;
+    }
+  }
 }
 void put_answer(wire::Answer::Builder out, const base::Error& answer) {
   auto error = out.initError();
@@ -312,6 +390,82 @@ ForceRelease get_force(wire::ForceRelease::Reader in) {
           get_text(in.getBy())};
 }
 
+Relation get_relation(wire::Relation in) {
+  const auto relation = static_cast<uint16_t>(in);
+  if (relation > static_cast<uint16_t>(Relation::kGreater)) {
+    throw NotOfThisVersion{"relation " + std::to_string(relation) + " is not known"};
+  }
+  return static_cast<Relation>(relation);
+}
+
+Compare get_compare(wire::Compare::Reader in) {
+  using Target = Compare::Target;
+  Compare compare{get_text(in.getKey()), {}, get_relation(in.getRelation()), 0, {}};
+  const auto of = [&compare](Target target, uint64_t number) {
+    compare.target = target;
+    compare.number = number;
+    return compare;
+  };
+  switch (in.which()) {
+    case wire::Compare::VALUE:
+      compare.target = Target::kValue;
+      compare.value = get_data(in.getValue());
+      return compare;
+    case wire::Compare::VERSION: return of(Target::kVersion, in.getVersion());
+    case wire::Compare::REVISION: return of(Target::kRevision, in.getRevision());
+    case wire::Compare::CREATE: return of(Target::kCreate, in.getCreate());
+    case wire::Compare::HOLDS: return of(Target::kHolds, in.getHolds());
+  }
+  throw NotOfThisVersion{"a compare is of a kind that is not known"};
+}
+
+TxnOp get_txn_op(wire::TxnOp::Reader in) {
+  TxnOp op;
+  op.key = get_text(in.getKey());
+  switch (in.which()) {
+    case wire::TxnOp::GET: op.kind = TxnOp::Kind::kGet; return op;
+    case wire::TxnOp::DELETE: op.kind = TxnOp::Kind::kDelete; return op;
+    case wire::TxnOp::PUT: {
+      const auto put = in.getPut();
+      op.kind = TxnOp::Kind::kPut;
+      op.value = get_data(put.getValue());
+      op.lease = {put.getLease()};
+      op.sequential = put.getSequential();
+      return op;
+    }
+  }
+  throw NotOfThisVersion{"an operation of a transaction is of a kind that is not known"};
+}
+
+Txn get_txn(wire::Txn::Reader in) {
+  Txn body;
+  for (const auto& compare : in.getCompare()) body.compare.push_back(get_compare(compare));
+  for (const auto& op : in.getThen()) body.then.push_back(get_txn_op(op));
+  for (const auto& op : in.getOrelse()) body.orelse.push_back(get_txn_op(op));
+  return body;
+}
+
+CheckpointLeases get_checkpoint(wire::CheckpointLeases::Reader in) {
+  CheckpointLeases body{get_ballot(in.getDecided()), {}};
+  for (const auto& lease : in.getLeases()) {
+    body.leases.push_back({base::LeaseId{lease.getLease()}, lease.getLeftMs()});
+  }
+  return body;
+}
+
+SetPolicy get_policy(wire::SetPolicy::Reader in) {
+  const auto kind = static_cast<uint16_t>(in.getKind());
+  if (kind > static_cast<uint16_t>(base::PolicyKind::kOwnerQuota)) {
+    throw NotOfThisVersion{"policy kind " + std::to_string(kind) + " is not known"};
+  }
+  const auto limits = in.getLimits();
+  return {{static_cast<base::PolicyKind>(kind), get_text(in.getName())},
+          in.getEnd(),
+          {limits.getLeases(), limits.getLocks(), limits.getWaiters(), limits.getBytes()},
+          get_text(in.getReason()),
+          get_text(in.getBy())};
+}
+
 Body get_body(wire::Command::Reader in) {
   switch (in.which()) {
     case wire::Command::REGISTER_CLIENT: return RegisterClient{in.getRegisterClient().getTtlMs()};
@@ -327,6 +481,9 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::SET_HOLD_VALUE: return get_set_value(in.getSetHoldValue());
     case wire::Command::FORCE_RELEASE: return get_force(in.getForceRelease());
     case wire::Command::ADVANCE_TIME: return AdvanceTime{get_ballot(in.getAdvanceTime())};
+    case wire::Command::TXN: return get_txn(in.getTxn());
+    case wire::Command::CHECKPOINT_LEASES: return get_checkpoint(in.getCheckpointLeases());
+    case wire::Command::SET_POLICY: return get_policy(in.getSetPolicy());
   }
   // DESIGN 7: a node stops at a command that it doesn't know. To skip it would be to diverge.
   throw NotOfThisVersion{"command kind " + std::to_string(static_cast<uint16_t>(in.which())) +
@@ -363,6 +520,32 @@ base::Error get_error(wire::Error::Reader in) {
   return error;
 }
 
+base::KeyRow get_row(wire::KeyValue::Reader in) {
+  return {get_text(in.getKey()),
+          get_data(in.getValue()),
+          base::Revision{in.getCreateRevision()},
+          base::Revision{in.getRevision()},
+          in.getVersion(),
+          base::LeaseId{in.getLease()}};
+}
+
+OpResult get_result(wire::OpResult::Reader in) {
+  using Kind = OpResult::Kind;
+  switch (in.which()) {
+    case wire::OpResult::NONE: return {};
+    case wire::OpResult::FOUND: return {Kind::kFound, get_row(in.getFound())};
+    case wire::OpResult::STORED: return {Kind::kStored, get_row(in.getStored())};
+    case wire::OpResult::DELETED: return {in.getDeleted() ? Kind::kDeleted : Kind::kNotDeleted, {}};
+  }
+  throw NotOfThisVersion{"a result of a transaction is of a kind that is not known"};
+}
+
+TxnDone get_txn_done(wire::Answer::TxnDone::Reader in) {
+  TxnDone done{in.getSucceeded(), base::Revision{in.getRevision()}, {}};
+  for (const auto& result : in.getResults()) done.results.push_back(get_result(result));
+  return done;
+}
+
 Answer get_answer(wire::Answer::Reader in) {
   switch (in.which()) {
     case wire::Answer::NONE: break;
@@ -381,6 +564,7 @@ Answer get_answer(wire::Answer::Reader in) {
     case wire::Answer::DONE: return Done{base::Revision{in.getDone()}};
     case wire::Answer::WAIT_CANCELLED: return WaitCancelled{};
     case wire::Answer::ERROR: return get_error(in.getError());
+    case wire::Answer::TXN_DONE: return get_txn_done(in.getTxnDone());
   }
   throw NotOfThisVersion{"answer kind " + std::to_string(static_cast<uint16_t>(in.which())) +
                          " is not known to this version"};

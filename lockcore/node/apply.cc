@@ -15,7 +15,8 @@ void Node::State::apply_chosen(Instant now, Effects& fx) {
   const base::Slot before = table.meta().applied;
   // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
   // answer, which is what slows the clients down.
-  while (!halted && table.unrecorded_events() < base::kMaxUnrecordedEvents) {
+  while (!halted && table.unrecorded_events() < base::kMaxUnrecordedEvents &&
+         table.unrecorded_bytes() < base::kMaxUnrecordedBytes) {
     const auto entry = replica.next_chosen();
     if (!entry) break;
     apply_entry(*entry, now, fx);
@@ -53,7 +54,7 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   };
   for (const base::LeaseId lease : out.opened) {
     // Opened and ended in one batch: nothing to time.
-    if (table.lease(lease)) clock.add(lease, full_ttl(lease), now);
+    if (table.lease(lease)) clock.add(lease, full_ttl(lease), full_ttl(lease), now);
   }
   for (const base::LeaseId lease : out.ended) clock.remove(lease);
   for (locks::Reply& reply : out.replies) {
@@ -61,11 +62,14 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
       fx.replies.push_back(CommandReply{ref, reply.answer});
     });
   }
-  if (ours && batch) finish_endings(*batch, fx);
+  if (!ours || !batch) return;
+  finish_endings(*batch);
+  finish_checkpoints(*batch);
+  answer_held_renewals(fx);
 }
 
 // The fate of leases whose Close or Expire was in this batch is known now.
-void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
+void Node::State::finish_endings(const locks::Batch& batch) {
   if (ending.empty()) return;
   const auto finish = [this](base::LeaseId lease) {
     const auto it = ending.find(lease);
@@ -82,7 +86,19 @@ void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
       for (const base::LeaseId lease : expire->leases) finish(lease);
     }
   }
-  for (RenewCall& call : std::exchange(held_renewals, {})) answer_renewal(std::move(call), fx);
+}
+
+void Node::State::finish_checkpoints(const locks::Batch& batch) {
+  if (checkpoints.empty()) return;
+  for (const locks::Command& command : batch.commands) {
+    const auto* checkpoint = std::get_if<locks::CheckpointLeases>(&command.body);
+    if (checkpoint == nullptr) continue;
+    for (const auto& each : checkpoint->leases) {
+      const auto under_way = checkpoints.find(each.lease);
+      HF_ASSERT(under_way != checkpoints.end());
+      if (--under_way->second.count == 0) checkpoints.erase(under_way);
+    }
+  }
 }
 
 // A slot is recorded only after this node's own log holds it durably (DESIGN 8): else a crash could
@@ -96,7 +112,8 @@ bool Node::State::can_record() const {
 // Hands what changed to state.db: many slots in one transaction, behind the log.
 void Node::State::record(Instant now, Effects& fx) {
   if (!can_record()) return;
-  const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4;
+  const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4 ||
+                      table.unrecorded_bytes() >= base::kMaxUnrecordedBytes / 4;
   if (!urgent && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
   fx.record = table.take_changes();

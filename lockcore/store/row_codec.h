@@ -96,6 +96,7 @@ class RowWriter {
   void operator()(const char*, const std::string& value) { text(value); }
   void operator()(const char*, const base::Mode& mode) { text(base::mode_name(mode)); }
   void operator()(const char*, const base::LockKind& kind) { text(base::kind_name(kind)); }
+  void operator()(const char*, const base::PolicyKind& kind) { text(base::policy_name(kind)); }
   void operator()(const char*, Blob<const std::string> blob) {
     sum_.add(std::string_view(blob.bytes));
     statement_.bind_blob(++index_, blob.bytes);
@@ -159,6 +160,9 @@ class RowReader {
   }
   void operator()(const char*, base::LockKind& kind) {
     named(kind, base::LockKind::kElection, base::kind_name);
+  }
+  void operator()(const char*, base::PolicyKind& kind) {
+    named(kind, base::PolicyKind::kOwnerQuota, base::policy_name);
   }
   void operator()(const char*, Blob<std::string> blob) { blob.bytes = text(); }
   template <class Ranges>

@@ -18,7 +18,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 3};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 4};
 constexpr int kCacheKib = 4096;
 // Old events deleted in one write beyond as many as it adds: history shrinks back to its limit,
 // but never in one long transaction.
@@ -58,7 +58,8 @@ struct StateDb::Impl {
        FileSystem& files)
       : path_(dir + "/" + file),
         db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}) {
-    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "event"});
+    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "key", "sequence",
+               "policy", "event"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -98,6 +99,9 @@ struct StateDb::Impl {
     load_table(rows.waiters, owners);
     load_table(rows.clients, owners);
     load_table(rows.answers, owners);
+    load_table(rows.keys, owners);
+    load_table(rows.sequences, owners);
+    load_table(rows.policies, owners);
     check_events();
     return rows;
   }
@@ -118,9 +122,9 @@ struct StateDb::Impl {
   void check_events() {
     Statement select(
         db_,
-        "SELECT revision, type, name, token, lease, owner, cause, note, at_ms, cell_ms, sum"
+        "SELECT revision, type, name, token, lease, owner, cause, note, value, at_ms, cell_ms, sum"
         " FROM event");
-    uint64_t count = 0;
+    uint64_t count = 0, bytes = 0;
     for (; select.step(); ++count) {
       event_sum_.add(select.number(0));
       event_sum_.add(select.bytes(1));
@@ -130,16 +134,19 @@ struct StateDb::Impl {
       event_sum_.add(select.bytes(5));
       event_sum_.add(select.bytes(6));
       event_sum_.add(select.bytes(7));
-      event_sum_.add(select.number(8));
+      event_sum_.add(select.bytes(8));
       event_sum_.add(select.number(9));
-      if (event_sum_.take() == select.number(10)) continue;
+      event_sum_.add(select.number(10));
+      bytes += select.bytes(8).size();
+      if (event_sum_.take() == select.number(11)) continue;
       db_.fail(Kind::kDamaged, "table `event`: the row with key " +
                                    std::to_string(select.number(0)) + " fails its checksum; " +
                                    kReplaceAdvice);
     }
-    if (count == meta_.events) return;
+    if (count == meta_.events && bytes == meta_.event_bytes) return;
     db_.fail(Kind::kDamaged, "table `event`: has " + std::to_string(count) + " rows instead of " +
-                                 std::to_string(meta_.events) + "; " + kReplaceAdvice);
+                                 std::to_string(meta_.events) + ", or values missing; " +
+                                 kReplaceAdvice);
   }
 
   // -- writing -----------------------------------------------------------------------------------
@@ -154,12 +161,18 @@ struct StateDb::Impl {
     for (const auto queued : changes.waiters.erase) erase(erase_waiter_, queued.value);
     for (const auto id : changes.clients.erase) erase(erase_client_, id.value);
     for (const auto& key : changes.answers.erase) erase(key);
+    for (const auto& key : changes.keys.erase) erase(erase_key_, key);
+    for (const auto& prefix : changes.sequences.erase) erase(erase_sequence_, prefix);
+    for (const auto& key : changes.policies.erase) erase(key);
     for (const auto& row : changes.leases.put) put_lease_.put(row);
     for (const auto& row : changes.locks.put) put_lock_.put(row);
     for (const auto& row : changes.holds.put) put_hold_.put(row);
     for (const auto& row : changes.waiters.put) put_waiter_.put(row);
     for (const auto& row : changes.clients.put) put_client_.put(row);
     for (const auto& row : changes.answers.put) put_answer_.put(row);
+    for (const auto& row : changes.keys.put) put_key_.put(row);
+    for (const auto& row : changes.sequences.put) put_sequence_.put(row);
+    for (const auto& row : changes.policies.put) put_policy_.put(row);
     append_events(changes.events);
     prune_history(changes.events.size());
     put_meta_.put(meta_);
@@ -180,6 +193,12 @@ struct StateDb::Impl {
     erase_answer_.run();
   }
 
+  void erase(const base::PolicyKey& key) {
+    erase_policy_.bind_text(1, base::policy_name(key.kind));
+    erase_policy_.bind_text(2, key.name);
+    erase_policy_.run();
+  }
+
   // The hot loop: under load every command makes an event or two.
   void append_events(const std::vector<base::EventRow>& events) {
     OwnerTexts owners;
@@ -193,6 +212,9 @@ struct StateDb::Impl {
       put_column(std::string_view(owners.of(event.owner.get())));
       put_column(std::string_view(event.cause));
       put_column(std::string_view(event.note));
+      event_sum_.add(std::string_view(event.value));
+      put_event_.bind_blob(++event_index_, event.value);
+      meta_.event_bytes += event.value.size();
       put_column(event.at_wall_ms);
       put_column(event.at_cell_ms);
       put_event_.bind(++event_index_, event_sum_.take());
@@ -210,8 +232,8 @@ struct StateDb::Impl {
     put_event_.bind_text(++event_index_, text);
   }
 
-  // Bounded by count and by age (DESIGN 8). Revisions and cell time grow together, so what goes is
-  // always the lowest revisions.
+  // Bounded by count, by age and by the bytes of values (DESIGN 8). Revisions and cell time grow
+  // together, so what goes is always the lowest revisions.
   void prune_history(uint64_t added) {
     uint64_t budget = kPrunedPerWrite + added;
     const uint64_t excess =
@@ -221,8 +243,10 @@ struct StateDb::Impl {
     uint64_t pruned = 0;
     uint64_t last_pruned = 0;
     while (budget-- > 0 && oldest_events_.step()) {
-      if (pruned >= excess && oldest_events_.number(1) >= oldest_kept) break;
+      const bool is_needed = pruned >= excess && oldest_events_.number(1) >= oldest_kept;
+      if (is_needed && meta_.event_bytes <= base::kMaxHistoryBytes) break;
       last_pruned = oldest_events_.number(0);
+      meta_.event_bytes -= oldest_events_.number(2);
       ++pruned;
     }
     oldest_events_.reset();
@@ -244,16 +268,23 @@ struct StateDb::Impl {
   RowWriter<base::WaiterRow> put_waiter_{db_};
   RowWriter<base::ClientRow> put_client_{db_};
   RowWriter<base::AnswerRow> put_answer_{db_};
+  RowWriter<base::KeyRow> put_key_{db_};
+  RowWriter<base::SequenceRow> put_sequence_{db_};
+  RowWriter<base::PolicyRow> put_policy_{db_};
   Statement erase_lease_{db_, "DELETE FROM lease WHERE lease = ?"};
   Statement erase_lock_{db_, "DELETE FROM lock WHERE name = ?"};
   Statement erase_hold_{db_, "DELETE FROM hold WHERE token = ?"};
   Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
   Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
   Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
-  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?)"};
+  Statement erase_key_{db_, "DELETE FROM key WHERE key = ?"};
+  Statement erase_sequence_{db_, "DELETE FROM sequence WHERE prefix = ?"};
+  Statement erase_policy_{db_, "DELETE FROM policy WHERE kind = ? AND name = ?"};
+  Statement put_event_{db_, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"};
   RowSum event_sum_{"event"};
   int event_index_ = 0;
-  Statement oldest_events_{db_, "SELECT revision, cell_ms FROM event ORDER BY revision"};
+  Statement oldest_events_{db_,
+                           "SELECT revision, cell_ms, length(value) FROM event ORDER BY revision"};
   Statement prune_events_{db_, "DELETE FROM event WHERE revision <= ?"};
 };
 

@@ -75,6 +75,33 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
     {"read_unconfirmed", "2.8", 400, "a read is answered without a confirm round"},
     {"follower_answers_reads", "2.8", 400, "a follower answers a linearizable read"},
+    // -- modes, semaphores, several locks, conversions, delays, forced releases
+    {"upgrade_waits_its_turn", "2.6", 400, "an upgrade waits behind those who wait for the lock"},
+    {"upgrade_beside_readers", "2.1", 100, "an upgrade is granted beside other holders"},
+    {"upgrade_keeps_token", "1", 100, "an upgrade keeps the token that it had"},
+    {"downgrade_admits_nobody", "2.5", 100, "a downgrade doesn't admit those who may go beside it"},
+    {"semaphore_admits_too_many", "2.1", 100, "a semaphore gives out one permit too many"},
+    {"small_request_overtakes", "2.6", 100,
+     "a small request goes ahead of one that waits for more"},
+    {"several_granted_in_part", "2.1", 100, "several locks are granted when one of them is free"},
+    {"several_wake_nobody_behind", "2.5", 400, "who waits behind a request for several isn't seen"},
+    {"no_delay_after_force", "2", 400, "a forced release leaves out the lock-delay"},
+    {"delay_ends_early", "2", 400, "a lock-delay ends when half of it is over"},
+    {"force_with_stale_token", "2.2", 400, "a forced release with an old token ends a newer hold"},
+    // -- keys and drains
+    {"first_guard_decides", "2.8", 100, "of several guards only the first is looked at"},
+    {"guard_holds_always", "2.2", 400, "a guard doesn't see that a token holds a lock no more"},
+    {"put_keeps_the_lease", "7", 100, "a put doesn't change the lease that the key ends with"},
+    {"keys_outlive_their_lease", "7", 100, "keys stay when their lease ends"},
+    {"sequence_begins_anew", "7", 400, "a sequence without keys begins anew"},
+    {"drain_binds_waiters_only", "2", 100, "a drain doesn't keep newcomers out"},
+    {"drain_binds_newcomers_only", "2", 400, "a drain doesn't keep waiters out"},
+    {"drain_end_wakes_nobody", "2.5", 100, "the end of a drain lets nobody in who waits"},
+    // -- lease checkpoints
+    {"checkpoint_outlives_renewal", "6", 400, "a renewal is answered while a checkpoint stands"},
+    {"checkpoint_not_heeded", "6", 400, "a new leader gives checkpointed leases their full TTL"},
+    {"late_checkpoint_counts", "P13", 400, "a checkpoint decided in an older ballot is applied"},
+    {"checkpoint_counts_late", "6", 400, "a checkpoint under way doesn't hold up a renewal"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
 });
 

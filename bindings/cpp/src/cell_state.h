@@ -55,6 +55,7 @@ struct CellState : std::enable_shared_from_this<CellState> {
   bool forked() const { return client::fork_count() != forks; }
   void check_may_wait() const;  // throws if this is the engine's thread
   base::Owner owner(const std::string& reason) const;
+  std::string who() const;  // this process, in words, as admins' acts are recorded
 
   std::unique_ptr<Engine> engine;
   std::atomic<bool> closed{false};
@@ -236,6 +237,25 @@ T wait_for_value(const CellState& cell, Start start) {
   });
   return future.get();
 }
+
+inline auto reading(client::ReadRequest request) {
+  return
+      [request = std::move(request)](Core& core, Ref ref, base::Instant now, Effects& fx) mutable {
+        core.read(ref, std::move(request), now, fx);
+      };
+}
+// Reports a call whose outcome is a T.
+template <class T>
+Engine::Done report_value(Callback<T> done) {
+  return [done = std::move(done)](Outcome&& outcome) {
+    if (auto* failure = std::get_if<Failure>(&outcome)) {
+      Error error = to_error(*failure);
+      return done(std::nullopt, &error);
+    }
+    done(std::get<T>(std::move(outcome)), nullptr);
+  };
+}
+KeyValue to_pair(base::KeyRow row);
 
 template <class T, class Begin>
 T CellState::wait_for(Begin begin) {

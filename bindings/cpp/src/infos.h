@@ -15,6 +15,9 @@ Response verified(wire::Cell::VerifyResults::Reader from);
 Response locks_page(wire::Cell::LocksResults::Reader from);
 Response lease_described(wire::Cell::LeaseResults::Reader from);
 Response leases_page(wire::Cell::LeasesResults::Reader from);
+Response key_found(wire::Cell::GetResults::Reader from);
+Response keys_page(wire::Cell::KeysResults::Reader from);
+Response policy_list(wire::Cell::PoliciesResults::Reader from);
 Response status_of(wire::NodeStatus::Reader from);
 
 }  // namespace holdfast::client

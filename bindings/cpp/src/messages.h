@@ -56,13 +56,24 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct GetRequest {
+  std::string key;
+  bool stale = false;
+};
+struct KeysRequest {
+  std::string prefix;
+  std::string after;
+  uint32_t limit = 0;
+  bool stale = false;
+};
+struct PoliciesRequest {};
 struct StatusRequest {};
 
-using ReadRequest =
-    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, StatusRequest>;
+using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
+                                 LeasesRequest, GetRequest, KeysRequest, PoliciesRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest, GetRequest,
+                             KeysRequest, PoliciesRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -84,6 +95,19 @@ struct LeasesPage {
   std::vector<LeaseInfo> leases;
   bool more = false;
 };
+struct KeyFound {
+  std::optional<KeyValue> pair;
+  AsOf as_of;
+};
+struct KeysPage {
+  std::vector<KeyValue> keys;
+  bool more = false;
+  AsOf as_of;
+};
+struct PolicyList {
+  std::vector<Drain> drains;
+  std::vector<Quota> quotas;
+};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -99,8 +123,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, KeyFound, KeysPage, PolicyList, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -121,7 +146,8 @@ struct Renewed {
 };
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, CellStatus>;
+                             Verified, LocksPage, LeaseInfo, LeasesPage, KeyFound, KeysPage,
+                             PolicyList, locks::TxnDone, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

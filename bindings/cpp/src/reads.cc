@@ -11,26 +11,8 @@ namespace {
 using base::Instant;
 using client::Core;
 using client::Effects;
-using client::Outcome;
 using client::Ref;
 using detail::CellState;
-
-auto reading(client::ReadRequest request) {
-  return [request = std::move(request)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
-    core.read(ref, std::move(request), now, fx);
-  };
-}
-
-template <class T>
-client::Engine::Done report_value(Callback<T> done) {
-  return [done = std::move(done)](Outcome&& outcome) {
-    if (auto* failure = std::get_if<client::Failure>(&outcome)) {
-      Error error = detail::to_error(*failure);
-      return done(std::nullopt, &error);
-    }
-    done(std::get<T>(std::move(outcome)), nullptr);
-  };
-}
 
 // -- lists, page by page --------------------------------------------------------------------------
 
@@ -59,13 +41,14 @@ void read_pages(const std::shared_ptr<CellState>& cell, Request request, std::ve
     go_on_after(rows.back(), request);
     read_pages<Page>(cell, std::move(request), std::move(rows), std::move(done));
   };
-  cell->start(reading(request), report_value<Page>(std::move(on_page)));
+  cell->start(detail::reading(request), detail::report_value<Page>(std::move(on_page)));
 }
 
 }  // namespace
 
 void Cell::describe_async(std::string_view name, Callback<LockInfo> done) {
-  state_->start(reading(client::DescribeRequest{std::string(name)}), report_value(std::move(done)));
+  state_->start(detail::reading(client::DescribeRequest{std::string(name)}),
+                detail::report_value(std::move(done)));
 }
 
 LockInfo Cell::describe(std::string_view name) {
@@ -76,8 +59,8 @@ LockInfo Cell::describe(std::string_view name) {
 void Cell::verify_async(std::string_view name, uint64_t token, Callback<bool> done) {
   client::VerifyRequest request{std::string(name), {token}};
   state_->start(
-      reading(std::move(request)),
-      report_value<client::Verified>(
+      detail::reading(std::move(request)),
+      detail::report_value<client::Verified>(
           [done = std::move(done)](std::optional<client::Verified> verified, const Error* error) {
             if (error != nullptr) return done(std::nullopt, error);
             done(verified->valid, nullptr);
@@ -104,7 +87,7 @@ std::vector<LockInfo> Cell::locks(std::string_view prefix) {
 LeaseInfo Cell::lease(std::string_view id) {
   client::LeaseRequest request{detail::lease_named(id)};
   return detail::wait_for_value<LeaseInfo>(*state_, [&](Callback<LeaseInfo> done) {
-    state_->start(reading(request), report_value(std::move(done)));
+    state_->start(detail::reading(request), detail::report_value(std::move(done)));
   });
 }
 
@@ -122,7 +105,7 @@ std::vector<LeaseInfo> Cell::leases() {
 
 void Cell::status_async(Callback<CellStatus> done) {
   state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
-                report_value(std::move(done)));
+                detail::report_value(std::move(done)));
 }
 
 CellStatus Cell::status() {

@@ -4,6 +4,7 @@
 #include "bindings/cpp/src/infos.h"
 #include "rpc/convert.h"
 #include "rpc/dial.h"
+#include "rpc/key_convert.h"
 
 namespace holdfast::client {
 
@@ -170,6 +171,18 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
     rpc::fill_force(*force, request.initForce());
     return answer(id, request.send());
   }
+  if (const auto* txn = std::get_if<locks::Txn>(&command.body)) {
+    auto request = client.txnRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_txn(*txn, request.initTxn());
+    return answer(id, request.send());
+  }
+  if (const auto* policy = std::get_if<locks::SetPolicy>(&command.body)) {
+    auto request = client.setPolicyRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_set_policy(*policy, request.initPolicy());
+    return answer(id, request.send());
+  }
   if (const auto* open = std::get_if<locks::OpenLease>(&command.body)) {
     auto request = client.openLeaseRequest();
     rpc::fill_op(command.op, request.initOp());
@@ -225,6 +238,24 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setAfter(list->after.value);
     request.setLimit(list->limit);
     return then(id, request.send(), [](auto&& results) { return leases_page(results); });
+  }
+  if (const auto* get = std::get_if<GetRequest>(&body)) {
+    auto request = link.cell.getRequest();
+    request.setKey(get->key);
+    request.setStale(get->stale);
+    return then(id, request.send(), [](auto&& results) { return key_found(results); });
+  }
+  if (const auto* list = std::get_if<KeysRequest>(&body)) {
+    auto request = link.cell.keysRequest();
+    request.setPrefix(list->prefix);
+    request.setAfter(list->after);
+    request.setLimit(list->limit);
+    request.setStale(list->stale);
+    return then(id, request.send(), [](auto&& results) { return keys_page(results); });
+  }
+  if (std::holds_alternative<PoliciesRequest>(body)) {
+    return then(id, link.cell.policiesRequest().send(),
+                [](auto&& results) { return policy_list(results); });
   }
   KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
   return then(id, link.cell.statusRequest().send(),

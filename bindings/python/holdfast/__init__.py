@@ -45,6 +45,7 @@ from holdfast._errors import (
     Unavailable,
 )
 from holdfast._fence import Fence, SqliteFence
+from holdfast._keys import Drain, KeyValue, TxnResult
 from holdfast._lock import Grant, Lock
 from holdfast._session import Session
 from holdfast._values import (
@@ -62,10 +63,11 @@ __version__ = _holdfast.version
 
 __all__ = [
     "AlreadyHeld", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict", "CycleStep",
-    "Deadlock", "Error", "Fence", "Fenced", "Forked", "Grant", "Hold", "Holder", "InvalidArgument",
-    "LeaseInfo", "LeaseLost", "Lock", "LockDelay", "LockError", "LockInfo", "LockLost",
-    "LockTimeout", "NodeStatus", "NotHeld", "Owner", "PermissionDenied", "ResourceExhausted",
-    "Session", "SqliteFence", "Timeout", "Unavailable", "Waiter", "connect",
+    "Deadlock", "Drain", "Error", "Fence", "Fenced", "Forked", "Grant", "Hold", "Holder",
+    "InvalidArgument", "KeyValue", "LeaseInfo", "LeaseLost", "Lock", "LockDelay", "LockError",
+    "LockInfo", "LockLost", "LockTimeout", "NodeStatus", "NotHeld", "Owner", "PermissionDenied",
+    "ResourceExhausted", "Session", "SqliteFence", "Timeout", "TxnResult", "Unavailable", "Waiter",
+    "connect",
 ]
 
 # People see holdfast.Lock, in messages and in help, not where it happens to be written.
