@@ -4,6 +4,7 @@
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/key_json.h"
 #include "bindings/cli/stdin_text.h"
+#include "bindings/cli/text.h"
 #include "bindings/cli/verb.h"
 #include "lockcore/base/limits.h"
 
@@ -31,7 +32,7 @@ int txn(Context& context, const std::string& file) {
   }
   context.out.line(std::string(result.succeeded ? "then" : "orelse") +
                    " revision=" + std::to_string(result.revision));
-  for (const TxnOpResult& each : result.results) context.out.line(text_of(each));
+  for (const TxnOpResult& each : result.results) context.out.line(printable(text_of(each)));
   return kExitDone;
 }
 
@@ -44,10 +45,11 @@ void add_txn(Verbs& verbs) {
       "Reads JSON from FILE or stdin: {\"compare\":[...],\"then\":[...],\"orelse\":[...]}. If all\n"
       "compares hold, \"then\" is done, else \"orelse\"; exit 0 either way, and which it was is\n"
       "printed.\n"
-      "  compares    [\"value\"|\"version\"|\"revision\"|\"create\", KEY, \"==\"|\"!=\"|\"<\"|\">\", X]\n"
-      "              [\"holds\", LOCK, \"==\"|\"!=\", TOKEN]\n"
-      "  operations  [\"get\", KEY]  [\"delete\", KEY]  [\"put\", KEY, VALUE]  [\"put\", KEY, VALUE, "
-      "LEASE]\n"
+      "  compares    [T, KEY, R, X]  T: \"value\", \"version\", \"revision\" or \"create\"\n"
+      "                              R: \"==\", \"!=\", \"<\" or \">\"\n"
+      "              [\"holds\", LOCK, \"==\", TOKEN]\n"
+      "  operations  [\"get\", KEY]  [\"delete\", KEY]  [\"put\", KEY, VALUE]\n"
+      "              [\"put\", KEY, VALUE, LEASE]\n"
       "A key that isn't there has version, revision and create 0, and no value.\n"
       "\nExample:\n"
       "  echo '{\"compare\":[[\"revision\",\"leader\",\"==\",0]],\n"

@@ -1,55 +1,20 @@
-// Batches and answers as bytes: Cap'n Proto messages of base/command.capnp, one segment if small.
+// Batches as bytes: Cap'n Proto messages of base/command.capnp, one segment if small.
 //
 // Bytes come from peers and from disks. Whatever is wrong with them becomes a returned reason:
 // Cap'n Proto's exceptions end here.
-#include <capnp/message.h>
-#include <capnp/serialize.h>
-#include <kj/io.h>
-
-#include <cstring>
-
 #include "lockcore/base/command.capnp.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/codec.h"
 #include "lockcore/locks/command.h"
 
 namespace holdfast::locks {
+
+using namespace codec;
+
 namespace {
 
 // -- writing --------------------------------------------------------------------------------------
 
-// Memory for a message's first segment, one a thread: Cap'n Proto wants it zeroed, and zeroes what
-// it used when it is done, so that a small message costs neither an allocation nor a large memset.
-kj::ArrayPtr<capnp::word> scratch() {
-  constexpr size_t kScratchWords = 8192;
-  thread_local std::vector<uint64_t> words(kScratchWords);
-  return kj::arrayPtr(reinterpret_cast<capnp::word*>(words.data()), words.size());
-}
-
-class StringOutput final : public kj::OutputStream {
- public:
-  explicit StringOutput(std::string& out) : out_(out) {}
-  void write(const void* buffer, size_t size) override {
-    out_.append(static_cast<const char*>(buffer), size);
-  }
-
- private:
-  std::string& out_;
-};
-
-std::string to_bytes(capnp::MessageBuilder& message) {
-  std::string bytes;
-  bytes.reserve(capnp::computeSerializedSizeInWords(message) * sizeof(capnp::word));
-  StringOutput output(bytes);
-  capnp::writeMessage(output, message);
-  return bytes;
-}
-
-capnp::Text::Reader text(const std::string& s) {
-  return {s.c_str(), s.size()};
-}
-capnp::Data::Reader data(const std::string& s) {
-  return {reinterpret_cast<const kj::byte*>(s.data()), s.size()};
-}
 // Absent is read as empty, and takes no bytes.
 #define HF_SET_TEXT(builder, Field, value) \
   if (!(value).empty()) (builder).set##Field(text(value))
@@ -211,104 +176,7 @@ void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
 }
 
-void put_answer(wire::Answer::Builder out, const ClientRegistered& answer) {
-  out.setClientRegistered(answer.client.value);
-}
-void put_answer(wire::Answer::Builder out, const LeaseOpened& answer) {
-  auto opened = out.initLeaseOpened();
-  opened.setLease(answer.lease.value);
-  opened.setTtlMs(answer.ttl_ms);
-  opened.setSecret(data(answer.secret));
-}
-void put_answer(wire::Answer::Builder out, const Granted& answer) {
-  auto tokens = out.initGranted(static_cast<unsigned>(answer.tokens.size()));
-  for (unsigned i = 0; i < tokens.size(); ++i) tokens.set(i, answer.tokens[i].value);
-}
-void put_answer(wire::Answer::Builder out, const Done& answer) {
-  out.setDone(answer.revision.value);
-}
-void put_answer(wire::Answer::Builder out, const WaitCancelled&) {
-  out.setWaitCancelled();
-}
-void put_row(wire::KeyValue::Builder out, const base::KeyRow& row) {
-  out.setKey(text(row.key));
-  out.setValue(data(row.value));
-  out.setCreateRevision(row.create.value);
-  out.setRevision(row.revision.value);
-  out.setVersion(row.version);
-  out.setLease(row.lease.value);
-}
-void put_answer(wire::Answer::Builder out, const TxnDone& answer) {
-  auto done = out.initTxnDone();
-  done.setSucceeded(answer.succeeded);
-  done.setRevision(answer.revision.value);
-  auto results = done.initResults(static_cast<unsigned>(answer.results.size()));
-  for (unsigned i = 0; i < results.size(); ++i) {
-    const OpResult& result = answer.results[i];
-    switch (result.kind) {
-      case OpResult::Kind::kNone: results[i].setNone(); break;
-      case OpResult::Kind::kFound: put_row(results[i].initFound(), result.row); break;
-      case OpResult::Kind::kStored: put_row(results[i].initStored(), result.row); break;
-      case OpResult::Kind::kDeleted: results[i].setDeleted(true); break;
-      case OpResult::Kind::kNotDeleted: results[i].setDeleted(false); break;
-    }
-  }
-}
-void put_answer(wire::Answer::Builder out, const base::Error& answer) {
-  auto error = out.initError();
-  error.setCode(static_cast<uint16_t>(answer.code));
-  error.setMessage(text(answer.message));
-  auto detail = error.initDetail(static_cast<unsigned>(answer.detail.size()));
-  for (unsigned i = 0; i < detail.size(); ++i) {
-    detail[i].setName(text(answer.detail[i].first));
-    detail[i].setValue(text(answer.detail[i].second));
-  }
-}
-
 // -- reading --------------------------------------------------------------------------------------
-
-// Thrown by the readers below and caught in this file: the bytes are sound, but not of this
-// version.
-struct NotOfThisVersion {
-  std::string why;
-};
-
-// Calls read(message) on the message in `bytes`. Returns what is wrong with it, if anything.
-template <class Read>
-std::optional<std::string> read_message(std::string_view bytes, Read read) {
-  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0) {
-    return "its length, " + std::to_string(bytes.size()) + ", is not one of a message";
-  }
-  const size_t size = bytes.size() / sizeof(capnp::word);
-  capnp::ReaderOptions limits;
-  // Each part is read once. Lists that claim more elements than there are bytes end here.
-  limits.traversalLimitInWords = size * 2 + 64;
-  limits.nestingLimit = 8;
-  try {
-    kj::Array<capnp::word> aligned;
-    const auto* words = reinterpret_cast<const capnp::word*>(bytes.data());
-    if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
-      aligned = kj::heapArray<capnp::word>(size);
-      std::memcpy(aligned.begin(), bytes.data(), bytes.size());
-      words = aligned.begin();
-    }
-    capnp::FlatArrayMessageReader message(kj::arrayPtr(words, size), limits);
-    if (message.getEnd() != words + size) return "bytes follow the message";
-    read(message);
-    return std::nullopt;
-  } catch (const NotOfThisVersion& other) {
-    return other.why;
-  } catch (const kj::Exception& e) {
-    return std::string(e.getDescription().cStr());
-  }
-}
-
-std::string get_text(capnp::Text::Reader reader) {
-  return {reader.cStr(), reader.size()};
-}
-std::string get_data(capnp::Data::Reader reader) {
-  return {reinterpret_cast<const char*>(reader.begin()), reader.size()};
-}
 
 base::Ballot get_ballot(wire::Ballot::Reader in) {
   return {in.getRound(), base::NodeId{in.getNode()}};
@@ -509,67 +377,6 @@ Batch get_batch(wire::Batch::Reader in) {
   return batch;
 }
 
-base::Error get_error(wire::Error::Reader in) {
-  if (in.getCode() > static_cast<uint16_t>(base::ErrorCode::kUnknownClient)) {
-    throw NotOfThisVersion{"error code " + std::to_string(in.getCode()) + " is not known"};
-  }
-  base::Error error{static_cast<base::ErrorCode>(in.getCode()), get_text(in.getMessage()), {}};
-  for (const auto& detail : in.getDetail()) {
-    error.detail.emplace_back(get_text(detail.getName()), get_text(detail.getValue()));
-  }
-  return error;
-}
-
-base::KeyRow get_row(wire::KeyValue::Reader in) {
-  return {get_text(in.getKey()),
-          get_data(in.getValue()),
-          base::Revision{in.getCreateRevision()},
-          base::Revision{in.getRevision()},
-          in.getVersion(),
-          base::LeaseId{in.getLease()}};
-}
-
-OpResult get_result(wire::OpResult::Reader in) {
-  using Kind = OpResult::Kind;
-  switch (in.which()) {
-    case wire::OpResult::NONE: return {};
-    case wire::OpResult::FOUND: return {Kind::kFound, get_row(in.getFound())};
-    case wire::OpResult::STORED: return {Kind::kStored, get_row(in.getStored())};
-    case wire::OpResult::DELETED: return {in.getDeleted() ? Kind::kDeleted : Kind::kNotDeleted, {}};
-  }
-  throw NotOfThisVersion{"a result of a transaction is of a kind that is not known"};
-}
-
-TxnDone get_txn_done(wire::Answer::TxnDone::Reader in) {
-  TxnDone done{in.getSucceeded(), base::Revision{in.getRevision()}, {}};
-  for (const auto& result : in.getResults()) done.results.push_back(get_result(result));
-  return done;
-}
-
-Answer get_answer(wire::Answer::Reader in) {
-  switch (in.which()) {
-    case wire::Answer::NONE: break;
-    case wire::Answer::CLIENT_REGISTERED:
-      return ClientRegistered{base::ClientId{in.getClientRegistered()}};
-    case wire::Answer::LEASE_OPENED: {
-      const auto opened = in.getLeaseOpened();
-      return LeaseOpened{base::LeaseId{opened.getLease()}, opened.getTtlMs(),
-                         get_data(opened.getSecret())};
-    }
-    case wire::Answer::GRANTED: {
-      Granted granted;
-      for (uint64_t token : in.getGranted()) granted.tokens.push_back(base::Token{token});
-      return granted;
-    }
-    case wire::Answer::DONE: return Done{base::Revision{in.getDone()}};
-    case wire::Answer::WAIT_CANCELLED: return WaitCancelled{};
-    case wire::Answer::ERROR: return get_error(in.getError());
-    case wire::Answer::TXN_DONE: return get_txn_done(in.getTxnDone());
-  }
-  throw NotOfThisVersion{"answer kind " + std::to_string(static_cast<uint16_t>(in.which())) +
-                         " is not known to this version"};
-}
-
 }  // namespace
 
 std::string encode_batch(const Batch& batch) {
@@ -598,21 +405,6 @@ std::optional<Batch> decode_batch(std::string_view bytes, std::string& why) {
   if (!wrong) return batch;
   why = "not a batch of this version: " + *wrong;
   return std::nullopt;
-}
-
-std::string encode_answer(const Answer& answer) {
-  capnp::MallocMessageBuilder message(scratch());
-  auto out = message.initRoot<wire::Answer>();
-  std::visit([&](const auto& body) { put_answer(out, body); }, answer);
-  return to_bytes(message);
-}
-
-std::optional<Answer> decode_answer(std::string_view bytes) {
-  Answer answer;
-  const auto wrong = read_message(
-      bytes, [&](auto& message) { answer = get_answer(message.template getRoot<wire::Answer>()); });
-  if (wrong) return std::nullopt;
-  return answer;
 }
 
 }  // namespace holdfast::locks

@@ -47,6 +47,9 @@ void Disk::apply(const base::StateWrite& write) {
   apply_changes(waiters_, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
   apply_changes(clients_, write.clients, [](const base::ClientRow& r) { return r.id; });
   apply_changes(answers_, write.answers, [](const base::AnswerRow& r) { return r.key; });
+  apply_changes(keys_, write.keys, [](const base::KeyRow& r) { return r.key; });
+  apply_changes(sequences_, write.sequences, [](const base::SequenceRow& r) { return r.prefix; });
+  apply_changes(policies_, write.policies, [](const base::PolicyRow& r) { return r.key; });
 }
 
 base::WriteId Disk::complete_log() {
@@ -122,6 +125,9 @@ base::StateRows Disk::recover_state() const {
   copy_rows(waiters_, rows.waiters);
   copy_rows(clients_, rows.clients);
   copy_rows(answers_, rows.answers);
+  copy_rows(keys_, rows.keys);
+  copy_rows(sequences_, rows.sequences);
+  copy_rows(policies_, rows.policies);
   return rows;
 }
 

@@ -62,6 +62,9 @@ class Disk {
   std::map<base::Revision, base::WaiterRow> waiters_;
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
+  std::map<std::string, base::KeyRow> keys_;
+  std::map<std::string, base::SequenceRow> sequences_;
+  std::map<base::PolicyKey, base::PolicyRow> policies_;
   std::deque<base::StateWrite> pending_state_;
 };
 

@@ -6,7 +6,7 @@
 namespace holdfast::sim {
 namespace {
 
-constexpr std::array kMutants = std::to_array<Mutant>({
+constexpr std::array kOfTheCell = std::to_array<Mutant>({
     // -- Paxos
     {"ballot_used_again", "P1", 50, "a candidate takes a ballot that was used before"},
     {"ballot_before_durable", "P1", 50, "a ballot is used before it is durable"},
@@ -61,6 +61,9 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"retry_takes_new_number", "7a", 50, "a retry has a number of its own"},
     {"tells_what_it_hasnt", "7a", 50, "the cell is told that all answers have come"},
     {"calls_end_with_connection", "10", 50, "calls aren't repeated when their connection is lost"},
+});
+
+constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     // -- the state machine, and what users rely on
     {"shared_beside_exclusive", "2.1", 50, "a reader is let in beside a writer"},
     {"token_of_the_release", "2.2", 50, "a token is a revision that was given before"},
@@ -104,6 +107,12 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"checkpoint_counts_late", "6", 400, "a checkpoint under way doesn't hold up a renewal"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
 });
+
+constexpr auto kMutants = [] {
+  std::array<Mutant, kOfTheCell.size() + kOfTheStateMachine.size()> all{};
+  std::ranges::copy(kOfTheStateMachine, std::ranges::copy(kOfTheCell, all.begin()).out);
+  return all;
+}();
 
 }  // namespace
 

@@ -110,7 +110,9 @@ class SimpleModel {
   std::string claims_text() const {
     std::vector<ClaimText> claims;
     for (const Claim& c : claims_) {
-      claims.push_back({c.lock, c.lease, c.holder, c.token, c.mode, c.permits});
+      // Permits have no modes, and say shared.
+      const auto mode = c.kind == base::LockKind::kSemaphore ? base::Mode::kShared : c.mode;
+      claims.push_back({c.lock, c.lease, c.holder, c.token, mode, c.permits});
     }
     std::vector<base::KeyRow> keys;
     for (const auto& [name, key] : keys_) keys.push_back(key);
