@@ -80,6 +80,13 @@ void fill_row(const LeaseRow& row, wire::LeaseInfo::Builder to) {
   to.setHoldCount(row.holds);
 }
 
+base::Error no_such_lease(base::LeaseId lease) {
+  return {base::ErrorCode::kLeaseNotFound,
+          fmt::format("lease {} is not there: it expired, was closed, or never was",
+                      base::lease_text(lease)),
+          {}};
+}
+
 // Takes rows of `keys` until the page is full; returns whether some are left over. The first row
 // always fits.
 template <class Row, class Keys, class Read, class Size>
@@ -106,6 +113,7 @@ void fill_describe(const node::Node& node, wire::Cell::DescribeParams::Reader as
     return;
   }
   fill_row(lock_row(node, name), to.initLock());
+  to.setRevision(node.table().meta().revision.value);
 }
 
 void fill_locks(const node::Node& node, wire::Cell::LocksParams::Reader asked,
@@ -128,11 +136,7 @@ void fill_lease(const node::Node& node, wire::Cell::LeaseParams::Reader asked,
     fill_row(*row, to.initLease());
     return;
   }
-  rpc::fill_error({base::ErrorCode::kLeaseNotFound,
-                   fmt::format("lease {} is not there: it expired, was closed, or never was",
-                               base::lease_text(base::LeaseId{asked.getId()})),
-                   {}},
-                  to.initError());
+  rpc::fill_error(no_such_lease(base::LeaseId{asked.getId()}), to.initError());
 }
 
 void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
@@ -197,6 +201,55 @@ void fill_policies(const locks::LockTable& table, wire::Cell::PoliciesResults::B
   const std::vector<locks::PolicyInfo> policies = table.policies();
   auto list = to.initPolicies(static_cast<unsigned>(policies.size()));
   for (unsigned i = 0; i < policies.size(); ++i) rpc::fill_policy(policies[i], list[i]);
+}
+
+namespace {
+
+// So many are told: beyond that nobody reads on.
+constexpr size_t kMaxBlockers = 200;
+
+void fill_blocker(const node::Node& node, const locks::Blocker& blocker,
+                  wire::Blocker::Builder to) {
+  const base::Instant now = rpc::boottime_now();
+  to.setParent(blocker.parent);
+  to.setLock(blocker.lock);
+  to.setKind(static_cast<wire::Blocker::Kind>(blocker.kind));
+  to.setLease(blocker.lease.value);
+  to.setHolder(blocker.holder.value);
+  to.setToken(blocker.token.value);
+  to.setMode(rpc::wire_mode(blocker.mode));
+  to.setPermits(blocker.permits);
+  to.setPosition(blocker.position);
+  if (blocker.kind == locks::Blocker::Kind::kDelay) {
+    to.setRemainingMs(node.delay_remaining_ms(blocker.until_cell_ms, now));
+  } else {
+    to.setAgeMs(node.age_ms(blocker.since_cell_ms, now));
+    const int64_t left = node.remaining_ms(blocker.lease, now).value_or(0);
+    to.setRemainingMs(static_cast<uint64_t>(std::max<int64_t>(left, 0)));
+  }
+  to.setReason(blocker.reason);
+  if (blocker.owner) rpc::fill_owner(*blocker.owner, to.initOwner());
+  to.setSeen(blocker.seen);
+}
+
+}  // namespace
+
+void fill_why(const node::Node& node, wire::Cell::WhyParams::Reader asked,
+              wire::Cell::WhyResults::Builder to) {
+  const std::string_view name = view(asked.getName());
+  const base::LeaseId lease{asked.getLease()};
+  if (name.empty() && node.table().lease(lease) == nullptr) {
+    return rpc::fill_error(no_such_lease(lease), to.initError());
+  }
+  if (!name.empty()) {
+    if (auto wrong = locks::validate_name(name)) return rpc::fill_error(*wrong, to.initError());
+  }
+  const locks::Explanation found = name.empty() ? node.table().explain_lease(lease, kMaxBlockers)
+                                                : node.table().explain_lock(name, kMaxBlockers);
+  auto list = to.initBlockers(static_cast<unsigned>(found.blockers.size()));
+  for (unsigned i = 0; i < list.size(); ++i) fill_blocker(node, found.blockers[i], list[i]);
+  to.setTruncated(found.truncated);
+  to.setRevision(node.table().meta().revision.value);
 }
 
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to) {

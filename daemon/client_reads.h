@@ -26,6 +26,8 @@ void fill_get(const node::Node& node, wire::Cell::GetParams::Reader asked,
 void fill_keys(const node::Node& node, wire::Cell::KeysParams::Reader asked,
                wire::Cell::KeysResults::Builder to);
 void fill_policies(const locks::LockTable& table, wire::Cell::PoliciesResults::Builder to);
+void fill_why(const node::Node& node, wire::Cell::WhyParams::Reader asked,
+              wire::Cell::WhyResults::Builder to);
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to);
 
 }  // namespace holdfast::daemon

@@ -10,6 +10,7 @@
 
 #include "daemon/client_reads.h"
 #include "daemon/random.h"
+#include "daemon/record_calls.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/connection.h"
@@ -38,7 +39,9 @@ class WaitingCall final : public Call {
       : fulfiller_(fulfiller), access_(access), done_(kj::mv(done)), ref_(access.begin(*this)) {
     ask(ref_);
   }
-  ~WaitingCall() { access_.drop(ref_); }
+  ~WaitingCall() {
+    if (*alive_) access_.drop(ref_);
+  }
 
   void on_reply(const Reply& reply) override {
     fulfiller_.rejectIfThrows([&] { done_(reply); });
@@ -48,6 +51,7 @@ class WaitingCall final : public Call {
  private:
   kj::PromiseFulfiller<void>& fulfiller_;
   NodeAccess& access_;
+  const std::shared_ptr<const bool> alive_ = access_.alive();
   Done done_;
   const node::ClientRef ref_;
 };
@@ -402,6 +406,15 @@ class CellServer final : public wire::Cell::Server {
       fill_policies(access_.node().table(), asked.getResults());
     });
   }
+  kj::Promise<void> why(WhyContext context) override {
+    return read(access_, context, [this](WhyContext& asked) {
+      fill_why(access_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> events(EventsContext context) override {
+    return answer_events(access_, context);
+  }
+  kj::Promise<void> sql(SqlContext context) override { return answer_sql(access_, context); }
   kj::Promise<void> status(StatusContext context) override {
     fill_status(access_, identity_, context.getResults().initStatus());
     return kj::READY_NOW;

@@ -89,10 +89,13 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
       slow_disk_(kRepeatSlowDisk) {
+  const std::string record_path = config.data_dir + "/" + store.log->state_file();
   // Called on a writer's thread, once for all that finishes until the next drain.
   auto wake = [this] { loop_.post([this] { drain_writer(); }); };
   writer_ = std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
                                                    std::move(wake));
+  reader_ = std::make_unique<store::ReaderThread>(
+      record_path, [this] { loop_.post([this] { drain_reader(); }); });
   dial_members(config);
   loop_.set_turn_end([this] { return end_turn(); });
 }
@@ -143,6 +146,25 @@ void Driver::drop(node::ClientRef ref) {
   if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
 }
 
+uint64_t Driver::ask_record(store::StateQuestion question,
+                            std::function<void(store::StateAnswer&&)> answered) {
+  if (asked_.size() >= kMaxRecordReads) return 0;
+  asked_.emplace(++last_asked_, std::move(answered));
+  reader_->ask(last_asked_, std::move(question));
+  return last_asked_;
+}
+
+void Driver::forget_record(uint64_t name) {
+  if (asked_.erase(name) > 0) reader_->forget(name);
+}
+
+void Driver::drain_reader() {
+  for (store::ReaderThread::Answered& answered : reader_->drain()) {
+    auto waiting = asked_.extract(answered.id);
+    if (!waiting.empty()) waiting.mapped()(std::move(answered.answer));
+  }
+}
+
 std::optional<paxos::Refusal> Driver::on_hello(const paxos::Hello& peer) {
   return node_.on_hello(peer, event(), fx_);
 }
@@ -191,6 +213,7 @@ bool Driver::end_turn() {
                       [this] { tell_peers_and_disk(); });
     answered = carry_out();
   }
+  answered |= event_polls_.look(node_.table(), now);
   timer_->arm(node_.next_tick(), now);
   return answered;
 }

@@ -12,15 +12,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/calls.h"
 #include "daemon/config.h"
+#include "daemon/event_polls.h"
 #include "daemon/log.h"
 #include "daemon/node_access.h"
 #include "daemon/peers.h"
 #include "daemon/store.h"
 #include "lockcore/node/node.h"
+#include "lockcore/store/reader_thread.h"
 #include "lockcore/store/writer_thread.h"
 #include "rpc/uv_event_port.h"
 
@@ -37,6 +40,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
   void drop(node::ClientRef ref) override;
+  uint64_t ask_record(store::StateQuestion question,
+                      std::function<void(store::StateAnswer&&)> answered) override;
+  void forget_record(uint64_t name) override;
+  EventPolls& event_polls() override { return event_polls_; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
   uint64_t log_bytes() const override { return writer_->log_bytes(); }
@@ -59,6 +66,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   // Returns whether anybody was answered.
   bool answer_calls();
   void drain_writer();
+  void drain_reader();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
   base::Instant event();
@@ -83,6 +91,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   Peers peers_;
   base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
+  EventPolls event_polls_;
+  std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
+  uint64_t last_asked_ = 0;
+  std::unique_ptr<store::ReaderThread> reader_;
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

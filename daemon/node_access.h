@@ -3,16 +3,24 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "daemon/calls.h"
 #include "lockcore/node/node.h"
+#include "lockcore/store/reader_thread.h"
 
 namespace holdfast::rpc {
 class PeerServer;
 }
 
 namespace holdfast::daemon {
+
+class EventPolls;
+
+// Questions to the record that may be under way on one node.
+constexpr size_t kMaxRecordReads = 256;
 
 class NodeAccess {
  public:
@@ -24,14 +32,31 @@ class NodeAccess {
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;
 
+  // Whether all this is still there: calls may outlive it, until their connections' tasks are ended
+  // with the loop.
+  const std::shared_ptr<const bool>& alive() const { return alive_; }
+
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.
   virtual rpc::PeerServer& peer_server() = 0;
+  // Puts a question to the record on disk, off the loop. `answered` is called once, at the end of a
+  // turn, unless the question is forgotten before. Returns its name; 0: too many ask already, and
+  // it is not called.
+  virtual uint64_t ask_record(store::StateQuestion question,
+                              std::function<void(store::StateAnswer&&)> answered) = 0;
+  virtual void forget_record(uint64_t name) = 0;
+  // Those who wait for events.
+  virtual EventPolls& event_polls() = 0;
   virtual uint64_t log_bytes() const = 0;
   virtual uint64_t state_bytes() const = 0;
 
  protected:
-  ~NodeAccess() = default;
+  NodeAccess() = default;
+  ~NodeAccess() { *is_alive_ = false; }
+
+ private:
+  const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  const std::shared_ptr<const bool> alive_ = is_alive_;
 };
 
 }  // namespace holdfast::daemon

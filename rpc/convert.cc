@@ -71,6 +71,7 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
     acquire.agent = {from.getAgent()};
     acquire.wait = from.getWait();
     acquire.reason = text(from.getReason());
+    acquire.value = bytes(from.getValue());
     acquire.locks.reserve(locks.size());
     for (auto lock : locks) {
       // It must not read as read_mode()'s kNull, which is granted beside every other holder.
@@ -158,6 +159,7 @@ void fill_acquire(const locks::Acquire& acquire, wire::Acquire::Builder to) {
   to.setAgent(acquire.agent.value);
   to.setWait(acquire.wait);
   if (!acquire.reason.empty()) to.setReason(text(acquire.reason));
+  if (!acquire.value.empty()) to.setValue(bytes(acquire.value));
   auto locks = to.initLocks(static_cast<unsigned>(acquire.locks.size()));
   for (unsigned i = 0; i < locks.size(); ++i) {
     const locks::LockRequest& request = acquire.locks[i];

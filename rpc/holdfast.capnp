@@ -45,7 +45,7 @@ interface Cell {
   renew @2 (leases :List(UInt64)) -> (alive :List(Bool), error :Cmd.Error);
   # Renews all of them at once. alive[i] false: that lease is gone. `error` set: none was renewed.
 
-  describe @3 (name :Text) -> (lock :LockInfo, error :Cmd.Error);
+  describe @3 (name :Text) -> (lock :LockInfo, error :Cmd.Error, revision :UInt64);
   # Holders and waiters of one lock, also of a free one. Linearizable.
 
   locks @4 (prefix :Text, after :Text, limit :UInt32)
@@ -62,18 +62,42 @@ interface Cell {
   verify @8 (name :Text, token :UInt64) -> (valid :Bool, error :Cmd.Error);
   # Does this token hold this lock now? Linearizable.
 
-  get @9 (key :Text, stale :Bool)
+  events @9 (name :Text, exact :Bool, after :UInt64, fromNow :Bool, maxAgeMs :UInt64, limit :UInt32,
+             waitMs :UInt32, stale :Bool)
+      -> (events :List(Event), upto :UInt64, revision :UInt64, error :Cmd.Error);
+  # The log of what happened, read as one reads Kafka's: the events with a revision above `after`
+  # whose lock or key is `name` (not exact: begins with it; "": all, leases too), oldest first.
+  # after 0: from the oldest that is kept. fromNow: none, but `upto`, to go on from. maxAgeMs, if
+  # not 0: not those that are older, by wall time.
+  # There may be none, or fewer than there are: go on after `upto`, through which everything was
+  # looked at. `revision` is the newest that the node knows of; with upto equal to it there is no
+  # more for now. If there is nothing to tell, the call waits for waitMs at most (its limit: 60 s).
+  # So a watch is this call, again and again; a watcher that doesn't ask costs the node nothing,
+  # and one that comes back after an outage goes on where it was, on any node.
+  # error `compacted`: what follows `after` is not kept any more; detail "oldest" is the first
+  # revision that may be. stale: any node answers, from what it knows, instead of the leader.
+
+  sql @10 (query :Text, limit :UInt32)
+      -> (columns :List(Text), rows :List(SqlRow), more :Bool, error :Cmd.Error);
+  # One SELECT over the record of the node asked, whatever its role. Secrets read as NULL.
+
+  why @11 (name :Text, lease :UInt64)
+      -> (blockers :List(Blocker), truncated :Bool, revision :UInt64, error :Cmd.Error);
+  # Who is in the way: of whoever asked for this lock now, exclusively; with a name of "", of all
+  # that this lease waits for. And who is in their way, and so on. Linearizable.
+
+  get @12 (key :Text, stale :Bool)
       -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
   # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
   # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
   # a leader. The leader's own answer has the age 0.
 
-  keys @10 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
+  keys @13 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
       -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
   # Keys that begin with prefix, ascending, above `after`. Pages: go on from the last key; each page
   # is of its own revision.
 
-  policies @11 () -> (policies :List(PolicyInfo), error :Cmd.Error);
+  policies @14 () -> (policies :List(PolicyInfo), error :Cmd.Error);
   # All drains and quotas.
 }
 
@@ -114,6 +138,82 @@ interface Lease {
   release @1 (op :Cmd.OpId, release :Cmd.Release) -> (answer :Cmd.Answer);
   renew @2 () -> (alive :Bool, error :Cmd.Error);
   close @3 (op :Cmd.OpId) -> (answer :Cmd.Answer);
+}
+
+enum EventType {
+  grant @0;
+  release @1;
+  expire @2;
+  force @3;
+  queue @4;
+  cancel @5;
+  convert @6;
+  delay @7;
+  value @8;
+  put @9;
+  delete @10;
+  leaseOpen @11;
+  leaseClose @12;
+  leaseExpire @13;
+  deadlock @14;
+  policy @15;                   # an admin's drain or quota
+}
+
+struct Event {
+  revision @0 :UInt64;          # unique
+  type @1 :EventType;
+  name @2 :Text;                # of the lock or key; "" for a lease
+  token @3 :UInt64;
+  lease @4 :UInt64;
+  owner @5 :Cmd.Owner;          # of the lease
+  cause @6 :Text;               # free, waited, busy, released, expired, closed, forced, ...
+  atMs @7 :UInt64;              # wall time, for people
+  mode @8 :Cmd.Mode;
+  permits @9 :UInt32;           # 0: not of a hold or wait
+  waitedMs @10 :UInt64;         # a grant, conversion or cancel: in the queue
+  heldMs @11 :UInt64;           # a hold's end: how long it lasted
+  note @12 :Text;               # what for; why it was forced, and by whom
+  value @13 :Data;              # what the holder says of itself
+}
+
+struct SqlValue {
+  union {
+    null @0 :Void;
+    integer @1 :Int64;
+    real @2 :Float64;
+    text @3 :Text;
+    blob @4 :Data;
+  }
+}
+
+struct SqlRow {
+  values @0 :List(SqlValue);
+}
+
+struct Blocker {
+  # One who is in the way. A tree, as a list: parents come before their children.
+
+  parent @0 :Int32;             # index in the list of whom it keeps waiting; -1: of who asks
+  lock @1 :Text;                # where it is in the way
+  kind @2 :Kind;
+  lease @3 :UInt64;
+  holder @4 :UInt64;
+  token @5 :UInt64;             # of a holder
+  mode @6 :Cmd.Mode;
+  permits @7 :UInt32;
+  position @8 :UInt64;          # of a waiter, from 1
+  ageMs @9 :UInt64;             # held, or waiting, for so long
+  remainingMs @10 :UInt64;      # of a delay; of a holder: until its lease ends, if not renewed
+  reason @11 :Text;
+  owner @12 :Cmd.Owner;
+  seen @13 :Bool;               # it is in the tree elsewhere: what keeps it waiting is told there
+
+  enum Kind {
+    holder @0;
+    waiter @1;                  # ahead in the queue
+    delay @2;                   # the lock-delay after a loss
+    drain @3;                   # an admin's: no new grants
+  }
 }
 
 struct HolderInfo {

@@ -12,7 +12,8 @@ struct Acquisition::State {
   bool answered = false;
   std::optional<Error> error;  // of opening or acquiring
   std::optional<Error> lost;
-  Deadline deadline;       // only ever grows
+  Deadline deadline;  // only ever grows
+  bool in_jeopardy = false;
   bool abandoned = false;  // nobody wants the session any more
 
   void settle(std::vector<Grant> granted, const Error* failure) {
@@ -32,6 +33,12 @@ struct Acquisition::State {
   void note_renewal(Deadline renewed) {
     const std::scoped_lock guard(mutex);
     deadline = std::max(deadline, renewed);
+    in_jeopardy = false;
+    bell.ring();
+  }
+  void note_jeopardy() {
+    const std::scoped_lock guard(mutex);
+    in_jeopardy = true;
     bell.ring();
   }
 };
@@ -43,6 +50,7 @@ Acquisition::Acquisition(const Cell& cell, const AcquireOptions& options)
   session_options.ttl = options.lease_ttl();
   session_options.reason = options.reason;
   session_options.on_renewed = [state](Deadline renewed) { state->note_renewal(renewed); };
+  session_options.on_jeopardy = [state](std::chrono::nanoseconds) { state->note_jeopardy(); };
   session_options.on_lost = [state](const Error& why) { state->note_loss(why); };
   cell_.open_session_async(
       std::move(session_options), [state, wishes = options.wishes(), timeout = options.timeout()](
@@ -106,6 +114,11 @@ void Acquisition::rethrow() const {
 std::optional<Error> Acquisition::lost() const {
   const std::scoped_lock guard(state_->mutex);
   return state_->lost;
+}
+
+bool Acquisition::in_jeopardy() const {
+  const std::scoped_lock guard(state_->mutex);
+  return state_->in_jeopardy;
 }
 
 Deadline Acquisition::deadline() const {

@@ -31,6 +31,7 @@ class Acquisition {
   // Throws what went wrong, if anything did: the acquire, or the lease since.
   void rethrow() const;
   std::optional<Error> lost() const;  // the lease or the lock is not certainly ours any more
+  bool in_jeopardy() const;           // the renewal is overdue
   Deadline deadline() const;          // of the newest renewal
   uint64_t token() const { return tokens().front(); }
   std::vector<uint64_t> tokens() const;  // of all locks, as AcquireOptions::wishes() has them

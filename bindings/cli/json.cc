@@ -2,12 +2,16 @@
 
 #include <capnp/compat/json.h>
 #include <capnp/message.h>
+#include <kj/encoding.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "bindings/cli/bench_result.h"
 #include "bindings/cli/output.capnp.h"
+#include "bindings/cli/top_view.h"
+#include "bindings/cli/torture_result.h"
+#include "lockcore/locks/validate.h"
 
 namespace holdfast::cli {
 namespace {
@@ -141,13 +145,48 @@ std::string to_json(const LeaseInfo& lease) {
   });
 }
 
+namespace {
+
+void fill_status(json::CellStatus::Builder out, const CellStatus& status) {
+  out.setCell(text(status.cell));
+  out.setLeader(number(leader_of(status)));
+  out.setRevision(status.revision);
+  auto nodes = out.initNodes(index(status.nodes.size()));
+  for (size_t i = 0; i < status.nodes.size(); ++i) fill_node(nodes[index(i)], status.nodes[i]);
+}
+
+}  // namespace
+
 std::string to_json(const CellStatus& status) {
-  return encode<json::CellStatus>([&](json::CellStatus::Builder out) {
-    out.setCell(text(status.cell));
-    out.setLeader(number(leader_of(status)));
-    out.setRevision(status.revision);
-    auto nodes = out.initNodes(index(status.nodes.size()));
-    for (size_t i = 0; i < status.nodes.size(); ++i) fill_node(nodes[index(i)], status.nodes[i]);
+  return encode<json::CellStatus>([&](json::CellStatus::Builder out) { fill_status(out, status); });
+}
+
+std::string to_json(const TopView& view) {
+  return encode<json::TopView>([&](json::TopView::Builder out) {
+    fill_status(out.initStatus(), view.status);
+    auto contended = out.initContended(index(view.contended.size()));
+    for (size_t i = 0; i < view.contended.size(); ++i) {
+      contended[index(i)].setLock(text(view.contended[i].lock));
+      contended[index(i)].setWaiters(number(view.contended[i].waiters));
+      contended[index(i)].setOldestSince(static_cast<uint64_t>(view.contended[i].oldest_since_ms));
+    }
+    auto waits = out.initWaits(index(view.waits.size()));
+    for (size_t i = 0; i < view.waits.size(); ++i) {
+      auto to = waits[index(i)];
+      to.setLock(text(view.waits[i].lock));
+      to.setLease(text(view.waits[i].lease));
+      to.setWhere(text(view.waits[i].where));
+      to.setUser(text(view.waits[i].user));
+      to.setProgram(text(view.waits[i].program));
+      to.setSince(static_cast<uint64_t>(view.waits[i].since_ms));
+    }
+    auto owners = out.initOwners(index(view.owners.size()));
+    for (size_t i = 0; i < view.owners.size(); ++i) {
+      owners[index(i)].setWhere(text(view.owners[i].where));
+      owners[index(i)].setUser(text(view.owners[i].user));
+      owners[index(i)].setProgram(text(view.owners[i].program));
+      owners[index(i)].setHolds(number(view.owners[i].holds));
+    }
   });
 }
 
@@ -166,6 +205,119 @@ std::string to_json(const BenchResult& result) {
     out.setMaxUs(result.max_us);
     out.setErrors(static_cast<double>(result.errors));
   });
+}
+
+std::string to_json(const TortureResult& result) {
+  return encode<json::TortureResult>([&](json::TortureResult::Builder out) {
+    out.setClients(number(result.clients));
+    out.setSeconds(result.seconds);
+    out.setGrants(static_cast<double>(result.grants));
+    out.setNotAcquired(static_cast<double>(result.not_acquired));
+    out.setUnavailable(static_cast<double>(result.unavailable));
+    out.setLeasesLost(static_cast<double>(result.leases_lost));
+    out.setFenced(static_cast<double>(result.fenced));
+    out.setViolations(static_cast<double>(result.violations));
+    out.setPassed(result.violations == 0);
+  });
+}
+
+namespace {
+
+// Never base64 where text is text (INTERFACES 3).
+template <class Builder>
+void set_value(Builder& out, const std::string& value) {
+  if (locks::is_utf8(value)) return out.setValue(text(value));
+  const auto* bytes = reinterpret_cast<const kj::byte*>(value.data());
+  out.setValueBase64(kj::encodeBase64(kj::arrayPtr(bytes, value.size())));
+}
+
+void fill_blockers(capnp::List<json::Blocker>::Builder out, const std::vector<Blocker>& blockers) {
+  for (size_t i = 0; i < blockers.size(); ++i) {
+    const Blocker& from = blockers[i];
+    auto to = out[index(i)];
+    to.setLock(text(from.lock));
+    to.setKind(text(from.kind));
+    to.setLease(text(from.lease));
+    to.setHolder(from.holder);
+    to.setMode(text(from.mode));
+    to.setPermits(from.permits);
+    to.setToken(from.token);
+    to.setPosition(number(from.position));
+    to.setAgeMs(static_cast<double>(from.age.count()));
+    to.setRemainingMs(static_cast<double>(from.remaining.count()));
+    fill_owner(to.initOwner(), from.owner);
+    to.setSeen(from.seen);
+    fill_blockers(to.initBlockers(index(from.blockers.size())), from.blockers);
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Event& event) {
+  return encode<json::Event>([&](json::Event::Builder out) {
+    out.setRevision(event.revision);
+    out.setType(text(event.type));
+    out.setName(text(event.name));
+    set_value(out, event.value);
+    out.setToken(event.token);
+    out.setLease(text(event.lease));
+    fill_owner(out.initOwner(), event.owner);
+    out.setCause(text(event.cause));
+    out.setAt(static_cast<uint64_t>(event.at_ms));
+    out.setMode(text(event.mode));
+    out.setPermits(event.permits);
+    out.setWaitedMs(number(static_cast<uint64_t>(event.waited.count())));
+    out.setHeldMs(static_cast<double>(event.held.count()));
+    out.setNote(text(event.note));
+  });
+}
+
+std::string to_json(const Why& why) {
+  return encode<json::Why>([&](json::Why::Builder out) {
+    out.setName(text(why.name));
+    out.setText(text(why.text));
+    fill_blockers(out.initBlockers(index(why.blockers.size())), why.blockers);
+    out.setTruncated(why.truncated);
+  });
+}
+
+std::string to_json(const std::string& election, const std::optional<Leader>& leader) {
+  if (!leader) {
+    return encode<json::Vacancy>([&](json::Vacancy::Builder out) { out.setName(text(election)); });
+  }
+  return encode<json::Leadership>([&](json::Leadership::Builder out) {
+    out.setName(text(election));
+    auto to = out.initLeader();
+    set_value(to, leader->value);
+    to.setToken(leader->token);
+    fill_owner(to.initOwner(), leader->owner);
+  });
+}
+
+std::string to_json(const std::vector<std::string>& columns, const std::vector<SqlValue>& row) {
+  capnp::MallocMessageBuilder memory;
+  auto fields = memory.initRoot<capnp::JsonValue>().initObject(index(row.size()));
+  for (size_t i = 0; i < row.size(); ++i) {
+    fields[index(i)].setName(text(columns[i]));
+    auto value = fields[index(i)].initValue();
+    if (const auto* integer = std::get_if<int64_t>(&row[i])) {
+      value.setString(std::to_string(*integer));
+    } else if (const auto* real = std::get_if<double>(&row[i])) {
+      value.setNumber(*real);
+    } else if (const auto* string = std::get_if<std::string>(&row[i])) {
+      value.setString(text(*string));
+    } else if (const auto* blob = std::get_if<std::vector<unsigned char>>(&row[i])) {
+      const std::string bytes(blob->begin(), blob->end());
+      if (locks::is_utf8(bytes)) {
+        value.setString(text(bytes));
+      } else {
+        value.setString(kj::encodeBase64(kj::arrayPtr(blob->data(), blob->size())));
+      }
+    }
+  }
+  capnp::JsonCodec codec;
+  const kj::String out = codec.encodeRaw(memory.getRoot<capnp::JsonValue>().asReader());
+  return {out.begin(), out.size()};
 }
 
 std::string renewed_to_json(const std::string& lease, int64_t deadline_ms) {

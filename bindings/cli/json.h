@@ -1,6 +1,7 @@
 // Results as JSON, one object on one line each. The fields are those of output.capnp.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,7 +10,9 @@
 
 namespace holdfast::cli {
 
-struct BenchResult;  // bench_result.h
+struct BenchResult;    // bench_result.h
+struct TopView;        // top_view.h
+struct TortureResult;  // torture_result.h
 
 enum class LockQuestion { free, held, valid };
 
@@ -27,6 +30,13 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string to_json(const TortureResult& result);
+std::string to_json(const TopView& view);
+std::string to_json(const Event& event);
+std::string to_json(const Why& why);
+std::string to_json(const std::string& election, const std::optional<Leader>& leader);
+// A row of `sql`.
+std::string to_json(const std::vector<std::string>& columns, const std::vector<SqlValue>& row);
 std::string renewed_to_json(const std::string& lease, int64_t deadline_ms);
 // {"lock":…,"free":true} or {"lock":…,"held":true}
 std::string answer_to_json(const std::string& lock, LockQuestion question, bool answer);

@@ -27,8 +27,10 @@ class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string usage = CLI::Formatter::make_usage(app, name);
-    if (app->get_name() == "run")
-      usage.insert(usage.find_last_not_of('\n') + 1, " -- CMD [ARG...]");
+    if (takes_command(app->get_name())) {
+      const char* command = app->get_name() == "run" ? " -- CMD [ARG...]" : " [-- CMD [ARG...]]";
+      usage.insert(usage.find_last_not_of('\n') + 1, command);
+    }
     return usage;
   }
   std::string make_option_opts(const CLI::Option* option) const override {
@@ -57,9 +59,12 @@ class Program {
     app_.formatter(std::make_shared<HelpFormatter>());
     app_.require_subcommand(1);
     flags_.add_to(app_);
-    for (auto add : {add_run, add_acquire, add_release, add_try, add_held, add_verify, add_ls,
-                     add_show, add_release_force, add_drain, add_quota, add_lease, add_key_verbs,
-                     add_txn, add_status, add_bench, add_completion}) {
+    for (auto add :
+         {add_run,     add_acquire,   add_release, add_try,           add_held,  add_verify,
+          add_ls,      add_show,      add_why,     add_waits,         add_elect, add_observe,
+          add_watch,   add_history,   add_sql,     add_release_force, add_drain, add_quota,
+          add_lease,   add_key_verbs, add_txn,     add_status,        add_top,   add_bench,
+          add_torture, add_completion}) {
       add(verbs_);
     }
   }
@@ -91,7 +96,7 @@ class Program {
     std::vector<std::string> head = typed_;
     std::vector<std::string> command;
     // CLI11 must not see CMD's arguments: it would interpret them.
-    if (verb < typed_.size() && typed_[verb] == "run") {
+    if (verb < typed_.size() && takes_command(typed_[verb])) {
       const auto dashes = std::find(head.begin(), head.end(), "--");
       if (dashes != head.end()) command.assign(dashes + 1, head.end());
       head.erase(dashes, head.end());

@@ -77,6 +77,64 @@ struct LockInfo {
   drain @9 :Text;        # why a drain keeps it from being granted; empty: none does
 }
 
+struct Event {
+  revision @0 :UInt64;
+  type @1 :Text;
+  name @2 :Text;
+  value @3 :Text;         # null: it isn't text, see valueBase64; or there is none
+  valueBase64 @4 :Text;
+  token @5 :UInt64;
+  lease @6 :Text;
+  owner @7 :Owner;
+  cause @8 :Text;
+  at @9 :UInt64;          # unix ms
+  mode @10 :Text;
+  permits @11 :UInt32;
+  waitedMs @12 :UInt32;
+  heldMs @13 :Float64;
+  note @14 :Text;
+}
+
+struct Leadership {
+  name @0 :Text;
+  leader @1 :Leader;
+
+  struct Leader {
+    value @0 :Text;
+    valueBase64 @1 :Text;
+    token @2 :UInt64;
+    owner @3 :Owner;
+  }
+}
+
+struct Vacancy {
+  name @0 :Text;
+  leader @1 :Void;        # null: nobody leads
+}
+
+struct Blocker {
+  lock @0 :Text;
+  kind @1 :Text;
+  lease @2 :Text;
+  holder @3 :UInt64;
+  mode @4 :Text;
+  permits @5 :UInt32;
+  token @6 :UInt64;
+  position @7 :UInt32;
+  ageMs @8 :Float64;
+  remainingMs @9 :Float64;
+  owner @10 :Owner;
+  seen @11 :Bool;
+  blockers @12 :List(Blocker);
+}
+
+struct Why {
+  name @0 :Text;
+  text @1 :Text;
+  blockers @2 :List(Blocker);
+  truncated @3 :Bool;
+}
+
 struct LeaseInfo {
   lease @0 :Text;
   ttlMs @1 :UInt32;
@@ -118,6 +176,45 @@ struct CellStatus {
     logBytes @16 :Float64;
     stateBytes @17 :Float64;
   }
+}
+
+struct TopView {
+  status @0 :CellStatus;
+  contended @1 :List(ContendedLock);
+  waits @2 :List(LongWait);
+  owners @3 :List(BusyOwner);
+
+  struct ContendedLock {
+    lock @0 :Text;
+    waiters @1 :UInt32;
+    oldestSince @2 :UInt64;   # unix ms
+  }
+  struct LongWait {
+    lock @0 :Text;
+    lease @1 :Text;
+    where @2 :Text;           # host:pid
+    user @3 :Text;
+    program @4 :Text;
+    since @5 :UInt64;         # unix ms
+  }
+  struct BusyOwner {
+    where @0 :Text;
+    user @1 :Text;
+    program @2 :Text;
+    holds @3 :UInt32;
+  }
+}
+
+struct TortureResult {
+  clients @0 :UInt32;
+  seconds @1 :Float64;
+  grants @2 :Float64;
+  notAcquired @3 :Float64;
+  unavailable @4 :Float64;
+  leasesLost @5 :Float64;
+  fenced @6 :Float64;
+  violations @7 :Float64;
+  passed @8 :Bool;
 }
 
 struct BenchResult {

@@ -1,4 +1,5 @@
-// lockctl run: holds a lock while a command runs.
+#include "bindings/cli/run.h"
+
 #include <algorithm>
 #include <memory>
 
@@ -20,15 +21,9 @@ using std::chrono::nanoseconds;
 constexpr milliseconds kDefaultGrace{2000};
 constexpr milliseconds kMaxMargin{250};
 
-struct Options {
-  AcquireOptions acquire;
-  std::optional<milliseconds> kill_grace;
-  uint64_t not_acquired = kExitNo;
-};
-
 // The library renews at a third of the TTL. TERM must come after that, with time for a second
 // attempt while the cell changes its leader; so the grace is at most half of the TTL.
-Graces graces(const Options& options) {
+Graces graces(const RunOptions& options) {
   const milliseconds ttl = options.acquire.lease_ttl();
   const milliseconds grace = options.kill_grace.value_or(std::min(kDefaultGrace, ttl / 4));
   if (grace > ttl / 2) {
@@ -37,7 +32,7 @@ Graces graces(const Options& options) {
   return {nanoseconds(grace).count(), nanoseconds(std::min(kMaxMargin, ttl / 20)).count()};
 }
 
-std::vector<std::pair<std::string, std::string>> environment(const Options& options,
+std::vector<std::pair<std::string, std::string>> environment(const RunOptions& options,
                                                              const Acquisition& acquisition) {
   std::vector<std::pair<std::string, std::string>> all = {
       {"HOLDFAST_LOCK", options.acquire.lock},
@@ -75,8 +70,9 @@ int release(Context& context, Acquisition& acquisition, int status) {
   return status;
 }
 
-int run(Context& context, const Options& options) {
-  if (context.command.empty()) throw UsageError("what to run is missing: lockctl run LOCK -- CMD");
+}  // namespace
+
+int run_under_lock(Context& context, const RunOptions& options) {
   const Graces times = graces(options);
   options.acquire.lock_options();  // what doesn't go together is an error before anything is done
   Signals signals(context.inherited);
@@ -85,7 +81,8 @@ int run(Context& context, const Options& options) {
 
   CellOptions cell_options = context.cell_options();
   // Of any bytes, the fit ones: an owner's program is short UTF-8.
-  cell_options.program = "lockctl run " + printable(context.command[0].substr(0, 200));
+  cell_options.program =
+      "lockctl " + options.verb + " " + printable(context.command[0].substr(0, 200));
   Cell cell = Cell::connect(cell_options);
   Acquisition acquisition(cell, options.acquire);
   wait_for_lock(context, signals, cell, acquisition);
@@ -97,11 +94,23 @@ int run(Context& context, const Options& options) {
                   std::to_string(acquisition.token()) + ", lease " + acquisition.lease());
 
   acquisition.rethrow();
-  Supervisor supervisor(context, signals, acquisition, times, std::move(guard));
-  const int status = supervisor.run(context.command, environment(options, acquisition));
+  const auto variables = environment(options, acquisition);
+  Supervisor supervisor(context, signals, acquisition, times, std::move(guard),
+                        JeopardyHook(context, options.on_jeopardy, variables));
+  const int status = supervisor.run(context.command, variables);
   if (supervisor.ended_early()) return status;
   return release(context, acquisition, status);
 }
+
+void add_run_options(CLI::App* app, RunOptions& options) {
+  add_duration(app, "--kill-grace", options.kill_grace,
+               "From SIGTERM to SIGKILL (a quarter of the TTL, at most 2s)");
+  add_text(app, "--on-jeopardy", options.on_jeopardy,
+           "Run by /bin/sh when the renewal is overdue, safe again, or the lease lost")
+      ->type_name("CMD");
+}
+
+namespace {
 
 constexpr char kDetails[] =
     "Waits for the lock, runs CMD with it, gives it back, and exits with CMD's status (128+N:\n"
@@ -130,16 +139,20 @@ constexpr char kDetails[] =
 }  // namespace
 
 void add_run(Verbs& verbs) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App* app = verbs.add("run", "Run a command while holding a lock", kDetails);
   add_acquire_options(app, options->acquire);
   add_more_locks(app, options->acquire.more_locks, "Also this lock, together with LOCK");
   add_count(app, "-E,--not-acquired", options->not_acquired, 0, 255,
             "Exit code if -n or -w did not get it (1)")
       ->type_name("CODE");
-  add_duration(app, "--kill-grace", options->kill_grace,
-               "From SIGTERM to SIGKILL (a quarter of the TTL, at most 2s)");
-  verbs.on(app, [options](Context& context) { return run(context, *options); });
+  add_run_options(app, *options);
+  verbs.on(app, [options](Context& context) {
+    if (context.command.empty()) {
+      throw UsageError("what to run is missing: lockctl run LOCK -- CMD");
+    }
+    return run_under_lock(context, *options);
+  });
 }
 
 }  // namespace holdfast::cli

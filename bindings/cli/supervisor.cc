@@ -46,11 +46,12 @@ EndTimes Graces::times(Deadline deadline) const {
 }
 
 Supervisor::Supervisor(Context& context, Signals& signals, Acquisition& acquisition, Graces graces,
-                       std::unique_ptr<Guard> guard)
+                       std::unique_ptr<Guard> guard, JeopardyHook hook)
     : context_(context),
       signals_(signals),
       acquisition_(acquisition),
       graces_(graces),
+      hook_(std::move(hook)),
       guard_(std::move(guard)),
       timer_(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)) {
   if (timer_.get() < 0) throw_system_error("timerfd_create");
@@ -193,6 +194,7 @@ void Supervisor::watch_guard() {
       context_.complain(
           kLost,
           "the lease was not renewed in time, since lockctl was stopped; the command was ended");
+      hook_.lost(acquisition_.deadline());
       return;
   }
 }
@@ -228,6 +230,7 @@ void Supervisor::watch_lease(int64_t now) {
     if (guard_) guard_->set_times(guard_times());
   }
   if (ended_early_) return;
+  hook_.look(acquisition_.in_jeopardy(), acquisition_.deadline());
   if (const auto why = acquisition_.lost()) {
     end_early(kExitLost, kLost, why->what(), now);
   } else if (now >= times_.term_at) {
@@ -239,6 +242,7 @@ void Supervisor::end_early(int exit, const std::string& code, const std::string&
   if (leader_ended_ && !group_.alive()) return;  // too late to matter
   ended_early_ = exit;
   context_.complain(code, why + "; ending the command");
+  if (exit == kExitLost) hook_.lost(acquisition_.deadline());
   if (terminated_) {
     kill_at_ = std::min(kill_at_, times_.kill_at);
   } else {

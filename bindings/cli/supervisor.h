@@ -17,6 +17,7 @@
 #include "bindings/cli/acquisition.h"
 #include "bindings/cli/child.h"
 #include "bindings/cli/guard.h"
+#include "bindings/cli/jeopardy_hook.h"
 #include "bindings/cli/process_group.h"
 #include "bindings/cli/signals.h"
 #include "bindings/cli/terminal.h"
@@ -35,7 +36,7 @@ struct Graces {
 class Supervisor {
  public:
   Supervisor(Context& context, Signals& signals, Acquisition& acquisition, Graces graces,
-             std::unique_ptr<Guard> guard);
+             std::unique_ptr<Guard> guard, JeopardyHook hook);
 
   // Returns CMD's exit status, or why there is none (126, 127, 76). The group is gone then.
   int run(const std::vector<std::string>& command,
@@ -67,6 +68,7 @@ class Supervisor {
   Signals& signals_;
   Acquisition& acquisition_;
   const Graces graces_;
+  JeopardyHook hook_;
   std::unique_ptr<Guard> guard_;  // null: there can't be one, and the group is being ended
   int guards_lost_ = 0;
   Terminal terminal_;

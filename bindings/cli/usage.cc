@@ -105,14 +105,19 @@ std::string first_extra(const CLI::App& app, const Words& typed) {
 
 std::string explain_extra(const CLI::App& verb, const std::string& word) {
   if (is_option(word)) return unknown_option(verb, word);
-  if (verb.get_name() == "run") {
-    return "unexpected '" + printable(word) +
-           "'; the command to run stands behind --: lockctl run LOCK -- CMD";
+  if (takes_command(verb.get_name())) {
+    const std::string name = verb.get_name() == "run" ? "LOCK" : "NAME";
+    return "unexpected '" + printable(word) + "'; the command to run stands behind --: lockctl " +
+           verb.get_name() + " " + name + " -- CMD";
   }
   return "unexpected '" + printable(word) + "'";
 }
 
 }  // namespace
+
+bool takes_command(const std::string& verb) {
+  return verb == "run" || verb == "elect" || verb == "watch";
+}
 
 size_t find_verb(const CLI::App& app, const Words& typed) {
   for (size_t i = 0; i < typed.size(); ++i) {

@@ -13,6 +13,9 @@ using Words = std::vector<std::string>;
 // of words if there is none.
 size_t find_verb(const CLI::App& app, const Words& typed);
 
+// Does what stands behind "--" belong to a command that this verb runs?
+bool takes_command(const std::string& verb);
+
 // UsageError: a verb, or a verb below it, that doesn't exist, or an unknown option before it.
 void check_verbs(const CLI::App& app, const Words& typed);
 

@@ -150,12 +150,25 @@ CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
   return add_value(app, name, "", help, std::move(take))->option_text(list("|"));
 }
 
-CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help) {
-  auto* option = add_value(app, "LOCK", "", help, [&target](const std::string& name) {
-    check("LOCK", locks::validate_name(name));
+namespace {
+
+CLI::Option* add_valid_name(CLI::App* app, const char* what, std::string& target,
+                            const char* help) {
+  auto* option = add_value(app, what, "", help, [&target, what](const std::string& name) {
+    check(what, locks::validate_name(name));
     target = name;
   });
   return option->required();
+}
+
+}  // namespace
+
+CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help) {
+  return add_valid_name(app, "LOCK", target, help);
+}
+
+CLI::Option* add_name(CLI::App* app, std::string& target, const char* help) {
+  return add_valid_name(app, "NAME", target, help);
 }
 
 CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, const char* help) {
@@ -247,7 +260,9 @@ LockOptions AcquireOptions::lock_options() const {
   return {.mode = mode.mode(),
           .reason = reason,
           .capacity = static_cast<uint32_t>(capacity),
-          .permits = static_cast<uint32_t>(permits)};
+          .permits = static_cast<uint32_t>(permits),
+          .election = election,
+          .value = value};
 }
 
 std::vector<LockWish> AcquireOptions::wishes() const {

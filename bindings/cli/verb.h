@@ -83,6 +83,8 @@ CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
                         const std::vector<std::string>& choices, const char* help);
 // The positional LOCK.
 CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help);
+// The positional NAME of a lock, an election or a key.
+CLI::Option* add_name(CLI::App* app, std::string& target, const char* help);
 // Further ones, by -L.
 CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, const char* help);
 // The positional KEY; and one that may be just the beginning of a name.
@@ -114,6 +116,8 @@ struct AcquireOptions {
   ModeOptions mode;
   uint64_t permits = 1;
   uint64_t capacity = 0;  // 0: not a semaphore
+  bool election = false;
+  std::string value;  // of an election's leader
   bool no_wait = false;
   std::optional<std::chrono::milliseconds> wait;
   std::optional<std::chrono::milliseconds> ttl;
@@ -137,6 +141,13 @@ void add_release_force(Verbs& verbs);
 void add_verify(Verbs& verbs);
 void add_try(Verbs& verbs);
 void add_held(Verbs& verbs);
+void add_elect(Verbs& verbs);
+void add_observe(Verbs& verbs);
+void add_watch(Verbs& verbs);
+void add_history(Verbs& verbs);
+void add_why(Verbs& verbs);
+void add_waits(Verbs& verbs);
+void add_sql(Verbs& verbs);
 void add_ls(Verbs& verbs);
 void add_show(Verbs& verbs);
 void add_lease(Verbs& verbs);
@@ -146,6 +157,8 @@ void add_key_verbs(Verbs& verbs);
 void add_txn(Verbs& verbs);
 void add_drain(Verbs& verbs);
 void add_quota(Verbs& verbs);
+void add_torture(Verbs& verbs);
+void add_top(Verbs& verbs);
 void add_completion(Verbs& verbs);
 
 }  // namespace holdfast::cli

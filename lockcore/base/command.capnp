@@ -71,6 +71,7 @@ struct Acquire {
   locks @3 :List(LockRequest);
   wait @4 :Bool = true;
   reason @5 :Text;
+  value @6 :Data;              # what the holder says of itself from its grant on
 }
 
 struct Release {

@@ -65,14 +65,17 @@ constexpr size_t kMaxPeerMessageBytes = 4 * 1024 * 1024;
 constexpr size_t kMaxFetchBytes = 1024 * 1024;  // one answer to a catch-up request
 constexpr size_t kMaxPendingCommands = 65'536;  // queued or proposed on the leader, not yet applied
 constexpr size_t kMaxPendingReads = 65'536;     // renewals and reads that wait for a confirm round
-constexpr size_t kMaxUnrecordedEvents = 200'000;  // events not yet in state.db: apply pauses above
-constexpr size_t kMaxUnrecordedBytes = 64 * 1024 * 1024;  // the same, of values in those events
+// Events not yet in state.db, and their texts and values: apply pauses above.
+constexpr size_t kMaxUnrecordedEvents = 200'000;
+constexpr size_t kMaxUnrecordedEventBytes = 64 * 1024 * 1024;
 
 // History (INTERFACES 2).
 constexpr uint64_t kMaxHistoryEvents = 1'000'000;
+constexpr uint64_t kMaxHistoryBytes = 1024ull * 1024 * 1024;  // of names, notes and values
 constexpr uint64_t kMaxHistoryAgeMs = 7ull * 24 * 3600 * 1000;
-constexpr uint64_t kMaxHistoryBytes = 1024ull * 1024 * 1024;  // of values in it
-constexpr size_t kEventRing = 4096;                           // events in memory
+// Events kept in memory for watchers after state.db has them. Who is further behind reads state.db.
+constexpr size_t kEventRing = 16'384;
+constexpr size_t kEventRingBytes = 16 * 1024 * 1024;
 
 // Policies: drains and quotas together.
 constexpr size_t kMaxPolicies = 256;

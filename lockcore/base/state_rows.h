@@ -94,6 +94,7 @@ struct HoldRow {
   Mode mode = Mode::kExclusive;
   uint32_t permits = 1;
   uint64_t acquired_wall_ms = 0;
+  uint64_t acquired_cell_ms = 0;
   uint64_t number = 0;  // the client's number of the acquire, or of the last upgrade
   std::string reason;
   std::string value;  // what its holder says of itself: an election's leader
@@ -108,12 +109,14 @@ struct WaiterRow {
   Mode mode = Mode::kExclusive;
   uint32_t permits = 1;
   uint64_t since_wall_ms = 0;
+  uint64_t since_cell_ms = 0;
   ClientId client;
   // This operation's record is pending (DESIGN 7a). The rows of one operation are one request for
   // several locks, in the order in which it named them.
   uint64_t number = 0;
   std::string reason;
-  Token converts;  // the hold whose mode it is to change; none: a new hold
+  Token converts;     // the hold whose mode it is to change; none: a new hold
+  std::string value;  // what its holder will say of itself
 };
 
 struct ClientRow {
@@ -204,6 +207,7 @@ enum class EventType : uint8_t {
   kDeadlock = 14,
   kPolicy = 15,
 };
+constexpr EventType kLastEventType = EventType::kPolicy;
 
 // One change, told to people and watchers. Its revision is unique: every event takes one.
 struct EventRow {
@@ -216,9 +220,14 @@ struct EventRow {
   const char* cause = "";              // static string: "released", "expired", "closed", ...
   uint64_t at_wall_ms = 0;
   uint64_t at_cell_ms = 0;
-  std::string note;   // in people's words: why it was forced, and by whom
-  std::string value;  // of a put
+  Mode mode = Mode::kNull;  // of a hold or wait
+  uint32_t permits = 0;
+  uint64_t waited_ms = 0;  // a grant, conversion or cancel: in the queue, by cell time
+  uint64_t held_ms = 0;    // a hold's end: how long it lasted, by cell time
+  std::string note;        // in people's words: what for, or why it was forced and by whom
+  std::string value;       // of a put; what the holder says of itself
 };
+using EventRows = std::vector<EventRow>;
 
 template <class Row, class Key>
 struct Changes {
@@ -239,7 +248,7 @@ struct StateWrite {
   Changes<KeyRow, std::string> keys;
   Changes<SequenceRow, std::string> sequences;
   Changes<PolicyRow, PolicyKey> policies;
-  std::vector<EventRow> events;
+  std::shared_ptr<const EventRows> events;  // ascending; null: none
 };
 
 // Everything in state.db but the events.

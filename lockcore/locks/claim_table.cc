@@ -131,7 +131,7 @@ void ClaimTable::set_id(Claim& claim, base::Revision id) {
   claims_.insert(std::move(node));
 }
 
-void ClaimTable::grant(Claim& waiter, base::Token token, uint64_t wall_ms) {
+void ClaimTable::grant(Claim& waiter, base::Token token, const base::MetaRow& now) {
   HF_ASSERT(!waiter.held && !waiter.converts);
   unlink(waiter);
   leave_ring(waiter);
@@ -139,7 +139,8 @@ void ClaimTable::grant(Claim& waiter, base::Token token, uint64_t wall_ms) {
   set_id(waiter, token);
   waiter.held = true;
   waiter.client = {};
-  waiter.since_wall_ms = wall_ms;
+  waiter.since_wall_ms = now.wall_ms;
+  waiter.since_cell_ms = now.cell_time_ms;
   link(waiter);
 }
 
@@ -304,6 +305,7 @@ base::HoldRow hold_row(const Claim& claim) {
           claim.mode,
           claim.permits,
           claim.since_wall_ms,
+          claim.since_cell_ms,
           claim.number,
           text_or_empty(claim.reason),
           text_or_empty(claim.value)};
@@ -318,10 +320,12 @@ base::WaiterRow waiter_row(const Claim& claim) {
           claim.mode,
           claim.permits,
           claim.since_wall_ms,
+          claim.since_cell_ms,
           claim.client,
           claim.number,
           text_or_empty(claim.reason),
-          claim.converts ? claim.partner->id : base::Token()};
+          claim.converts ? claim.partner->id : base::Token(),
+          text_or_empty(claim.value)};
 }
 
 base::LockRow lock_row(const LockMap::value_type& lock) {

@@ -47,7 +47,7 @@ class ClaimTable {
   // that is not alone in its request joins the ring of `request`, its last claim so far.
   Claim& add(Claim claim, Claim* request = nullptr);
   // A waiter becomes a holder, with this token, and leaves its ring.
-  void grant(Claim& waiter, base::Token token, uint64_t wall_ms);
+  void grant(Claim& waiter, base::Token token, const base::MetaRow& now);
   // A hold gets another mode. With another token it goes to the end of the holders.
   void convert(Claim& hold, base::Mode mode, base::Token token);
   void set_value(Claim& hold, const std::string& value);

@@ -101,6 +101,12 @@ Refusal check_distinct(const std::vector<LockRequest>& locks) {
   return invalid("an acquire names lock \"" + std::string(*twice) + "\" twice");
 }
 
+Refusal check_value(const std::string& value) {
+  if (value.size() <= base::kMaxValueBytes) return std::nullopt;
+  return exhausted("valueBytes", base::kMaxValueBytes,
+                   "a value of " + std::to_string(value.size()) + " bytes is too long");
+}
+
 Refusal check(const Acquire& body) {
   if (auto error = check_lease(body.lease)) return error;
   if (body.locks.empty()) return invalid("an acquire must name a lock");
@@ -114,6 +120,10 @@ Refusal check(const Acquire& body) {
   if (body.locks.size() > 1) {
     if (auto error = check_distinct(body.locks)) return error;
   }
+  if (!body.value.empty() && body.locks.size() > 1) {
+    return invalid("a value is for the holder of one lock; set it on each hold afterwards");
+  }
+  if (auto error = check_value(body.value)) return error;
   return validate_text("reason", body.reason, base::kMaxReasonBytes);
 }
 
@@ -142,12 +152,6 @@ Refusal check(const Release& body) {
 
 Refusal check(const Convert& body) {
   return check_hold(body.lease, body.token, body.lock);
-}
-
-Refusal check_value(const std::string& value) {
-  if (value.size() <= base::kMaxValueBytes) return std::nullopt;
-  return exhausted("valueBytes", base::kMaxValueBytes,
-                   "the value has " + std::to_string(value.size()) + " bytes");
 }
 
 Refusal check(const SetHoldValue& body) {
@@ -287,7 +291,7 @@ size_t body_bytes(const ExpireLeases& body) {
   return body.leases.size() * 8;
 }
 size_t body_bytes(const Acquire& body) {
-  size_t size = 80 + text_bytes(body.reason);
+  size_t size = 80 + text_bytes(body.reason) + text_bytes(body.value);
   for (const LockRequest& lock : body.locks) size += kLockOverhead + text_bytes(lock.name);
   return size;
 }

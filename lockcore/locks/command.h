@@ -60,6 +60,7 @@ struct Acquire {
   std::vector<LockRequest> locks;
   bool wait = true;  // false: wouldBlock instead of a place in the queue
   std::string reason;
+  std::string value;  // what the holder says of itself from its grant on (see SetHoldValue)
 };
 // Settles the number of an acquire or convert of the same client: never seen or waiting ->
 // cancelled; granted already -> changes nothing and answers with the grant.

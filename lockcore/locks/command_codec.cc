@@ -73,6 +73,7 @@ void put_body(wire::Command::Builder out, const Acquire& body) {
   acquire.setAgent(body.agent.value);
   acquire.setWait(body.wait);
   HF_SET_TEXT(acquire, Reason, body.reason);
+  if (!body.value.empty()) acquire.setValue(data(body.value));
   auto locks = acquire.initLocks(static_cast<unsigned>(body.locks.size()));
   for (unsigned i = 0; i < locks.size(); ++i) {
     const LockRequest& request = body.locks[i];
@@ -233,6 +234,7 @@ Acquire get_acquire(wire::Acquire::Reader in) {
   body.agent = {in.getAgent()};
   body.wait = in.getWait();
   body.reason = get_text(in.getReason());
+  body.value = get_data(in.getValue());
   const auto locks = in.getLocks();
   body.locks.reserve(locks.size());
   for (const auto& lock : locks) body.locks.push_back(get_lock(lock));

@@ -32,34 +32,6 @@ Agent agent_of(const Claim& claim) {
   return {claim.lease, claim.agent};
 }
 
-// The claims of a lock, one after the other: holders, conversions, waiters.
-const Claim* first_waiting(const Lock& lock) {
-  if (lock.queue == nullptr) return nullptr;
-  const Claim* conversion = lock.queue->conversions.front();
-  return conversion != nullptr ? conversion : lock.queue->waiters.front();
-}
-const Claim* first_claim(const Lock& lock) {
-  const Claim* holder = lock.holders.front();
-  return holder != nullptr ? holder : first_waiting(lock);
-}
-const Claim* next_claim(const Claim& claim) {
-  if (const Claim* next = ClaimsOfLock::next(&claim)) return next;
-  const Lock& lock = claim.lock->second;
-  if (claim.held) return first_waiting(lock);
-  return claim.converts ? lock.queue->waiters.front() : nullptr;
-}
-
-// Both are claims on one lock. Does `waiter` wait until `other` is gone?
-bool stands_in_the_way(const Claim& other, const Claim& waiter) {
-  if (waiter.converts && &other == waiter.partner) return false;
-  if (!other.held) {
-    const bool is_ahead = other.converts == waiter.converts ? other.id < waiter.id : other.converts;
-    if (!is_ahead) return false;
-  }
-  if (waiter.lock->second.counts_permits()) return true;
-  return (conflicts_of(waiter.mode) & set_of(other.mode)) != 0;
-}
-
 // How far a lock was looked through for one mode.
 struct LockAndMode {
   const Lock* lock;

@@ -69,14 +69,14 @@ void add_claims(Digest& d, const base::StateRows& rows) {
   d << rows.holds.size();
   for (const base::HoldRow& row : rows.holds) {
     d << row.token << row.lock << row.lease << row.holder << row.agent
-      << static_cast<uint64_t>(row.mode) << row.permits << row.acquired_wall_ms << row.number
-      << row.reason << row.value;
+      << static_cast<uint64_t>(row.mode) << row.permits << row.acquired_wall_ms
+      << row.acquired_cell_ms << row.number << row.reason << row.value;
   }
   d << rows.waiters.size();
   for (const base::WaiterRow& row : rows.waiters) {
     d << row.queued << row.lock << row.lease << row.holder << row.agent
-      << static_cast<uint64_t>(row.mode) << row.permits << row.since_wall_ms << row.client
-      << row.number << row.reason << row.converts;
+      << static_cast<uint64_t>(row.mode) << row.permits << row.since_wall_ms << row.since_cell_ms
+      << row.client << row.number << row.reason << row.converts << row.value;
   }
 }
 
@@ -119,9 +119,13 @@ uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
                              event.lease.value,
                              event.at_wall_ms,
                              event.at_cell_ms,
+                             static_cast<uint64_t>(event.mode),
+                             event.permits,
+                             event.waited_ms,
+                             event.held_ms,
                              base::checksum(std::string_view(event.cause)),
-                             base::checksum(event.note),
-                             base::checksum(event.value)};
+                             event.note.empty() ? 0 : base::checksum(event.note),
+                             event.value.empty() ? 0 : base::checksum(event.value)};
   return base::checksum(fields, sizeof(fields), base::checksum(event.name, digest));
 }
 

@@ -163,8 +163,11 @@ std::optional<base::Error> LockTable::State::refuse_waiter(const std::string& na
 
 base::Error LockTable::State::refused_for(const std::vector<const Claim*>& cycle,
                                           const Lease& lease) {
-  log_event(EventType::kDeadlock, advance(), cycle.front()->lock->first, {}, lease, "deadlock");
-  return deadlock(cycle);
+  base::Error error = deadlock(cycle);
+  base::EventRow& event = log_event(EventType::kDeadlock, advance(), lease, "deadlock");
+  event.name = cycle.front()->lock->first;
+  event.note = error.message;
+  return error;
 }
 
 // `waiter` was queued, on trial: if it would wait for ever, its request leaves without a trace but
@@ -192,7 +195,9 @@ Claim LockTable::State::make_claim(LockRef lock, Lease& lease, const OpId& op, c
   claim.agent = body.agent;
   claim.number = op.number;
   claim.since_wall_ms = meta.wall_ms;
+  claim.since_cell_ms = meta.cell_time_ms;
   if (!body.reason.empty()) claim.reason = std::make_unique<const std::string>(body.reason);
+  if (!body.value.empty()) claim.value = std::make_unique<const std::string>(body.value);
   claim.permits = request.permits;
   claim.mode = mode_of(request);
   return claim;
@@ -206,6 +211,16 @@ LockRef LockTable::State::lock_for(const LockRequest& request) {
   return lock;
 }
 
+namespace {
+
+// What for, in the words of who asked; and what it says of itself from now on.
+void tell_intent(base::EventRow& event, const Claim& claim) {
+  if (claim.reason != nullptr) event.note = *claim.reason;
+  if (claim.value != nullptr) event.value = *claim.value;
+}
+
+}  // namespace
+
 Granted LockTable::State::grant_at_once(Lease& lease, const OpId& op, const Acquire& body) {
   Granted granted;
   granted.tokens.reserve(body.locks.size());
@@ -216,7 +231,7 @@ Granted LockTable::State::grant_at_once(Lease& lease, const OpId& op, const Acqu
     claim.held = true;
     const Claim& hold = claims.add(std::move(claim));
     claims.change(hold.lock, token);
-    log_event(EventType::kGrant, token, hold.lock->first, token, lease, "free");
+    tell_intent(log_event(EventType::kGrant, token, hold, "free"), hold);
     ++grants_total;
     granted.tokens.push_back(token);
   }
@@ -244,8 +259,8 @@ std::optional<Answer> LockTable::State::queue_up(Lease& lease, const OpId& op, c
   meta.revision = id;
   for (Claim* claim = first; claim != nullptr; claim = next_of_request(*claim, first)) {
     claims.change(claim->lock, claim->id);
-    log_event(EventType::kQueue, claim->id, claim->lock->first, {}, lease,
-              claim->lock->first == busy.name ? "busy" : "together");
+    const char* cause = claim->lock->first == busy.name ? "busy" : "together";
+    tell_intent(log_event(EventType::kQueue, claim->id, *claim, cause), *claim);
   }
   clients.record_waiting(*clients.find(op.client), op.number, *first);
   return std::nullopt;
@@ -292,8 +307,8 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const ForceRelease&
                        {{"lock", body.lock}}};
   }
   end_conversion_of(*hold, "forced", "was ended by an admin", out);
-  end_hold(*hold, EventType::kForce, "forced",
-           body.by.empty() ? body.reason : body.reason + " (" + body.by + ")");
+  const std::string note = body.by.empty() ? body.reason : body.reason + " (" + body.by + ")";
+  end_hold(*hold, EventType::kForce, "forced", note);
   return Done{meta.revision};
 }
 
@@ -322,7 +337,8 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const Convert& b
   }
   const bool weaker = (conflicts_of(body.mode) & ~conflicts_of(hold->mode)) == 0;
   if (weaker) return Granted{{downgrade(*hold, body.mode)}};
-  if (convertible(*hold, body.mode)) return Granted{{upgrade(*hold, body.mode, op.number, "free")}};
+  if (convertible(*hold, body.mode))
+    return Granted{{upgrade(*hold, body.mode, op.number, "free", 0)}};
   if (!body.wait) return would_block(body.lock);
   return queue_conversion(*hold, op, body);
 }
@@ -365,6 +381,7 @@ std::optional<Answer> LockTable::State::queue_conversion(Claim& hold, const OpId
   claim.client = op.client;
   claim.number = op.number;
   claim.since_wall_ms = meta.wall_ms;
+  claim.since_cell_ms = meta.cell_time_ms;
   claim.permits = hold.permits;
   claim.mode = body.mode;
   claim.converts = true;
@@ -373,7 +390,7 @@ std::optional<Answer> LockTable::State::queue_conversion(Claim& hold, const OpId
   advance();
   claims.change(hold.lock, conversion.id);
   clients.record_waiting(*clients.find(op.client), op.number, conversion);
-  log_event(EventType::kQueue, conversion.id, body.lock, hold.id, *hold.lease, "converts");
+  log_event(EventType::kQueue, conversion.id, conversion, "converts").token = hold.id;
   return std::nullopt;
 }
 
@@ -382,7 +399,7 @@ base::Token LockTable::State::downgrade(Claim& hold, base::Mode mode) {
   if (mode == hold.mode) return hold.id;
   const base::Revision revision = advance();
   claims.convert(hold, mode, hold.id);
-  log_event(EventType::kConvert, revision, hold.lock->first, hold.id, *hold.lease, "downgraded");
+  log_event(EventType::kConvert, revision, hold, "downgraded");
   if (HF_MUTANT(downgrade_admits_nobody)) return hold.id;
   touch(hold.lock, revision);
   return hold.id;
@@ -390,11 +407,11 @@ base::Token LockTable::State::downgrade(Claim& hold, base::Mode mode) {
 
 // A new token, above those of all who shared the lock with it: their writes come too late now.
 base::Token LockTable::State::upgrade(Claim& hold, base::Mode mode, uint64_t number,
-                                      const char* cause) {
+                                      const char* cause, uint64_t waited_ms) {
   const base::Token token = HF_MUTANT(upgrade_keeps_token) ? hold.id : advance();
   claims.convert(hold, mode, token);
   hold.number = number;
-  log_event(EventType::kConvert, meta.revision, hold.lock->first, token, *hold.lease, cause);
+  log_event(EventType::kConvert, token, hold, cause).waited_ms = waited_ms;
   touch(hold.lock, meta.revision);
   return token;
 }
@@ -407,7 +424,7 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const SetHoldValue&
   const base::Revision revision = advance();
   claims.set_value(*hold, body.value);
   claims.change(hold->lock, revision);
-  log_event(EventType::kValue, revision, body.lock, body.token, *lease, "proclaimed");
+  log_event(EventType::kValue, revision, *hold, "proclaimed").value = body.value;
   return Done{revision};
 }
 
@@ -420,8 +437,9 @@ void LockTable::State::grant_waiter(Claim& waiter, Applied& out) {
   if (waiter.converts) {
     Claim& hold = *waiter.partner;
     const base::Mode mode = waiter.mode;
+    const uint64_t waited_ms = age_ms(waiter);
     claims.remove(waiter);
-    granted.tokens.push_back(upgrade(hold, mode, number, "waited"));
+    granted.tokens.push_back(upgrade(hold, mode, number, "waited", waited_ms));
   } else {
     grant_request(*clients.find(client)->ops.at(number).waiting, granted);
   }
@@ -435,20 +453,26 @@ void LockTable::State::grant_request(Claim& first, Granted& granted) {
   for (Claim* claim = &first; claim != nullptr;) {
     Claim* next = next_of_request(*claim);
     const base::Token token = advance();
-    claims.grant(*claim, token, meta.wall_ms);  // leaves the ring
+    const uint64_t waited_ms = age_ms(*claim);
+    claims.grant(*claim, token, meta);  // leaves the ring
     claims.change(claim->lock, token);
     // Who waited behind it may be in front now: at another lock than the one being served.
     if (!is_alone && !HF_MUTANT(several_wake_nobody_behind)) touch(claim->lock, token);
-    log_event(EventType::kGrant, token, claim->lock->first, token, *claim->lease, "waited");
+    base::EventRow& event = log_event(EventType::kGrant, token, *claim, "waited");
+    event.waited_ms = waited_ms;
+    tell_intent(event, *claim);
     ++grants_total;
     granted.tokens.push_back(token);
     claim = next;
   }
 }
 
-void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause, std::string note) {
+void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause,
+                                const std::string& note) {
   base::Revision revision = advance();
-  log_event(type, revision, hold.lock->first, hold.id, *hold.lease, cause, std::move(note));
+  base::EventRow& event = log_event(type, revision, hold, cause);
+  event.held_ms = age_ms(hold);
+  event.note = note;
   // Its holder doesn't know yet, and may be in the middle of a write. Not so who gave it back.
   const bool is_lost =
       type == EventType::kExpire || (type == EventType::kForce && !HF_MUTANT(no_delay_after_force));
@@ -456,7 +480,7 @@ void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause, 
   if (is_lost && delay_ms != 0) {
     claims.delay(hold, meta.cell_time_ms + delay_ms / (HF_MUTANT(delay_ends_early) ? 2 : 1));
     revision = advance();
-    log_event(EventType::kDelay, revision, hold.lock->first, hold.id, *hold.lease, cause);
+    log_event(EventType::kDelay, revision, hold, cause);
   }
   touch(hold.lock, revision);
   claims.remove(hold);
@@ -486,7 +510,7 @@ void LockTable::State::end_wait(Claim& waiter, const char* cause, const Answer* 
   while (claim != nullptr) {
     Claim* next = next_of_request(*claim);
     const base::Revision revision = advance();
-    log_event(EventType::kCancel, revision, claim->lock->first, {}, *claim->lease, cause);
+    log_event(EventType::kCancel, revision, *claim, cause).waited_ms = age_ms(*claim);
     touch(claim->lock, revision);
     claims.remove(*claim);
     claim = next;

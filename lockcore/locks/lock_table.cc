@@ -44,6 +44,7 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   state.meta.wall_ms = batch->wall_ms;
   state.end_delays(out);
   for (const Command& command : batch->commands) state.apply(command, out);
+  state.meta.event_digest = state.events.complete(state.meta.event_digest);
 }
 
 // -- exactly once ---------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   const Lease& lease = leases.add(
       {id, op.client, ttl_ms, body.lock_delay_ms, body.secret, nullptr, meta.wall_ms}, body.owner);
   clients.lease_opened(op.client);
-  log_event(EventType::kLeaseOpen, revision, "", {}, lease, "opened");
+  log_event(EventType::kLeaseOpen, revision, lease, "opened");
   out.opened.push_back(id);
   return LeaseOpened{id, ttl_ms, body.secret};
 }
@@ -269,7 +270,7 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
   // All waits end before the first hold does. Else a hold of one of these leases could pass to
   // another that ends in the same command: a grant to the dead.
   for (Lease* lease : ending) {
-    log_event(type, advance(), "", {}, *lease, cause);
+    log_event(type, advance(), *lease, cause);
     const Answer gone = lease_not_found(lease->row.id);
     while (!lease->waits.empty()) end_wait(*lease->waits.front(), cause, &gone, out);
     if (HF_MUTANT(grant_to_the_dead)) {
@@ -302,26 +303,27 @@ base::Revision LockTable::State::advance() {
   return meta.revision;
 }
 
-void LockTable::State::log_event(EventType type, base::Revision revision, const std::string& name,
-                                 base::Token token, const Lease& lease, const char* cause,
-                                 std::string note) {
-  push_event({revision,
-              type,
-              name,
-              token,
-              lease.row.id,
-              lease.row.owner,
-              cause,
-              meta.wall_ms,
-              meta.cell_time_ms,
-              std::move(note),
-              {}});
+base::EventRow& LockTable::State::log_event(EventType type, base::Revision revision,
+                                            const Lease& lease, const char* cause) {
+  base::EventRow& event = events.add();
+  event.revision = revision;
+  event.type = type;
+  event.lease = lease.row.id;
+  event.owner = lease.row.owner;
+  event.cause = cause;
+  event.at_wall_ms = meta.wall_ms;
+  event.at_cell_ms = meta.cell_time_ms;
+  return event;
 }
 
-void LockTable::State::push_event(base::EventRow event) {
-  event_bytes += event.value.size();
-  events.push_back(std::move(event));
-  meta.event_digest = chain_event(meta.event_digest, events.back());
+base::EventRow& LockTable::State::log_event(EventType type, base::Revision revision,
+                                            const Claim& claim, const char* cause) {
+  base::EventRow& event = log_event(type, revision, *claim.lease, cause);
+  event.name = claim.lock->first;
+  if (claim.held) event.token = claim.id;
+  event.mode = claim.mode;
+  event.permits = claim.permits;
+  return event;
 }
 
 }  // namespace holdfast::locks

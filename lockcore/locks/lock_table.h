@@ -17,6 +17,7 @@
 #include "lockcore/base/limits.h"
 #include "lockcore/base/state_rows.h"
 #include "lockcore/locks/command.h"
+#include "lockcore/locks/explain.h"
 
 namespace holdfast::locks {
 
@@ -129,6 +130,10 @@ class LockTable {
   const base::LeaseRow* lease(base::LeaseId id) const;  // null: not there
   LockInfo describe(std::string_view name) const;       // a free lock: no holders, no waiters
   std::optional<LeaseInfo> describe_lease(base::LeaseId id) const;
+  // Who is in the way of who would ask for this lock now, exclusively; of all that the lease waits
+  // for. At most `limit`, the nearest.
+  Explanation explain_lock(std::string_view name, size_t limit) const;
+  Explanation explain_lease(base::LeaseId id, size_t limit) const;
   bool is_held(std::string_view name) const;
   // Would a try of one permit in this mode be granted now?
   bool could_acquire(std::string_view name, base::Mode mode) const;
@@ -157,9 +162,17 @@ class LockTable {
   // -- recording ---------------------------------------------------------------------------------
   // All that changed since the last take_changes(), as rows. What came and went costs nothing.
   base::StateWrite take_changes();
-  // Events applied but not yet taken.
-  size_t unrecorded_events() const;
-  size_t unrecorded_bytes() const;  // of their values
+  // How full the memory for events is that were applied but not yet taken, in percent; at 100
+  // nothing more should be applied.
+  unsigned unrecorded_percent() const;
+
+  // -- events ------------------------------------------------------------------------------------
+  // Every event above this revision is in memory; those at or below it are in state.db.
+  base::Revision events_floor() const;
+  // Calls visit(event) for each above `after`, ascending, while it returns true. `after` must not
+  // be below events_floor().
+  void visit_events(base::Revision after,
+                    const std::function<bool(const base::EventRow&)>& visit) const;
   bool has_changes() const;
 
   // The whole state in canonical order, and a digest of it: equal on all nodes at equal slots.

@@ -19,18 +19,22 @@ base::StateWrite LockTable::take_changes() {
   state.clients.take_changes(out);
   state.keys.take_changes(out);
   state.policies.take_changes(out.policies);
-  out.events.swap(state.events);
-  state.event_bytes = 0;
+  out.events = state.events.take();
   state.taken = state.meta.applied;
   return out;
 }
 
-size_t LockTable::unrecorded_events() const {
-  return state_->events.size();
+unsigned LockTable::unrecorded_percent() const {
+  return state_->events.unrecorded_percent();
 }
 
-size_t LockTable::unrecorded_bytes() const {
-  return state_->event_bytes;
+base::Revision LockTable::events_floor() const {
+  return state_->events.floor();
+}
+
+void LockTable::visit_events(base::Revision after,
+                             const std::function<bool(const base::EventRow&)>& visit) const {
+  state_->events.visit_above(after, visit);
 }
 
 // The state changes with a slot, and in no other way.
@@ -243,6 +247,7 @@ class Loader {
     claim.holder = row.holder;
     claim.agent = row.agent;
     claim.number = row.number;
+    if (!row.value.empty()) claim.value = std::make_unique<const std::string>(row.value);
     claim.mode = row.mode;
     claim.permits = row.permits;
     if (!row.reason.empty()) claim.reason = std::make_unique<const std::string>(row.reason);
@@ -265,10 +270,10 @@ class Loader {
     const bool fits = lock.counts_permits() ? lock.held_permits + row.permits <= lock.capacity
                                             : (lock.held_modes.conflicts() & set_of(row.mode)) == 0;
     require(fits, what + " conflicts with another hold of lock \"" + row.lock + "\"");
-    if (!row.value.empty()) claim->value = std::make_unique<const std::string>(row.value);
     claim->id = row.token;
     claim->held = true;
     claim->since_wall_ms = row.acquired_wall_ms;
+    claim->since_cell_ms = row.acquired_cell_ms;
     claims_.add(std::move(*claim));
   }
 
@@ -289,6 +294,7 @@ class Loader {
     claim->id = row.queued;
     claim->client = row.client;
     claim->since_wall_ms = row.since_wall_ms;
+    claim->since_cell_ms = row.since_cell_ms;
     if (row.converts) {
       if (last != nullptr || !load_conversion(*claim, row.converts, what)) return;
     } else if (!require_alone(*claim, what) || !joins(*claim, last, what)) {
@@ -349,6 +355,7 @@ class Loader {
 std::optional<std::string> LockTable::State::load(base::StateRows rows) {
   sort_rows(rows);
   meta = rows.meta;
+  events = EventLog(meta.revision);
   if (auto problem = Loader(meta, policies, leases, claims, keys, clients).load(rows)) {
     return problem;
   }

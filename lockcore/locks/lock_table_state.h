@@ -6,6 +6,7 @@
 
 #include "lockcore/locks/claim_table.h"
 #include "lockcore/locks/dedup.h"
+#include "lockcore/locks/event_log.h"
 #include "lockcore/locks/key_table.h"
 #include "lockcore/locks/lease_table.h"
 #include "lockcore/locks/lock_table.h"
@@ -21,9 +22,8 @@ struct LockTable::State {
   ClaimTable claims{policies};
   KeyTable keys{policies};
   ClientTable clients;
-  std::vector<base::EventRow> events;  // not taken yet
-  size_t event_bytes = 0;              // of their values
-  base::Slot taken;                    // meta.applied at the last take_changes()
+  EventLog events;
+  base::Slot taken;  // meta.applied at the last take_changes()
   uint64_t grants_total = 0;
   uint64_t expirations_total = 0;
 
@@ -67,9 +67,11 @@ struct LockTable::State {
   void apply_new(Client& client, const Command& command, Applied& out);
 
   base::Revision advance();
-  void log_event(base::EventType type, base::Revision revision, const std::string& name,
-                 base::Token token, const Lease& lease, const char* cause, std::string note = {});
-  void push_event(base::EventRow event);
+  // Tells what came about. The caller may add to the event before it makes the next one.
+  base::EventRow& log_event(base::EventType type, base::Revision revision, const Lease& lease,
+                            const char* cause);
+  base::EventRow& log_event(base::EventType type, base::Revision revision, const Claim& claim,
+                            const char* cause);
 
   // -- txn.cc ------------------------------------------------------------------------------------
   bool holds(const Compare& compare) const;
@@ -106,13 +108,16 @@ struct LockTable::State {
   base::Error refuse_not_held(base::LeaseId lease, const std::string& lock, base::Token token);
   std::optional<Answer> queue_conversion(Claim& hold, const OpId& op, const Convert& body);
   base::Token downgrade(Claim& hold, base::Mode mode);
-  base::Token upgrade(Claim& hold, base::Mode mode, uint64_t number, const char* cause);
+  base::Token upgrade(Claim& hold, base::Mode mode, uint64_t number, const char* cause,
+                      uint64_t waited_ms);
 
   // The request that this waiter belongs to, in all its locks.
   void grant_waiter(Claim& waiter, Applied& out);
   void grant_request(Claim& first, Granted& granted);
   // Its conversion, if one waits, has ended.
-  void end_hold(Claim& hold, base::EventType type, const char* cause, std::string note = {});
+  void end_hold(Claim& hold, base::EventType type, const char* cause, const std::string& note = {});
+  // How long it has been held, or has waited, by cell time.
+  uint64_t age_ms(const Claim& claim) const { return meta.cell_time_ms - claim.since_cell_ms; }
   void end_conversion_of(Claim& hold, const char* cause, const std::string& why, Applied& out);
   base::Error refuse_busy(const LockRequest& request);
   // The request that this waiter belongs to, in all its locks. `answer` goes to the pending

@@ -29,12 +29,14 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const SetPolicy& bo
   if (!body.end && !exists && policies.policies().size() >= base::kMaxPolicies) {
     return exhausted("policies", base::kMaxPolicies, "the cell has too many drains and quotas");
   }
-  base::EventRow event{.revision = advance(), .type = EventType::kPolicy, .name = body.key.name};
+  base::EventRow& event = events.add();
+  event.revision = advance();
+  event.type = EventType::kPolicy;
+  event.name = body.key.name;
   event.cause = cause_of(body);
   event.at_wall_ms = meta.wall_ms;
   event.at_cell_ms = meta.cell_time_ms;
   event.note = body.by.empty() ? body.reason : body.reason + " (" + body.by + ")";
-  push_event(std::move(event));
   if (body.end) {
     policies.end(body.key);
   } else {

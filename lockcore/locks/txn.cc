@@ -162,7 +162,10 @@ void LockTable::State::delete_key(const Key& key, const char* cause) {
 
 void LockTable::State::log_key_event(EventType type, const Key& key, base::Revision revision,
                                      const char* cause) {
-  base::EventRow event{.revision = revision, .type = type, .name = *key.name};
+  base::EventRow& event = events.add();
+  event.revision = revision;
+  event.type = type;
+  event.name = *key.name;
   if (key.lease != nullptr) {
     event.lease = key.lease->row.id;
     event.owner = key.lease->row.owner;
@@ -171,7 +174,6 @@ void LockTable::State::log_key_event(EventType type, const Key& key, base::Revis
   event.at_wall_ms = meta.wall_ms;
   event.at_cell_ms = meta.cell_time_ms;
   if (type == EventType::kPut) event.value = key.value;
-  push_event(std::move(event));
 }
 
 }  // namespace holdfast::locks

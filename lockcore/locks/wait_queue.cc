@@ -129,4 +129,37 @@ Claim* next_grantable(const Lock& lock) {
   return nullptr;
 }
 
+// -- who is in whose way -------------------------------------------------------------------------
+
+namespace {
+
+const Claim* first_waiting(const Lock& lock) {
+  if (lock.queue == nullptr) return nullptr;
+  const Claim* conversion = lock.queue->conversions.front();
+  return conversion != nullptr ? conversion : lock.queue->waiters.front();
+}
+
+}  // namespace
+
+const Claim* first_claim(const Lock& lock) {
+  const Claim* holder = lock.holders.front();
+  return holder != nullptr ? holder : first_waiting(lock);
+}
+const Claim* next_claim(const Claim& claim) {
+  if (const Claim* next = ClaimsOfLock::next(&claim)) return next;
+  const Lock& lock = claim.lock->second;
+  if (claim.held) return first_waiting(lock);
+  return claim.converts ? lock.queue->waiters.front() : nullptr;
+}
+
+bool stands_in_the_way(const Claim& other, const Claim& waiter) {
+  if (waiter.converts && &other == waiter.partner) return false;
+  if (!other.held) {
+    const bool is_ahead = other.converts == waiter.converts ? other.id < waiter.id : other.converts;
+    if (!is_ahead) return false;
+  }
+  if (waiter.lock->second.counts_permits()) return true;
+  return (conflicts_of(waiter.mode) & set_of(other.mode)) != 0;
+}
+
 }  // namespace holdfast::locks

@@ -84,6 +84,7 @@ struct Claim {
   base::ClientId client;  // while it waits: whose operation `number` is pending
   uint64_t number = 0;
   uint64_t since_wall_ms = 0;                 // held or waiting since
+  uint64_t since_cell_ms = 0;                 // the same moment
   std::unique_ptr<const std::string> reason;  // null: none was given
   std::unique_ptr<const std::string> value;   // null: nothing was proclaimed
   RowMark mark;
@@ -103,5 +104,11 @@ bool convertible(const Claim& hold, base::Mode mode);
 // The first waiter whose turn it is; null: nobody's. Of a request for several locks, the claim on
 // this one.
 Claim* next_grantable(const Lock& lock);
+
+// The claims of a lock, one after the other: holders, conversions, waiters. Null: no more.
+const Claim* first_claim(const Lock& lock);
+const Claim* next_claim(const Claim& claim);
+// Both are claims on one lock. Does `waiter` wait until `other` is gone?
+bool stands_in_the_way(const Claim& other, const Claim& waiter);
 
 }  // namespace holdfast::locks

@@ -15,8 +15,7 @@ void Node::State::apply_chosen(Instant now, Effects& fx) {
   const base::Slot before = table.meta().applied;
   // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
   // answer, which is what slows the clients down.
-  while (!halted && table.unrecorded_events() < base::kMaxUnrecordedEvents &&
-         table.unrecorded_bytes() < base::kMaxUnrecordedBytes) {
+  while (!halted && table.unrecorded_percent() < 100) {
     const auto entry = replica.next_chosen();
     if (!entry) break;
     apply_entry(*entry, now, fx);
@@ -112,8 +111,7 @@ bool Node::State::can_record() const {
 // Hands what changed to state.db: many slots in one transaction, behind the log.
 void Node::State::record(Instant now, Effects& fx) {
   if (!can_record()) return;
-  const bool urgent = table.unrecorded_events() >= base::kMaxUnrecordedEvents / 4 ||
-                      table.unrecorded_bytes() >= base::kMaxUnrecordedBytes / 4;
+  const bool urgent = table.unrecorded_percent() >= 25;
   if (!urgent && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
   fx.record = table.take_changes();

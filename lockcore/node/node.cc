@@ -151,15 +151,23 @@ uint64_t Node::renewals_total() const {
   return state_->renewals_total;
 }
 
+uint64_t Node::State::known_cell_time_ms(Instant now) const {
+  return is_active() ? cell_time_ms(now) : table.meta().cell_time_ms;
+}
+
 uint64_t Node::delay_remaining_ms(uint64_t until_ms, Instant now) const {
-  const uint64_t cell_ms =
-      state_->is_active() ? state_->cell_time_ms(now) : state_->table.meta().cell_time_ms;
+  const uint64_t cell_ms = state_->known_cell_time_ms(now);
   return until_ms > cell_ms ? until_ms - cell_ms : 0;
 }
 
 uint64_t Node::state_age_ms(Instant now) const {
   if (state_->is_active()) return 0;
   return static_cast<uint64_t>((now - state_->replica.followed_at()).ms_ceil());
+}
+
+uint64_t Node::age_ms(uint64_t since_ms, Instant now) const {
+  const uint64_t cell_ms = state_->known_cell_time_ms(now);
+  return cell_ms > since_ms ? cell_ms - since_ms : 0;
 }
 
 std::optional<int64_t> Node::remaining_ms(base::LeaseId lease, Instant now) const {

@@ -80,7 +80,9 @@ class RowWriter {
                            ColumnNames::of<Row>().names + ") VALUES (" +
                            ColumnNames::of<Row>().marks + ")") {}
 
-  void put(const Row& row) {
+  // `row`: a Row, or what has the same members.
+  template <class Like>
+  void put(const Like& row) {
     index_ = 0;
     Table<Row>::visit(*this, row);
     statement_.bind(++index_, sum_.take());
@@ -94,6 +96,8 @@ class RowWriter {
   void operator()(const char*, const uint64_t& value) { number(value); }
   void operator()(const char*, const uint32_t& value) { number(value); }
   void operator()(const char*, const std::string& value) { text(value); }
+  void operator()(const char*, std::string_view value) { text(value); }
+  void operator()(const char*, const base::EventType& type) { text(base::event_type_name(type)); }
   void operator()(const char*, const base::Mode& mode) { text(base::mode_name(mode)); }
   void operator()(const char*, const base::LockKind& kind) { text(base::kind_name(kind)); }
   void operator()(const char*, const base::PolicyKind& kind) { text(base::policy_name(kind)); }
@@ -127,16 +131,17 @@ class RowWriter {
   std::string ranges_;
 };
 
-// SELECT of all rows of one type, in the order of their key.
+// SELECT of rows of one type: of all in the order of their key, if nothing else is said.
 template <class Row>
 class RowReader {
  public:
-  RowReader(Connection& db, OwnerPool& owners)
+  RowReader(Connection& db, OwnerPool& owners, const std::string& which = "ORDER BY 1, 2")
       : sum_(Table<Row>::kName),
         statement_(db, "SELECT " + ColumnNames::of<Row>().names + " FROM " + Table<Row>::kName +
-                           " ORDER BY 1, 2"),
+                           " " + which),
         owners_(owners) {}
 
+  Statement& statement() { return statement_; }  // to bind what `which` asks for, and to reset it
   bool next() { return statement_.step(); }
   // The row that next() found. False: it fails its checksum and must not be used (P11).
   bool read(Row& row) {
@@ -163,6 +168,9 @@ class RowReader {
   }
   void operator()(const char*, base::PolicyKind& kind) {
     named(kind, base::PolicyKind::kOwnerQuota, base::policy_name);
+  }
+  void operator()(const char*, base::EventType& type) {
+    named(type, base::kLastEventType, base::event_type_name);
   }
   void operator()(const char*, Blob<std::string> blob) { blob.bytes = text(); }
   template <class Ranges>

@@ -75,7 +75,7 @@ bool tells_of_failed_read(const std::string& verdict) {
 Connection::Connection(FileSystem& files, std::string path, Options options)
     : files_(files), path_(std::move(path)) {
   try {
-    open(options);
+    options.read_only ? open_read_only() : open(options);
   } catch (...) {
     sqlite3_close_v2(db_);
     throw;
@@ -105,6 +105,17 @@ void Connection::open(Options options) {
   sqlite3_wal_hook(db_, &Connection::on_commit, this);
   // The WAL is there by now. SQLite syncs its directory too, but doesn't mind if that fails.
   files_.sync_directory(std::filesystem::path(path_).parent_path());
+}
+
+void Connection::open_read_only() {
+  const int code = sqlite3_open_v2(
+      path_.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+      files_.sqlite_vfs());
+  if (code != SQLITE_OK) fail(code);
+  exec("PRAGMA query_only=ON");
+  exec("PRAGMA temp_store=MEMORY");
+  exec("PRAGMA cell_size_check=ON");
+  sqlite3_busy_timeout(db_, 1000);  // ms; the writer never holds a lock that readers wait for long
 }
 
 Connection::~Connection() {

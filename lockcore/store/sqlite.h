@@ -21,6 +21,7 @@ class Connection {
  public:
   struct Options {
     bool exclusive = false;  // locking_mode=EXCLUSIVE: no other connection, no -shm file
+    bool read_only = false;  // beside the one that writes: never writes, never checkpoints
     int cache_kib = 256;
     // What the WAL file is cut back to when it starts afresh after a long transaction.
     uint64_t wal_limit_bytes = 16 * 1024 * 1024;
@@ -62,6 +63,7 @@ class Connection {
 
  private:
   void open(Options options);
+  void open_read_only();
   // What SQLite finds wrong; nothing: nothing.
   std::optional<std::string> verdict_of(const std::string& pragma);
   static int on_commit(void* self, sqlite3*, const char*, int frames);
@@ -109,6 +111,7 @@ class Statement {
     reset();
   }
 
+  sqlite3_stmt* handle() const { return statement_; }
   uint64_t number(int column) const {
     return static_cast<uint64_t>(sqlite3_column_int64(statement_, column));
   }

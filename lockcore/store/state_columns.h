@@ -35,8 +35,8 @@ CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1), incarnation INTEGER NOT NULL,
   applied INTEGER NOT NULL, revision INTEGER NOT NULL, cell_time_ms INTEGER NOT NULL,
   wall_ms INTEGER NOT NULL, config_version INTEGER NOT NULL, leader_round INTEGER NOT NULL,
-  leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL,
-  sequence_floor INTEGER NOT NULL, events INTEGER NOT NULL, event_bytes INTEGER NOT NULL,
+  leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL, sequence_floor INTEGER NOT NULL,
+  events INTEGER NOT NULL, event_bytes INTEGER NOT NULL, events_pruned INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
 CREATE TABLE lease (
   lease INTEGER PRIMARY KEY, client INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,
@@ -52,13 +52,14 @@ CREATE TABLE lock (
 CREATE TABLE hold (
   token INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
   agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL,
-  acquired_ms INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
-  value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
+  acquired_ms INTEGER NOT NULL, acquired_cell_ms INTEGER NOT NULL, number INTEGER NOT NULL,
+  reason TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE waiter (
   queued INTEGER PRIMARY KEY, lock TEXT NOT NULL, lease INTEGER NOT NULL, holder INTEGER NOT NULL,
   agent INTEGER NOT NULL, mode TEXT NOT NULL, permits INTEGER NOT NULL, since_ms INTEGER NOT NULL,
-  client INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL,
-  converts INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+  since_cell_ms INTEGER NOT NULL, client INTEGER NOT NULL, number INTEGER NOT NULL,
+  reason TEXT NOT NULL, converts INTEGER NOT NULL, value BLOB NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
 CREATE TABLE client (
   client INTEGER PRIMARY KEY, lowest_unanswered INTEGER NOT NULL, acked TEXT NOT NULL,
   last_use_cell_ms INTEGER NOT NULL, ttl_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
@@ -79,9 +80,16 @@ CREATE TABLE policy (
   PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;
 CREATE TABLE event (
   revision INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL,
-  lease INTEGER NOT NULL, owner TEXT NOT NULL, cause TEXT NOT NULL, note TEXT NOT NULL,
-  value BLOB NOT NULL, at_ms INTEGER NOT NULL, cell_ms INTEGER NOT NULL,
+  lease INTEGER NOT NULL, owner INTEGER NOT NULL, cause TEXT NOT NULL, mode TEXT NOT NULL,
+  permits INTEGER NOT NULL, waited_ms INTEGER NOT NULL, held_ms INTEGER NOT NULL,
+  note TEXT NOT NULL, value BLOB NOT NULL, at_ms INTEGER NOT NULL, cell_ms INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
+CREATE TABLE event_owner (
+  owner INTEGER PRIMARY KEY, last_event INTEGER NOT NULL, host TEXT NOT NULL,
+  pid INTEGER NOT NULL, boot_id TEXT NOT NULL, program TEXT NOT NULL, user TEXT NOT NULL,
+  reason TEXT NOT NULL, version TEXT NOT NULL, started_ms INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
+CREATE INDEX event_owner_by_use ON event_owner (last_event);
 )sql";
 
 template <class Row>
@@ -93,7 +101,8 @@ struct StateMeta {
   base::Incarnation incarnation;  // of the log.db beside it
   base::MetaRow row;
   uint64_t events = 0;       // rows of table `event`
-  uint64_t event_bytes = 0;  // of their values
+  uint64_t event_bytes = 0;  // of names, notes and values in it
+  base::Revision pruned;     // no event at or below it is there any more
 };
 
 template <>
@@ -114,6 +123,7 @@ struct Table<StateMeta> {
     visitor("sequence_floor", meta.row.sequence_floor);
     visitor("events", meta.events);
     visitor("event_bytes", meta.event_bytes);
+    visitor("events_pruned", meta.pruned);
   }
 };
 
@@ -175,6 +185,7 @@ struct Table<base::HoldRow> {
     visitor("mode", row.mode);
     visitor("permits", row.permits);
     visitor("acquired_ms", row.acquired_wall_ms);
+    visitor("acquired_cell_ms", row.acquired_cell_ms);
     visitor("number", row.number);
     visitor("reason", row.reason);
     visitor("value", Blob{row.value});
@@ -194,10 +205,12 @@ struct Table<base::WaiterRow> {
     visitor("mode", row.mode);
     visitor("permits", row.permits);
     visitor("since_ms", row.since_wall_ms);
+    visitor("since_cell_ms", row.since_cell_ms);
     visitor("client", row.client);
     visitor("number", row.number);
     visitor("reason", row.reason);
     visitor("converts", row.converts);
+    visitor("value", Blob{row.value});
   }
 };
 
@@ -211,6 +224,54 @@ struct Table<base::ClientRow> {
     visitor("acked", AckedRanges{row.acked});
     visitor("last_use_cell_ms", row.last_use_cell_ms);
     visitor("ttl_ms", row.ttl_ms);
+  }
+};
+
+// Who made events. Kept beside them once: a million events have few owners.
+struct EventOwnerRow {
+  uint64_t id = 0;            // base::hash_of(), never 0
+  base::Revision last_event;  // the newest that names it: it goes with that one
+  std::shared_ptr<const base::Owner> owner;
+};
+
+template <>
+struct Table<EventOwnerRow> {
+  static constexpr const char* kName = "event_owner";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("owner", row.id);
+    visitor("last_event", row.last_event);
+    visitor.owner(row.owner);
+  }
+};
+
+// An event as it is in the table: its owner and its cause are kept elsewhere.
+struct StoredEvent {
+  base::EventRow row;
+  uint64_t owner = 0;  // of table event_owner; 0: nobody
+  std::string cause;
+};
+
+template <>
+struct Table<StoredEvent> {
+  static constexpr const char* kName = "event";
+  template <class V, class R>
+  static void visit(V& visitor, R& event) {
+    visitor("revision", event.row.revision);
+    visitor("type", event.row.type);
+    visitor("name", event.row.name);
+    visitor("token", event.row.token);
+    visitor("lease", event.row.lease);
+    visitor("owner", event.owner);
+    visitor("cause", event.cause);
+    visitor("mode", event.row.mode);
+    visitor("permits", event.row.permits);
+    visitor("waited_ms", event.row.waited_ms);
+    visitor("held_ms", event.row.held_ms);
+    visitor("note", event.row.note);
+    visitor("value", Blob{event.row.value});
+    visitor("at_ms", event.row.at_wall_ms);
+    visitor("cell_ms", event.row.at_cell_ms);
   }
 };
 

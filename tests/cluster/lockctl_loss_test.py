@@ -247,6 +247,27 @@ def test_a_short_outage_costs_nothing(tmp_path):
         drama.check()
 
 
+def test_jeopardy_is_told_when_it_begins_and_how_it_ends(tmp_path):
+    told = tmp_path / "told"
+    hook = f'echo "$HOLDFAST_EVENT $HOLDFAST_LOCK $HOLDFAST_LEFT_MS" >> {told}'
+    with Cell(nodes=1) as cell, Shell(cell.endpoints) as shell:
+        cell.wait_leader()
+        victim = shell.start("run", "lock", "--ttl", "3s", "--on-jeopardy", hook, "--", "sleep",
+                             "60", stderr=subprocess.PIPE)
+        shell.wait_held("lock")
+        cell.pause(1)
+        wait_for(lambda: told.exists() and told.read_text(), "jeopardy is told")
+        cell.resume(1)
+        wait_for(lambda: told.read_text().count("\n") == 2, "it is told that all is well again")
+        cell.pause(1)
+        assert victim.wait(timeout=20) == LOST
+        cell.resume(1)
+    lines = [line.split() for line in told.read_text().splitlines()]
+    assert [event for event, _, _ in lines] == ["jeopardy", "safe", "jeopardy", "lost"]
+    assert all(lock == "lock" for _, lock, _ in lines)
+    assert 0 < int(lines[0][2]) < 2500
+
+
 def test_a_command_that_ends_in_an_outage_keeps_its_status():
     """It held the lock to its end. That its lease passes while nobody can be told is no loss."""
     with Cell(nodes=1) as cell, Shell(cell.endpoints) as shell:

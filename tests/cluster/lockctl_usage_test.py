@@ -18,9 +18,9 @@ VERBS = [["run"], ["acquire"], ["release"], ["try"], ["held"], ["ls"], ["show"],
          ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"],
          ["verify"], ["release-force"], ["drain"], ["quota", "set"], ["quota", "rm"],
          ["quota", "ls"], ["key", "get"], ["key", "put"], ["key", "del"], ["key", "ls"], ["txn"],
-         ["bench"], ["completion"]]
-NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token",
-           "--on-jeopardy"]
+         ["bench"], ["completion"], ["elect"], ["observe"], ["watch"], ["history"], ["why"],
+         ["waits"], ["sql"], ["top"], ["torture"]]
+NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token"]
 KNOWN = [(["release"], "--token"), (["release-force"], "--token"), (["key", "put"], "--token")]
 
 # Nobody listens there, so whoever asked the cell would exit with 69, not with 2.

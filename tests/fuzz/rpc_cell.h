@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "daemon/client_service.h"
+#include "daemon/event_polls.h"
 #include "daemon/node_access.h"
 #include "lockcore/base/assert.h"
 #include "lockcore/node/node.h"
@@ -79,6 +80,7 @@ class LeadingNode final : public daemon::NodeAccess {
       answered |= answer_all(fx.replies) | answer_all(fx.renewals) | answer_all(fx.reads);
       fed_ = !fx.paxos.messages.empty() || !fx.paxos.writes.empty() || !fx.paxos.reads.empty();
     } while (fed_);
+    if (!ended_) answered |= event_polls_.look(node_.table(), now_);
     return answered;
   }
   size_t calls() const { return calls_.size(); }
@@ -96,6 +98,12 @@ class LeadingNode final : public daemon::NodeAccess {
   void drop(node::ClientRef ref) override {
     if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
   }
+  // It has no disk to read from.
+  uint64_t ask_record(store::StateQuestion, std::function<void(store::StateAnswer&&)>) override {
+    return 0;
+  }
+  void forget_record(uint64_t) override {}
+  daemon::EventPolls& event_polls() override { return event_polls_; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peer_server_; }
   uint64_t log_bytes() const override { return 1; }
@@ -177,6 +185,7 @@ class LeadingNode final : public daemon::NodeAccess {
 
   base::Instant now_{1'000'000'000};
   daemon::CallTable calls_;
+  daemon::EventPolls event_polls_;
   node::Node node_;
   node::Effects fx_;
   bool fed_ = false;

@@ -182,17 +182,19 @@ TEST_CASE("state.db: a flipped bit in an event is found at load, and its revisio
     const auto state = open_state(dir.data());
     base::StateWrite write;
     write.meta.applied = {1};
+    base::EventRows events;
     for (uint64_t revision = 1; revision <= 3; ++revision) {
-      write.events.push_back({{revision},
-                              base::EventType::kGrant,
-                              "name-of-a-lock",
-                              {revision},
-                              {9},
-                              nullptr,
-                              "released",
-                              5,
-                              0x1122334455667788 + revision});
+      events.push_back({{revision},
+                        base::EventType::kGrant,
+                        "name-of-a-lock",
+                        {revision},
+                        {9},
+                        nullptr,
+                        "released",
+                        5,
+                        0x1122334455667788 + revision});
     }
+    write.events = std::make_shared<const base::EventRows>(std::move(events));
     state->write(write);
   }
   empty_wals(dir.data());

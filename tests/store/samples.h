@@ -42,8 +42,10 @@ inline std::unique_ptr<store::LogDb> open_log(const std::string& dir,
 }
 
 // Its record.
-inline std::unique_ptr<store::StateDb> open_state(const std::string& dir) {
-  return std::make_unique<store::StateDb>(dir, "state.db", kIncarnation);
+inline std::unique_ptr<store::StateDb> open_state(const std::string& dir,
+                                                  const store::HistoryLimits& limits = {}) {
+  return std::make_unique<store::StateDb>(dir, "state.db", kIncarnation, store::FileSystem::real(),
+                                          limits);
 }
 
 // A directory in which slots 1 to `slots` were written, and the first `recorded` recorded.

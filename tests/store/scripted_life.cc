@@ -30,7 +30,8 @@ base::StateWrite record_of(uint64_t slot, uint64_t last_recorded) {
   write.meta.applied = {slot};
   write.meta.revision = {slot * 10};
   write.locks.put = {{"lock", {slot}, 0}};
-  write.holds.put = {{{slot}, "lock", {slot}, {1}, {2}, base::Mode::kExclusive, 1, 5, slot, "why"}};
+  write.holds.put = {
+      {{slot}, "lock", {slot}, {1}, {2}, base::Mode::kExclusive, 1, 5, 5, slot, "why"}};
   write.leases.put = {{{slot}, {1}, 1000, 0, std::string(16, 's'), nullptr, 5}};
   write.clients.put = {{{1}, slot, {{slot + 2, slot + 3}}, slot, 60'000}};
   write.answers.put = {{{{1}, slot}, std::string(4000, 'a')}};
@@ -46,9 +47,12 @@ base::StateWrite record_of(uint64_t slot, uint64_t last_recorded) {
   for (uint64_t i = last_recorded + 1; i <= slot && last_recorded != 0; ++i) {
     if (i > kAnswersKept) write.answers.erase.push_back({{1}, i - kAnswersKept});
   }
-  write.events = {
-      {{slot * 10}, base::EventType::kGrant, "lock", {slot}, {slot}, nullptr, "", 5, 5},
-      {{slot * 10 + 1}, base::EventType::kPut, "key", {}, {slot}, nullptr, "", 5, 5, "", "v"}};
+  base::Owner owner;
+  owner.pid = slot;
+  base::EventRow event{{slot * 10}, base::EventType::kGrant, "lock", {slot}, {slot}};
+  event.owner = std::make_shared<const base::Owner>(owner);
+  event.value = "value";
+  write.events = std::make_shared<const base::EventRows>(base::EventRows{event});
   return write;
 }
 

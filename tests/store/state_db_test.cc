@@ -18,13 +18,16 @@ constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 
 // A state.db in a directory of its own.
 struct Fixture {
+  explicit Fixture(const store::HistoryLimits& history = {}) : limits(history) {}
+
   TempDir dir;
+  const store::HistoryLimits limits;
   std::unique_ptr<store::LogDb> log = open_log(dir.data());
-  std::unique_ptr<store::StateDb> state = open_state(dir.data());
+  std::unique_ptr<store::StateDb> state = open_state(dir.data(), limits);
 
   base::StateRows reloaded() {
     state.reset();
-    state = open_state(dir.data());
+    state = open_state(dir.data(), limits);
     return state->load();
   }
   // The first column of the first row, asked beside the writer as `lockctl sql` will.
@@ -53,6 +56,12 @@ base::EventRow event(uint64_t revision, uint64_t cell_ms) {
   return row;
 }
 
+std::shared_ptr<const base::EventRows> events(uint64_t first, uint64_t count, uint64_t cell_ms) {
+  base::EventRows rows;
+  for (uint64_t i = 0; i < count; ++i) rows.push_back(event(first + i, cell_ms));
+  return std::make_shared<const base::EventRows>(std::move(rows));
+}
+
 }  // namespace
 
 TEST_CASE("state.db: a new one is empty, and its applied slot is 0") {
@@ -73,9 +82,9 @@ TEST_CASE("state.db: every column of every row comes back") {
   write.leases.put = {{{1}, {2}, 10'000, 60'000, std::string("s\0cret", 6), owner, 7},
                       {{2}, {2}, 500, 0, "", nullptr, 0}};
   write.locks.put = {{"a/b", {9}, 3}, {"ü", {kHuge}, std::numeric_limits<uint32_t>::max()}};
-  write.holds.put = {{{9}, "a/b", {1}, {kHuge}, {5}, base::Mode::kShared, 2, 8, 77, "because"}};
+  write.holds.put = {{{9}, "a/b", {1}, {kHuge}, {5}, base::Mode::kShared, 2, 8, 8, 77, "because"}};
   write.waiters.put = {
-      {{10}, "a/b", {2}, {1}, {kHuge}, base::Mode::kExclusive, 1, 9, {2}, 78, "why not"}};
+      {{10}, "a/b", {2}, {1}, {kHuge}, base::Mode::kExclusive, 1, 9, 9, {2}, 78, "why not"}};
   write.clients.put = {{{2}, 5, {{7, 9}, {11, 11}, {20, kHuge}}, 100, 3'600'000},
                        {{3}, 1, {}, 0, 0}};
   write.answers.put = {{{{2}, 7}, std::string("\0\xff\x01", 3)}, {{{2}, 8}, ""}};
@@ -194,14 +203,16 @@ TEST_CASE("state.db: people can read it while it is being written") {
   base::StateWrite write;
   write.meta.applied = {1};
   write.holds.put = {{{9}, "a", {1}, {1}, {1}, base::Mode::kProtectedWrite}};
-  write.events = {event(1, 5), event(2, 6)};
-  write.events[1].owner = shared;
+  base::EventRows events = {event(1, 5), event(2, 6)};
+  events[1].owner = shared;
+  write.events = std::make_shared<const base::EventRows>(events);
   f.state->write(write);
   CHECK(f.ask("SELECT mode FROM hold WHERE token = 9") == "protected-write");
   CHECK(f.ask("SELECT type || ' ' || name || ' ' || cause FROM event WHERE revision = 1") ==
         "release jobs/nightly released");
-  CHECK(f.ask("SELECT owner FROM event WHERE revision = 2") == "deploy@host-1 worker[4711]");
-  CHECK(f.ask("SELECT owner FROM event WHERE revision = 1").empty());
+  CHECK(f.ask("SELECT user || '@' || host || ' ' || program FROM event JOIN event_owner"
+              " USING (owner) WHERE revision = 2") == "deploy@host-1 worker");
+  CHECK(f.ask("SELECT owner FROM event WHERE revision = 1") == "0");
 }
 
 TEST_CASE("state.db: a crash at any moment leaves rows and applied slot of one write") {
@@ -226,7 +237,7 @@ TEST_CASE("state.db: history older than its age limit goes, a bounded bit at a t
   base::StateWrite write;
   write.meta.applied = {1};
   write.meta.cell_time_ms = 1000;
-  for (uint64_t i = 1; i <= 5000; ++i) write.events.push_back(event(i, 1000));
+  write.events = events(1, 5000, 1000);
   f.state->write(write);
   CHECK(f.ask("SELECT count(*) FROM event") == "5000");
 
@@ -241,7 +252,7 @@ TEST_CASE("state.db: history older than its age limit goes, a bounded bit at a t
   CHECK(f.ask("SELECT min(revision) FROM event") == "2001");
   f.reloaded();  // the count of events survives a restart
   f.state->write(later);
-  later.events = {event(5001, later.meta.cell_time_ms)};
+  later.events = events(5001, 1, later.meta.cell_time_ms);
   f.state->write(later);
   CHECK(f.ask("SELECT count(*) FROM event") == "1");
   CHECK(f.ask("SELECT events FROM meta") == "1");
@@ -249,18 +260,59 @@ TEST_CASE("state.db: history older than its age limit goes, a bounded bit at a t
 
 TEST_CASE("state.db: history keeps to its count limit however fast it grows") {
   // Under load a write adds more events than are pruned beyond what it adds.
-  Fixture f;
+  constexpr uint64_t kKept = 10'000;
+  Fixture f({.events = kKept});
   const auto add = [&](uint64_t first, uint64_t count) {
     base::StateWrite write;
     write.meta.applied = {first};
-    for (uint64_t i = 0; i < count; ++i) write.events.push_back(event(first + i, 1));
+    write.events = events(first, count, 1);
     f.state->write(write);
   };
-  add(1, base::kMaxHistoryEvents);
-  CHECK(f.ask("SELECT events FROM meta") == std::to_string(base::kMaxHistoryEvents));
-  add(base::kMaxHistoryEvents + 1, 7000);
+  add(1, kKept);
+  CHECK(f.ask("SELECT events FROM meta") == std::to_string(kKept));
+  add(kKept + 1, 7000);
   CHECK(f.ask("SELECT min(revision) FROM event") == "7001");
-  CHECK(f.ask("SELECT events FROM meta") == std::to_string(base::kMaxHistoryEvents));
+  CHECK(f.ask("SELECT events FROM meta") == std::to_string(kKept));
+}
+
+TEST_CASE("state.db: history keeps to its limit of bytes") {
+  Fixture f({.bytes = 16'000});
+  base::StateWrite write;
+  write.meta.applied = {1};
+  base::EventRows rows;
+  for (uint64_t i = 1; i <= 3; ++i) {
+    rows.push_back(event(i, 1));
+    rows.back().value = std::string(i == 1 ? 7'000 : 5'000, 'v');
+  }
+  write.events = std::make_shared<const base::EventRows>(std::move(rows));
+  f.state->write(write);
+  CHECK(f.ask("SELECT group_concat(revision) FROM event") == "2,3");
+  CHECK(f.ask("SELECT event_bytes = sum(length(name) + length(note) + length(value))"
+              " FROM event, meta") == "1");
+}
+
+TEST_CASE("state.db: who made events is known as long as one of them is") {
+  Fixture f;
+  const auto add = [&](uint64_t revision, const char* host, uint64_t cell_ms) {
+    base::Owner owner;
+    owner.host = host;
+    base::EventRow row = event(revision, cell_ms);
+    row.owner = std::make_shared<const base::Owner>(owner);
+    base::StateWrite write;
+    write.meta.applied = {revision};
+    write.meta.cell_time_ms = cell_ms;
+    write.events = std::make_shared<const base::EventRows>(base::EventRows{row});
+    f.state->write(write);
+  };
+  add(1, "a", 1);
+  add(2, "b", 2);
+  add(3, "a", 3);
+  CHECK(f.ask("SELECT group_concat(host) FROM (SELECT host FROM event_owner ORDER BY host)") ==
+        "a,b");
+  add(4, "c", base::kMaxHistoryAgeMs + 3);  // the first two are too old
+  CHECK(f.ask("SELECT group_concat(host) FROM (SELECT host FROM event_owner ORDER BY host)") ==
+        "a,c");
+  f.reloaded();
 }
 
 TEST_CASE("acked ranges: their text is read back, and anything else is refused") {

@@ -104,6 +104,7 @@ void bench_events(int batches, int events_per_batch) {
   for (int batch = 1; batch <= batches; ++batch) {
     base::StateWrite write;
     write.meta.applied = {static_cast<uint64_t>(batch)};
+    base::EventRows events;
     for (int i = 0; i < events_per_batch; ++i) {
       ++revision;
       const bool is_grant = i % 2 == 0;
@@ -116,8 +117,9 @@ void bench_events(int batches, int events_per_batch) {
                            is_grant ? "acquired" : "released",
                            1790000000000 + revision,
                            100000 + revision};
-      write.events.push_back(std::move(event));
+      events.push_back(std::move(event));
     }
+    write.events = std::make_shared<const base::EventRows>(std::move(events));
     const auto start = Clock::now();
     state.write(write);
     samples.push_back(micros_since(start) / events_per_batch);
@@ -148,7 +150,7 @@ void bench_load(uint64_t count) {
       write.leases.put.push_back({{i}, {1}, 10000, 0, std::string(16, 's'), owner, 1790000000000});
       write.locks.put.push_back({name, {count + i}, 0});
       write.holds.put.push_back(
-          {{count + i}, name, {i}, {1}, {1}, base::Mode::kExclusive, 1, 1790000000000, i, ""});
+          {{count + i}, name, {i}, {1}, {1}, base::Mode::kExclusive, 1, 1790000000000, 5, i, ""});
     }
     const auto start = Clock::now();
     state.write(write);
@@ -170,17 +172,19 @@ void bench_history(uint64_t count) {
     store::StateDb state(dir.data(), "state.db", {1});
     for (uint64_t revision = 1; revision <= count;) {
       base::StateWrite write;
+      base::EventRows events;
       for (int i = 0; i < 10'000 && revision <= count; ++i, ++revision) {
-        write.events.push_back({{revision},
-                                base::EventType::kGrant,
-                                "bench/lock-17",
-                                {revision},
-                                {revision / 3},
-                                nullptr,
-                                "",
-                                1790000000000,
-                                revision});
+        events.push_back({{revision},
+                          base::EventType::kGrant,
+                          "bench/lock-17",
+                          {revision},
+                          {revision / 3},
+                          nullptr,
+                          "",
+                          1790000000000,
+                          revision});
       }
+      write.events = std::make_shared<const base::EventRows>(std::move(events));
       state.write(write);
     }
     state.checkpoint();

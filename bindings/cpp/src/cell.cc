@@ -222,6 +222,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
   call.agent = {client::this_agent()};
   call.locks = {detail::to_request(lock, options)};
   call.reason = options.reason;
+  call.value = options.value;
   if (timeout && *timeout < std::chrono::hours(24 * 365 * 100)) {  // else for ever
     call.timeout = Duration::from_ms(timeout->count());
   }

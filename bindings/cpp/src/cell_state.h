@@ -31,6 +31,8 @@ using client::Ref;
 Error to_error(const Failure& failure);
 base::LeaseId lease_named(std::string_view text);  // throws invalid_argument
 
+struct Feed;
+
 struct CellState : std::enable_shared_from_this<CellState> {
   CellState(client::Options options, std::string program, milliseconds request_timeout);
   ~CellState();
@@ -62,6 +64,11 @@ struct CellState : std::enable_shared_from_this<CellState> {
   const uint64_t forks = client::fork_count();
   const std::string program;
   const milliseconds request_timeout;
+
+  // engine: those that readers of the same name share
+  std::map<std::pair<std::string, bool>, std::weak_ptr<Feed>> feeds;
+  size_t prune_feeds_at = 64;  // engine: when to drop those that are gone
+  void prune_feeds();
 
   // Leases that their owners keep alive, as far as they were opened or renewed here.
   struct BareLease {
@@ -238,23 +245,6 @@ T wait_for_value(const CellState& cell, Start start) {
   return future.get();
 }
 
-inline auto reading(client::ReadRequest request) {
-  return
-      [request = std::move(request)](Core& core, Ref ref, base::Instant now, Effects& fx) mutable {
-        core.read(ref, std::move(request), now, fx);
-      };
-}
-// Reports a call whose outcome is a T.
-template <class T>
-Engine::Done report_value(Callback<T> done) {
-  return [done = std::move(done)](Outcome&& outcome) {
-    if (auto* failure = std::get_if<Failure>(&outcome)) {
-      Error error = to_error(*failure);
-      return done(std::nullopt, &error);
-    }
-    done(std::get<T>(std::move(outcome)), nullptr);
-  };
-}
 KeyValue to_pair(base::KeyRow row);
 
 template <class T, class Begin>

@@ -64,6 +64,7 @@ Core::AcquireId Core::acquire(Ref ref, AcquireCall call, Instant now, Effects& f
   body.locks = std::move(call.locks);
   body.wait = op.wait;
   body.reason = std::move(call.reason);
+  body.value = std::move(call.value);
   if (may_hold_already(op)) {
     held_back_.emplace_back(op.slot, op.order);
     arm(op);
@@ -151,8 +152,10 @@ Core::AcquireId Core::id_of(const Op& op) {
 void Core::cancel(AcquireId acquire, Instant now, Effects& fx) {
   begin_event();
   Op* op = ops_.find(static_cast<uint32_t>(acquire & kSlotMask));
-  if (op != nullptr && op->order == acquire >> kSlotBits && op->may_queue() && op->ref != 0) {
-    if (op->attempts == 0) {
+  const bool may_be_cancelled = op != nullptr && op->order == acquire >> kSlotBits &&
+                                op->ref != 0 && (op->may_queue() || op->kind == OpKind::kRead);
+  if (may_be_cancelled) {
+    if (op->attempts == 0 || op->kind == OpKind::kRead) {
       complete(*op, Failure{Code::cancelled, "the wait was cancelled", {}}, fx);
       finish(*op, fx);
     } else if (op->giving_up == GivingUp::kNo) {
@@ -225,17 +228,21 @@ void Core::renew_sessions(Ref ref, Instant now, Effects& fx) {
   settle(now, fx);
 }
 
-void Core::read(Ref ref, ReadRequest request, Instant now, Effects& fx) {
+Core::AcquireId Core::read(Ref ref, ReadRequest request, Instant now, Effects& fx) {
   begin_event();
-  const auto is_stale = [](const auto& value) {
-    if constexpr (requires { value.stale; }) return value.stale;
-    return false;
-  };
-  const OpKind kind = std::visit(is_stale, request) ? OpKind::kStaleRead : OpKind::kRead;
-  Op& op = make(kind, ref, now + options_.request_timeout);
+  const auto* events = std::get_if<EventsRequest>(&request);
+  const bool waits = events != nullptr && events->wait_ms != 0;
+  const auto* get = std::get_if<GetRequest>(&request);
+  const auto* keys = std::get_if<KeysRequest>(&request);
+  const bool is_stale = (get != nullptr && get->stale) || (keys != nullptr && keys->stale);
+  const OpKind kind = is_stale ? OpKind::kStaleRead : OpKind::kRead;
+  Op& op = make(kind, ref, waits ? kNever : now + options_.request_timeout);
+  op.wait = waits;
   std::visit([&](auto& value) { op.request = std::move(value); }, request);
   submit(op);
+  const AcquireId id = id_of(op);
   settle(now, fx);
+  return id;
 }
 
 // -- events ---------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ struct AcquireCall {
   base::AgentId agent;
   std::vector<locks::LockRequest> locks;  // all or none
   std::string reason;
+  std::string value;  // of the hold
   // 0: try, without a place in the queue. nullopt: wait for ever.
   std::optional<base::Duration> timeout;
 };
@@ -90,7 +91,7 @@ struct SetValueCall {
 
 class Core {
  public:
-  // Names an acquire or convert, for cancel(). Good until its completion.
+  // Names an acquire, convert or read, for cancel(). Good until its completion.
   using AcquireId = uint64_t;
 
   Core(Options options, uint64_t seed);
@@ -117,7 +118,9 @@ class Core {
   void close(Ref ref, const LeaseName& lease, base::Instant now, Effects& fx);  // Done
   // Stops renewing; the lease lives on by itself. The session is gone.
   void detach(SessionId session, base::Instant now, Effects& fx);
-  void read(Ref ref, ReadRequest request, base::Instant now, Effects& fx);
+  // With the answer's type. A read of events that waits is sent anew, wherever a leader is, until
+  // it is answered or cancelled.
+  AcquireId read(Ref ref, ReadRequest request, base::Instant now, Effects& fx);
   void status(Ref ref, base::Instant now, Effects& fx);  // CellStatus
   // Closes all sessions, says goodbye, then Effects::shut_down. Calls under way end with
   // `cancelled`.

@@ -15,16 +15,7 @@ std::string text(capnp::Text::Reader from) {
 
 Owner owner_of(const std::shared_ptr<const base::Owner>& from, const std::string& own_reason) {
   Owner to;
-  if (from != nullptr) {
-    to.host = from->host;
-    to.pid = from->pid;
-    to.boot_id = from->boot_id;
-    to.program = from->program;
-    to.user = from->user;
-    to.reason = from->reason;
-    to.version = from->version;
-    to.started_at_ms = static_cast<int64_t>(from->started_at_ms);
-  }
+  if (from != nullptr) to = public_owner(*from);
   if (!own_reason.empty()) to.reason = own_reason;
   return to;
 }
@@ -116,6 +107,11 @@ Response policy_list(wire::Cell::PoliciesResults::Reader from) {
   return to;
 }
 
+Owner public_owner(const base::Owner& from) {
+  return {from.host, from.pid,    from.boot_id, from.program,
+          from.user, from.reason, from.version, static_cast<int64_t>(from.started_at_ms)};
+}
+
 Response renewed(wire::Cell::RenewResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
   RenewResponse to;
@@ -126,7 +122,9 @@ Response renewed(wire::Cell::RenewResults::Reader from) {
 
 Response described(wire::Cell::DescribeResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
-  return lock_of(from.getLock());
+  LockInfo lock = lock_of(from.getLock());
+  lock.as_of = from.getRevision();
+  return lock;
 }
 
 Response verified(wire::Cell::VerifyResults::Reader from) {

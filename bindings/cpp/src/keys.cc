@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/reading.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 

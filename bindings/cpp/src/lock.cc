@@ -71,6 +71,7 @@ void LockState::begin(const std::shared_ptr<Wait>& wait) {
   call.agent = wait->agent;
   call.locks = {to_request(name, options)};
   call.reason = options.reason;
+  call.value = options.value;
   call.timeout = wait->left();
   at_cell = wait;
   Engine& engine = *session->cell->engine;

@@ -56,6 +56,19 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct EventsRequest {
+  EventsQuery query;
+  bool from_now = false;
+  uint32_t wait_ms = 0;  // not 0: until there is something, however long the cell is away
+  bool stale = false;
+};
+struct SqlRequest {
+  std::string query;
+};
+struct WhyRequest {
+  std::string name;  // empty: of the lease
+  base::LeaseId lease;
+};
 struct GetRequest {
   std::string key;
   bool stale = false;
@@ -69,11 +82,13 @@ struct KeysRequest {
 struct PoliciesRequest {};
 struct StatusRequest {};
 
-using ReadRequest = std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest,
-                                 LeasesRequest, GetRequest, KeysRequest, PoliciesRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest, GetRequest,
-                             KeysRequest, PoliciesRequest, StatusRequest>;
+using ReadRequest =
+    std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                 EventsRequest, SqlRequest, WhyRequest, GetRequest, KeysRequest, PoliciesRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
+                 GetRequest, KeysRequest, PoliciesRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -123,9 +138,9 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response =
-    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, KeyFound, KeysPage, PolicyList, StatusResponse>;
+using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
+                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                              KeyFound, KeysPage, PolicyList, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -146,8 +161,8 @@ struct Renewed {
 };
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, KeyFound, KeysPage,
-                             PolicyList, locks::TxnDone, CellStatus>;
+                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                             KeyFound, KeysPage, PolicyList, locks::TxnDone, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -69,7 +69,7 @@ struct Op {
   uint32_t older = kNoSlot;
   uint32_t younger = kNoSlot;
 
-  // kAcquire, kConvert, kCancelWait, and a kRelease of a grant that came too late.
+  // kAcquire, kConvert, kRead, kCancelWait, and a kRelease of a grant that came too late.
   bool wait = false;
   GivingUp giving_up = GivingUp::kNo;
   uint32_t partner = kNoSlot;  // the waiting op's kCancelWait and the other way round

@@ -2,6 +2,7 @@
 #include <holdfast/holdfast.h>
 
 #include "bindings/cpp/src/cell_state.h"
+#include "bindings/cpp/src/reading.h"
 #include "lockcore/base/limits.h"
 
 namespace holdfast {

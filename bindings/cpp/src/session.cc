@@ -92,6 +92,10 @@ Lock Session::semaphore(std::string_view name, uint32_t capacity, uint32_t permi
   return lock(name, {.reason = std::move(reason), .capacity = capacity, .permits = permits});
 }
 
+Lock Session::election(std::string_view name, std::string value, std::string reason) {
+  return lock(name, {.reason = std::move(reason), .election = true, .value = std::move(value)});
+}
+
 std::string Session::lease() const {
   return base::lease_text(state_->lease);
 }

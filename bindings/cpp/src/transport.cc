@@ -2,6 +2,7 @@
 #include "bindings/cpp/src/transport.h"
 
 #include "bindings/cpp/src/infos.h"
+#include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
 #include "rpc/dial.h"
 #include "rpc/key_convert.h"
@@ -256,6 +257,31 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
   if (std::holds_alternative<PoliciesRequest>(body)) {
     return then(id, link.cell.policiesRequest().send(),
                 [](auto&& results) { return policy_list(results); });
+  }
+  if (const auto* events = std::get_if<EventsRequest>(&body)) {
+    auto request = link.cell.eventsRequest();
+    request.setName(events->query.name);
+    request.setExact(events->query.exact);
+    request.setAfter(events->query.after);
+    request.setFromNow(events->from_now);
+    request.setMaxAgeMs(static_cast<uint64_t>(events->query.max_age.count()));
+    request.setLimit(events->query.limit);
+    request.setWaitMs(events->wait_ms);
+    request.setStale(events->stale);
+    return then(id, request.send(), [](auto&& results) { return events_page(results); });
+  }
+  if (const auto* sql = std::get_if<SqlRequest>(&body)) {
+    auto request = link.cell.sqlRequest();
+    request.setQuery(sql->query);
+    return then(id, request.send(), [](auto&& results) { return sql_rows(results); });
+  }
+  if (const auto* why = std::get_if<WhyRequest>(&body)) {
+    auto request = link.cell.whyRequest();
+    request.setName(why->name);
+    request.setLease(why->lease.value);
+    std::string name = why->name.empty() ? base::lease_text(why->lease) : why->name;
+    return then(id, request.send(),
+                [name = std::move(name)](auto&& results) { return why_told(results, name); });
   }
   KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
   return then(id, link.cell.statusRequest().send(),

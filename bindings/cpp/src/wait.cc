@@ -48,6 +48,7 @@ locks::LockRequest to_request(std::string_view name, const LockOptions& options)
   locks::LockRequest request{std::string(name), to_core(options.mode), options.permits,
                              options.capacity};
   if (options.capacity != 0) request.kind = base::LockKind::kSemaphore;
+  if (options.election) request.kind = base::LockKind::kElection;
   return request;
 }
 
@@ -82,6 +83,7 @@ PendingAcquire Session::acquire_all_async(std::vector<LockWish> wishes,
   for (const LockWish& wish : wishes) {
     call.locks.push_back(detail::to_request(wish.name, wish.options));
     if (call.reason.empty()) call.reason = wish.options.reason;
+    if (call.value.empty()) call.value = wish.options.value;
   }
   auto finish = [session = state_, wait, wishes = std::move(wishes),
                  done = std::move(done)](client::Outcome&& outcome) {

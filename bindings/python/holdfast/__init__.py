@@ -22,6 +22,7 @@ except ImportError as error:
                       f"for Debian's /usr/bin/python3: {error}") from error
 
 from holdfast._cell import Cell, connect
+from holdfast._election import Election
 from holdfast._errors import (
     AlreadyHeld,
     Cancelled,
@@ -49,25 +50,30 @@ from holdfast._keys import Drain, KeyValue, TxnResult
 from holdfast._lock import Grant, Lock
 from holdfast._session import Session
 from holdfast._values import (
+    Blocker,
     CellStatus,
+    Event,
     Hold,
     Holder,
+    Leader,
     LeaseInfo,
     LockInfo,
     NodeStatus,
     Owner,
     Waiter,
+    Why,
 )
+from holdfast._watch import Observer, Watch
 
 __version__ = _holdfast.version
 
 __all__ = [
-    "AlreadyHeld", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict", "CycleStep",
-    "Deadlock", "Drain", "Error", "Fence", "Fenced", "Forked", "Grant", "Hold", "Holder",
-    "InvalidArgument", "KeyValue", "LeaseInfo", "LeaseLost", "Lock", "LockDelay", "LockError",
-    "LockInfo", "LockLost", "LockTimeout", "NodeStatus", "NotHeld", "Owner", "PermissionDenied",
-    "ResourceExhausted", "Session", "SqliteFence", "Timeout", "TxnResult", "Unavailable", "Waiter",
-    "connect",
+    "AlreadyHeld", "Blocker", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict",
+    "CycleStep", "Deadlock", "Drain", "Election", "Error", "Event", "Fence", "Fenced", "Forked",
+    "Grant", "Hold", "Holder", "InvalidArgument", "KeyValue", "Leader", "LeaseInfo", "LeaseLost",
+    "Lock", "LockDelay", "LockError", "LockInfo", "LockLost", "LockTimeout", "NodeStatus", "NotHeld",
+    "Observer", "Owner", "PermissionDenied", "ResourceExhausted", "Session", "SqliteFence",
+    "Timeout", "TxnResult", "Unavailable", "Waiter", "Watch", "Why", "connect",
 ]
 
 # People see holdfast.Lock, in messages and in help, not where it happens to be written.

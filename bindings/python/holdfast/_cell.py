@@ -7,6 +7,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from holdfast import _holdfast
@@ -18,12 +19,17 @@ from holdfast._keys import KeyCalls
 from holdfast._session import Session
 from holdfast._values import (
     CellStatus,
+    Event,
     LeaseInfo,
     LockInfo,
+    Why,
     cell_status,
+    event,
     lease_info,
     lock_info,
+    why,
 )
+from holdfast._watch import Watch
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -109,6 +115,37 @@ class Cell(KeyCalls):
         self._check_process()
         with failures_about(name, token):
             self._native.force_release(name, checked_token(token), reason)
+
+    def watch(self, prefix: str = "", from_revision: int | None = None) -> Watch:
+        """The events of locks and keys whose names begin with `prefix`, as they happen.
+
+        From `from_revision` on, inclusive; None: from now on. "": of all, and of leases as well.
+        """
+        self._check_process()
+        with failures_about():
+            return Watch(self, self._native.watch(prefix, from_revision))
+
+    def history(self, name: str | None = None,
+                since: int | timedelta | None = None) -> list[Event]:
+        """What happened, oldest first: to one lock or key, or to all.
+
+        `since`: a revision, inclusive, or how long ago. Compacted: it lies before the beginning of
+        what is kept.
+        """
+        self._check_process()
+        after, max_age_ms = 0, 0
+        if isinstance(since, timedelta):
+            max_age_ms = milliseconds("an age", since.total_seconds())
+        elif since is not None:
+            after = max(since - 1, 0)
+        with failures_about(name):
+            return [event(row) for row in self._native.history(name or "", after, max_age_ms)]
+
+    def why(self, name: str) -> Why:
+        """Who is in the way of who would want this lock now, and who is in their way."""
+        self._check_process()
+        with failures_about(name):
+            return why(self._native.why(name))
 
     def status(self) -> CellStatus:
         """Asks every node; the role of one that doesn't answer is "unreachable"."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from holdfast import _holdfast
 from holdfast._durations import wait_ns
+from holdfast._election import Election
 from holdfast._errors import Error, InvalidArgument, LeaseLost, failures_about
 from holdfast._events import settle_loss, settled_loss
 from holdfast._lock import Grant, Lock, Mode, check_mode
@@ -110,6 +111,17 @@ class Session(ProcessBound):
             if not 0 < count < 2 ** 32:
                 raise InvalidArgument(f"{what} must be from 1 to {2 ** 32 - 1}, not {count}")
         return self._make_lock(name, "shared", timeout, reentrant, reason, capacity, permits)
+
+    def election(self, name: str) -> Election:
+        """A candidate in the election of that name; see Election."""
+        self._check_process()
+        return Election(self, name)
+
+    def _native_election(self, name: str, value: bytes) -> _holdfast.Lock:
+        if not self._native.alive:
+            raise LeaseLost("the session is over")
+        with failures_about(name):
+            return self._native.election(name, value)
 
     def acquire_all(self, locks: Iterable[tuple[str, Mode] | str],
                     timeout: float | None = None) -> tuple[Grant, ...] | None:

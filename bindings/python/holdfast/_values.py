@@ -61,6 +61,59 @@ class LockInfo:
 
 
 @dataclass(frozen=True)
+class Event:
+    """One thing that happened."""
+
+    revision: int
+    type: str  # grant, release, expire, force, queue, cancel, convert, delay, value, put, ...
+    name: str  # of the lock or key; empty for a lease
+    value: bytes | None
+    token: int | None
+    lease: str
+    owner: Owner
+    cause: str
+    at: float
+    mode: str = ""  # of a hold or wait
+    permits: int = 0
+    waited: float = 0.0  # a grant, conversion or cancel: seconds in the queue
+    held: float = 0.0  # a hold's end: how many seconds it lasted
+    note: str = ""  # what for; why it was forced, and by whom
+
+
+@dataclass(frozen=True)
+class Leader:
+    value: bytes
+    token: int
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """One who keeps somebody waiting."""
+
+    lock: str  # where it is in the way
+    kind: str  # holder, waiter, delay, drain
+    lease: str
+    holder: int
+    mode: str
+    permits: int
+    token: int  # of a holder
+    position: int  # of a waiter, from 1
+    age: float  # held, or waiting, for so many seconds
+    remaining: float  # of a delay; of a holder: until its lease ends if it isn't renewed
+    owner: Owner
+    seen: bool  # what keeps it waiting is told elsewhere
+    blockers: tuple[Blocker, ...]  # what keeps it waiting
+
+
+@dataclass(frozen=True)
+class Why:
+    name: str
+    text: str  # all of it in words
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True)
 class Hold:
     lock: str
     token: int
@@ -124,6 +177,33 @@ def lock_info(row: _holdfast.LockRow) -> LockInfo:
     name, kind, mode, capacity, holders, waiters, delay_remaining, value, revision = row
     return LockInfo(name, kind, mode, capacity, tuple(map(_holder, holders)),
                     tuple(map(_waiter, waiters)), delay_remaining, value or None, revision)
+
+
+def event(row: _holdfast.EventRow) -> Event:
+    (revision, kind, name, value, token, lease, owner, cause, at, mode, permits, waited, held,
+     note) = row
+    told = value if value or kind in ("value", "put") else None
+    return Event(revision, kind, name, told, token or None, lease, Owner(*owner), cause, at, mode,
+                 permits, waited, held, note)
+
+
+def leader(row: _holdfast.LeaderRow | None) -> Leader | None:
+    if row is None:
+        return None
+    value, token, owner = row
+    return Leader(value, token, Owner(*owner))
+
+
+def _blocker(row: _holdfast.BlockerRow) -> Blocker:
+    (lock, kind, lease, holder, mode, permits, token, position, age, remaining, owner, seen,
+     blockers) = row
+    return Blocker(lock, kind, lease, holder, mode, permits, token, position, age, remaining,
+                   Owner(*owner), seen, tuple(map(_blocker, blockers)))
+
+
+def why(row: _holdfast.WhyRow) -> Why:
+    name, text, blockers = row
+    return Why(name, text, tuple(map(_blocker, blockers)))
 
 
 def lease_info(row: _holdfast.LeaseRow) -> LeaseInfo:

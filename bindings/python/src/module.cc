@@ -14,6 +14,7 @@
 
 #include "bindings/python/src/errors.h"
 #include "bindings/python/src/events.h"
+#include "bindings/python/src/history.h"
 #include "bindings/python/src/keys.h"
 #include "bindings/python/src/values.h"
 #include "bindings/python/src/wait.h"
@@ -90,6 +91,7 @@ void close_cell(Cell& cell) {
 
 void define_cell(py::module_& module) {
   py::class_<Cell> methods(module, "Cell");
+  define_history(methods);
   define_keys(methods);
   methods.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
       .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a, "events"_a,
@@ -171,9 +173,14 @@ py::object acquire_all(Session& session, const std::vector<Wish>& wishes,
   return out;
 }
 
+Lock make_election(Session& session, const std::string& name, std::string value) {
+  return session.election(name, std::move(value));
+}
+
 void define_session(py::module_& module) {
   py::class_<Session>(module, "Session")
       .def("lock", &make_lock, "name"_a, "mode"_a, "reason"_a, "capacity"_a, "permits"_a)
+      .def("election", &make_election, "name"_a, "value"_a)
       .def("acquire_all", &acquire_all, "wishes"_a, "timeout_ns"_a)
       .def("renew",
            [](Session& session) {
@@ -263,6 +270,7 @@ PYBIND11_MODULE(_holdfast, module) {
   module.doc() = "Private: the C++ library, for the package around it.";
   define_failure(module);
   define_events(module);
+  define_watches(module);
   define_cell(module);
   define_session(module);
   define_lock(module);

@@ -55,7 +55,7 @@ class Script {
     connecting.clear();
     for (auto& [connection, address] : asked) {
       open[address] = connection;
-      with([&](Effects& fx) { core.on_connected(connection, now, fx); });
+      with([&, up = connection](Effects& fx) { core.on_connected(up, now, fx); });
     }
   }
   void refuse(const std::string& address) {

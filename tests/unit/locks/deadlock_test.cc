@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(DeadlockTest, "deadlock: it is an event of the history") {
   table.take_changes();
   CHECK(code_of(ask(1, {{"x"}})) == ErrorCode::kDeadlock);
   const StateWrite write = table.take_changes();
-  REQUIRE(write.events.size() == 1);
-  CHECK(write.events[0].type == EventType::kDeadlock);
-  CHECK(write.events[0].name == "x");
+  REQUIRE(write.events->size() == 1);
+  CHECK(write.events->at(0).type == EventType::kDeadlock);
+  CHECK(write.events->at(0).name == "x");
 }

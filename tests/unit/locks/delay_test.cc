@@ -112,10 +112,10 @@ TEST_CASE_FIXTURE(DelayTest, "force: ends the hold with that token only, and say
   CHECK(is<Granted>(answer_to(c.id, waits)));
   CHECK(code_of(b.release(lease_b, "x", token)) == ErrorCode::kNotHeld);
   const StateWrite write = table.take_changes();
-  REQUIRE(!write.events.empty());
-  CHECK(write.events[0].type == EventType::kForce);
-  CHECK(write.events[0].lease == lease_b);
-  CHECK(write.events[0].note == "stuck (root@h)");
+  REQUIRE(write.events != nullptr);
+  CHECK(write.events->at(0).type == EventType::kForce);
+  CHECK(write.events->at(0).lease == lease_b);
+  CHECK(write.events->at(0).note == "stuck (root@h)");
 }
 
 TEST_CASE_FIXTURE(DelayTest, "force: its holder was not asked, so its lock-delay follows") {

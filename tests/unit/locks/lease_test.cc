@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(LeaseTest,
   table.take_changes();
   CHECK(is<Done>(a.send(CloseLease{lease})));
   CHECK(applied.ended == std::vector{lease});
-  const auto events = table.take_changes().events;
+  const auto events = *table.take_changes().events;
   REQUIRE(events.size() == 5);
   CHECK(events[0].type == EventType::kLeaseClose);
   CHECK(events[1].token == y);
@@ -97,7 +97,7 @@ TEST_CASE_FIXTURE(LeaseTest, "leases: an expiry says so in the record") {
   const Token token = a.acquired(lease, "x");
   table.take_changes();
   expire({lease});
-  const auto events = table.take_changes().events;
+  const auto events = *table.take_changes().events;
   REQUIRE(events.size() == 2);
   CHECK(events[0].type == EventType::kLeaseExpire);
   CHECK(events[1].type == EventType::kExpire);

@@ -213,7 +213,7 @@ TEST_CASE_FIXTURE(LockTest, "locks: every event takes a revision of its own, wit
   b.queue(lease_b, "x");
   a.release(lease_a, "x", token);
   b.send(CloseLease{lease_b});
-  const auto events = table.take_changes().events;
+  const auto events = *table.take_changes().events;
   std::vector<EventType> types;
   for (size_t i = 0; i < events.size(); ++i) {
     CHECK(events[i].revision.value == before + i + 1);

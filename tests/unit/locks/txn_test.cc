@@ -117,10 +117,10 @@ TEST_CASE_FIXTURE(TxnTest, "txn: a key goes with its lease, in the same slot, an
   CHECK_FALSE(table.key("k").has_value());
   CHECK(table.key("l")->value == "2");
   const auto events = table.take_changes().events;
-  REQUIRE(events.size() == 2);
-  CHECK(events[1].type == EventType::kDelete);
-  CHECK(events[1].name == "k");
-  CHECK(events[1].cause == std::string("closed"));
+  REQUIRE(events->size() == 2);
+  CHECK(events->at(1).type == EventType::kDelete);
+  CHECK(events->at(1).name == "k");
+  CHECK(events->at(1).cause == std::string("closed"));
 }
 
 TEST_CASE_FIXTURE(TxnTest, "txn: what can't be done as a whole leaves no trace") {
@@ -149,10 +149,10 @@ TEST_CASE_FIXTURE(TxnTest, "txn: a put is told with its value") {
   table.take_changes();
   done({put("k", "hello", lease)});
   const auto events = table.take_changes().events;
-  REQUIRE(events.size() == 1);
-  CHECK(events[0].type == EventType::kPut);
-  CHECK(events[0].value == "hello");
-  CHECK(events[0].lease == lease);
+  REQUIRE(events->size() == 1);
+  CHECK(events->at(0).type == EventType::kPut);
+  CHECK(events->at(0).value == "hello");
+  CHECK(events->at(0).lease == lease);
 }
 
 TEST_CASE_FIXTURE(TxnTest, "txn: sequential names grow, and none comes twice") {

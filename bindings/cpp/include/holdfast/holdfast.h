@@ -28,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <holdfast/keys.h>
@@ -159,6 +160,7 @@ struct LockInfo {
   uint64_t revision = 0;
   milliseconds delay_remaining{0};  // how long a lock-delay keeps it closed, by the leader's clock
   std::string value;                // what an election's leader says of itself
+  uint64_t as_of = 0;               // the cell's revision when it was read
   std::string drain;                // why a drain keeps it from being granted; empty: none does
 };
 struct LeaseInfo {
@@ -170,6 +172,70 @@ struct LeaseInfo {
   std::vector<std::pair<std::string, uint64_t>> holds;  // lock, token
   uint64_t waits = 0;
 };
+// One thing that happened, as the history keeps it.
+struct Event {
+  uint64_t revision = 0;
+  // grant, release, expire, force, queue, cancel, convert, delay, value, put, delete, lease-open,
+  // lease-close, lease-expire, deadlock
+  std::string type;
+  std::string name;  // of the lock or key; empty for a lease
+  std::string value;
+  uint64_t token = 0;
+  std::string lease;
+  Owner owner;             // of the lease
+  std::string cause;       // free, waited, busy, released, expired, closed, forced, ...
+  int64_t at_ms = 0;       // wall time
+  std::string mode;        // of a hold or wait; else empty
+  uint32_t permits = 0;    // the same; else 0
+  milliseconds waited{0};  // a grant, conversion or cancel: in the queue
+  milliseconds held{0};    // a hold's end: how long it lasted
+  std::string note;        // what for; why it was forced, and by whom
+};
+struct EventsQuery {
+  std::string name;         // of the lock or key
+  bool exact = false;       // false: all that begin with it; "" then means all, leases too
+  uint64_t after = 0;       // events above this revision; 0: from the oldest that is kept
+  milliseconds max_age{0};  // not those that are older, by wall time; 0: all
+  uint32_t limit = 0;       // at most so many of one page; 0: the cell's own limit
+};
+struct EventsPage {
+  std::vector<Event> events;  // oldest first; may be empty although there are more
+  uint64_t upto = 0;          // go on after this
+  uint64_t revision = 0;      // the newest there is; with `upto` equal to it there is no more now
+};
+
+// A value of SQLite; a blob is told apart from a text by its type.
+using SqlValue =
+    std::variant<std::monostate, int64_t, double, std::string, std::vector<unsigned char>>;
+struct SqlRows {
+  std::vector<std::string> columns;
+  std::vector<std::vector<SqlValue>> rows;
+  bool more = false;  // there are more than 1000 rows, or than fit in a message
+};
+
+// One who keeps somebody waiting.
+struct Blocker {
+  std::string lock;  // where it is in the way
+  std::string kind;  // holder, waiter (ahead in the queue), delay, drain
+  std::string lease;
+  uint64_t holder = 0;
+  std::string mode;
+  uint32_t permits = 0;
+  uint64_t token = 0;         // of a holder
+  uint64_t position = 0;      // of a waiter, from 1
+  milliseconds age{0};        // held, or waiting, for so long
+  milliseconds remaining{0};  // of a delay; of a holder: until its lease ends if it isn't renewed
+  Owner owner;
+  bool seen = false;              // what keeps it waiting is told elsewhere
+  std::vector<Blocker> blockers;  // what keeps it waiting
+};
+struct Why {
+  std::string name;  // of the lock, or the lease
+  std::string text;  // all of it in words
+  std::vector<Blocker> blockers;
+  bool truncated = false;  // there are more than 200
+};
+
 struct NodeStatus {
   uint64_t id = 0;
   std::string name;
@@ -217,6 +283,17 @@ struct LockOptions {
   // for one name must agree on its capacity as long as it is held or waited for.
   uint32_t capacity = 0;
   uint32_t permits = 1;
+  // An election, if true: its one holder leads, and says so with `value`. All who ask for one name
+  // must agree on that, too.
+  bool election = false;
+  std::string value = {};  // what the holder says of itself from its grant on, up to 64 KiB
+};
+
+// Who leads, and what it says of itself.
+struct Leader {
+  std::string value;
+  uint64_t token = 0;  // the term: greater than those of all leaders before
+  Owner owner;
 };
 
 // One of several locks that are acquired together.
@@ -252,6 +329,8 @@ class Session;
 class Lock;
 class Grant;
 class PendingAcquire;
+class Watch;
+class Observer;
 
 namespace detail {
 struct CellState;
@@ -259,6 +338,8 @@ struct SessionState;
 struct LockState;
 struct GrantState;
 struct Wait;
+struct WatchState;
+struct ObserverState;
 }  // namespace detail
 
 // A connection to a cell: finds and follows the leader, reconnects, retries what is safe. One
@@ -288,6 +369,29 @@ class HOLDFAST_API Cell {
   void locks_async(std::string_view prefix, Callback<std::vector<LockInfo>> done);
   void leases_async(Callback<std::vector<LeaseInfo>> done);
   void status_async(Callback<CellStatus> done);
+
+  // -- what happened ------------------------------------------------------------------------------
+  // The events of every lock and key whose name begins with `prefix` (exact: is it), each once and
+  // in order, over reconnections and changes of leaders. From `from_revision` on, inclusive;
+  // nullopt: from now on. unavailable: no leader was there to say what now is.
+  Watch watch(std::string_view prefix, std::optional<uint64_t> from_revision = std::nullopt,
+              bool exact = false);
+  // Who leads: the holder of an election (Session::election). nullopt: nobody.
+  std::optional<Leader> leader(std::string_view name);
+  Observer observe(std::string_view name);
+  // One page of the history, linearizable. compacted (detail "oldest"): it doesn't reach back so
+  // far.
+  EventsPage events(const EventsQuery& query);
+  void events_async(const EventsQuery& query, Callback<EventsPage> done);
+  // All of it, page by page, as of when it is called.
+  std::vector<Event> history(EventsQuery query);
+  // One SELECT over the record of the leader, a moment old: tables lease, lock, hold, waiter, key,
+  // event and others.
+  SqlRows sql(std::string_view query);
+  // Why one would wait for this lock, or why this lease waits: who is in the way, and who is in
+  // their way. lease_not_found.
+  Why why(std::string_view name);
+  Why why_lease(std::string_view id);
 
   // -- for those who keep leases themselves: nobody renews them -----------------------------------
   OpenedLease open_lease(milliseconds ttl, std::string reason = {});
@@ -366,6 +470,43 @@ class HOLDFAST_API Cell {
   std::shared_ptr<detail::CellState> state_;
 };
 
+// Events as they come. Copies share one stream. Usable from several threads; each event goes to one
+// of them. At most a few thousand events wait here for a slow reader, the others stay at the cell.
+class HOLDFAST_API Watch {
+ public:
+  // The next event; waits at most `timeout`. nullopt: none came in time, or the watch is closed.
+  // compacted: the reader fell so far behind that the history doesn't reach back to it; detail
+  // "oldest" is the first revision that may be there. Any error ends the watch.
+  std::optional<Event> next(std::optional<nanoseconds> timeout = std::nullopt);
+  bool closed() const;
+  // Through this revision next() has told everything: where to go on with another watch.
+  uint64_t revision() const;
+  void close();  // wakes who waits in next(); twice is fine
+
+ private:
+  friend class Cell;
+  explicit Watch(std::shared_ptr<detail::WatchState> state);
+  std::shared_ptr<detail::WatchState> state_;
+};
+
+// The leaders of an election, one after the other, the present one first. Copies share one stream.
+class HOLDFAST_API Observer {
+ public:
+  struct Term {
+    std::optional<Leader> leader;  // nullopt: a vacancy
+  };
+  // The next change: another leader, another value of the same one, or a vacancy. nullopt: none
+  // came in time, or it is closed. Errors as of Watch::next(), but that it never falls behind.
+  std::optional<Term> next(std::optional<nanoseconds> timeout = std::nullopt);
+  bool closed() const;
+  void close();
+
+ private:
+  friend class Cell;
+  explicit Observer(std::shared_ptr<detail::ObserverState> state);
+  std::shared_ptr<detail::ObserverState> state_;
+};
+
 // One acquire or conversion that waits.
 class HOLDFAST_API PendingAcquire {
  public:
@@ -387,6 +528,9 @@ class HOLDFAST_API Session {
   Lock shared_lock(std::string_view name, std::string reason = {});
   Lock semaphore(std::string_view name, uint32_t capacity, uint32_t permits = 1,
                  std::string reason = {});
+  // An election: acquire() campaigns, the grant leads as long as it is held, its set_value()
+  // proclaims, its release() resigns. The token is the term. See Cell::leader() and observe().
+  Lock election(std::string_view name, std::string value = {}, std::string reason = {});
   // All of them or none, up to 64, each named once. While it waits none is held, and it has its
   // turn in all their queues. Grants in the order of the wishes. Reasons and errors as of
   // Lock::acquire().
