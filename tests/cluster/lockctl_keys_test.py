@@ -110,8 +110,9 @@ def txn(shell, compare=(), then=(), orelse=()):
 
 def test_a_transaction_does_the_one_or_the_other(shell):
     create = {"compare": [["revision", "t/a", "==", 0]],
-              "then": [["put", "t/a", "1"], ["get", "t/none"], ["delete", "t/none"]],
-              "orelse": [["get", "t/a"], ["delete", "t/a"]]}
+              "then": [["put", "t/a", "1"], ["get", "t/none"], ["delete", "t/nobody"]],
+              "orelse": [["get", "t/a"], ["delete", "t/x"]]}
+    shell.run("key", "put", "t/x", "x")
     first = txn(shell, **create)
     assert first["succeeded"] is True and first["revision"].isdecimal()
     pair, none, deleted = first["results"]

@@ -202,6 +202,27 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
   return answer(id, request.send());
 }
 
+// What is asked about keys and policies; the others are call()'s.
+kj::Promise<void> Transport::call_keys(Link& link, RequestId id, const Request& body) {
+  if (const auto* get = std::get_if<GetRequest>(&body)) {
+    auto request = link.cell.getRequest();
+    request.setKey(get->key);
+    request.setStale(get->stale);
+    return then(id, request.send(), [](auto&& results) { return key_found(results); });
+  }
+  if (const auto* list = std::get_if<KeysRequest>(&body)) {
+    auto request = link.cell.keysRequest();
+    request.setPrefix(list->prefix);
+    request.setAfter(list->after);
+    request.setLimit(list->limit);
+    request.setStale(list->stale);
+    return then(id, request.send(), [](auto&& results) { return keys_page(results); });
+  }
+  KJ_REQUIRE(std::holds_alternative<PoliciesRequest>(body));
+  return then(id, link.cell.policiesRequest().send(),
+              [](auto&& results) { return policy_list(results); });
+}
+
 kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body) {
   if (const auto* command = std::get_if<locks::Command>(&body)) return mutate(link, id, *command);
   if (const auto* renew = std::get_if<RenewRequest>(&body)) {
@@ -240,24 +261,6 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setLimit(list->limit);
     return then(id, request.send(), [](auto&& results) { return leases_page(results); });
   }
-  if (const auto* get = std::get_if<GetRequest>(&body)) {
-    auto request = link.cell.getRequest();
-    request.setKey(get->key);
-    request.setStale(get->stale);
-    return then(id, request.send(), [](auto&& results) { return key_found(results); });
-  }
-  if (const auto* list = std::get_if<KeysRequest>(&body)) {
-    auto request = link.cell.keysRequest();
-    request.setPrefix(list->prefix);
-    request.setAfter(list->after);
-    request.setLimit(list->limit);
-    request.setStale(list->stale);
-    return then(id, request.send(), [](auto&& results) { return keys_page(results); });
-  }
-  if (std::holds_alternative<PoliciesRequest>(body)) {
-    return then(id, link.cell.policiesRequest().send(),
-                [](auto&& results) { return policy_list(results); });
-  }
   if (const auto* events = std::get_if<EventsRequest>(&body)) {
     auto request = link.cell.eventsRequest();
     request.setName(events->query.name);
@@ -283,7 +286,7 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     return then(id, request.send(),
                 [name = std::move(name)](auto&& results) { return why_told(results, name); });
   }
-  KJ_REQUIRE(std::holds_alternative<StatusRequest>(body));
+  if (!std::holds_alternative<StatusRequest>(body)) return call_keys(link, id, body);
   return then(id, link.cell.statusRequest().send(),
               [](auto&& results) { return status_of(results.getStatus()); });
 }

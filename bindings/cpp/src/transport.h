@@ -63,6 +63,7 @@ class Transport {
   kj::Promise<void> serve(ConnectionId id, Link& link, kj::Own<rpc::BufferedStream> stream);
   wire::ClientRecord::Client& record(Link& link, uint64_t client);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
+  kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);
   kj::Promise<void> register_client(Link& link, RequestId request);
   template <class Promise>

@@ -71,9 +71,9 @@ __all__ = [
     "AlreadyHeld", "Blocker", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict",
     "CycleStep", "Deadlock", "Drain", "Election", "Error", "Event", "Fence", "Fenced", "Forked",
     "Grant", "Hold", "Holder", "InvalidArgument", "KeyValue", "Leader", "LeaseInfo", "LeaseLost",
-    "Lock", "LockDelay", "LockError", "LockInfo", "LockLost", "LockTimeout", "NodeStatus", "NotHeld",
-    "Observer", "Owner", "PermissionDenied", "ResourceExhausted", "Session", "SqliteFence",
-    "Timeout", "TxnResult", "Unavailable", "Waiter", "Watch", "Why", "connect",
+    "Lock", "LockDelay", "LockError", "LockInfo", "LockLost", "LockTimeout", "NodeStatus",
+    "NotHeld", "Observer", "Owner", "PermissionDenied", "ResourceExhausted", "Session",
+    "SqliteFence", "Timeout", "TxnResult", "Unavailable", "Waiter", "Watch", "Why", "connect",
 ]
 
 # People see holdfast.Lock, in messages and in help, not where it happens to be written.

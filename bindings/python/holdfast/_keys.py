@@ -141,7 +141,7 @@ def _pair(row: _holdfast.KeyRow) -> KeyValue:
     return KeyValue(key, value, create_revision, revision, version, lease or None)
 
 
-def _bytes(value: Bytes) -> bytes:
+def _bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -149,10 +149,13 @@ def _bytes(value: Bytes) -> bytes:
     raise InvalidArgument(f"a value is bytes or str, not {type(value).__name__}")
 
 
-def _lease(lease: Session | str | None) -> str:
+def _lease(lease: object) -> str:
     if lease is None:
         return ""
-    return lease if isinstance(lease, str) else lease.lease
+    known = lease if isinstance(lease, str) else getattr(lease, "lease", None)
+    if isinstance(known, str):
+        return known
+    raise InvalidArgument(f"a lease is a session or an id, not {type(lease).__name__}")
 
 
 def _compare(compare: Compare | Grant) -> _holdfast.CompareRow:
@@ -168,18 +171,20 @@ def _compare(compare: Compare | Grant) -> _holdfast.CompareRow:
     if relation not in ("==", "!=", "<", ">"):
         raise InvalidArgument(f"there is no relation {relation!r}: that are ==, !=, < and >")
     if target == "value":
-        return target, key, relation, 0, _bytes(operand)  # type: ignore[arg-type]
+        return target, key, relation, 0, _bytes(operand)
     if not isinstance(operand, int) or not 0 <= operand < 1 << 64:
         raise InvalidArgument(f"a {target} is compared with a whole number, not {operand!r}")
     return target, key, relation, operand, b""
 
 
 def _operation(operation: Operation) -> _holdfast.OperationRow:
-    kind, key = operation[0], operation[1]
-    if kind in ("get", "delete") and len(operation) == 2:
-        return kind, key, b"", "", False
-    if kind == "put" and len(operation) in (3, 4):
-        lease = operation[3] if len(operation) == 4 else None
-        return kind, key, _bytes(operation[2]), _lease(lease), False  # type: ignore[misc]
+    parts: tuple[object, ...] = operation
+    match parts:
+        case ("get" | "delete" as kind, str(key)):
+            return kind, key, b"", "", False
+        case ("put", str(key), value):
+            return "put", key, _bytes(value), "", False
+        case ("put", str(key), value, lease):
+            return "put", key, _bytes(value), _lease(lease), False
     raise InvalidArgument(f"{operation!r} is no operation: those are ('get', key), ('delete', key) "
                           "and ('put', key, value[, session])")
