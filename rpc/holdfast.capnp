@@ -111,6 +111,20 @@ interface Cell {
   changeMember @13 (change :MemberChange) -> (config :Peer.Config, error :Cmd.Error);
   # One change of who belongs to the cell. It says how things are to be: what is so already is
   # answered with the configuration as it is, and whoever doesn't know the outcome asks again.
+
+  get @14 (key :Text, stale :Bool)
+      -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
+  # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
+  # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
+  # a leader. The leader's own answer has the age 0.
+
+  keys @15 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
+      -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
+  # Keys that begin with prefix, ascending, above `after`. Pages: go on from the last key; each page
+  # is of its own revision.
+
+  policies @16 () -> (policies :List(PolicyInfo), error :Cmd.Error);
+  # All drains and quotas.
 }
 
 struct MemberChange {
@@ -147,6 +161,11 @@ interface ClientRecord {
   # What the holder says of itself: an election's leader proclaims.
   forceRelease @8 (op :Cmd.OpId, force :Cmd.ForceRelease) -> (answer :Cmd.Answer);
   # An admin's act: ends the hold with that token, whosever it is; notHeld if it isn't current.
+  txn @9 (op :Cmd.OpId, txn :Cmd.Txn) -> (answer :Cmd.Answer);
+  # Compares, then does the one list or the other, all at once. `txnDone` has a result for each
+  # operation of the list that was done.
+  setPolicy @10 (op :Cmd.OpId, policy :Cmd.SetPolicy) -> (answer :Cmd.Answer);
+  # An admin's act: sets a drain or a quota, or ends it. notHeld if there is none to end.
 }
 
 interface Lease {
@@ -176,6 +195,8 @@ enum EventType {
   leaseClose @12;
   leaseExpire @13;
   deadlock @14;
+  member @15;                   # a change of the membership
+  policy @16;                   # an admin's drain or quota
 }
 
 struct Event {
@@ -270,6 +291,17 @@ struct LockInfo {
   waiterCount @7 :UInt64;
   kind @8 :Cmd.LockKind;
   delayRemainingMs @9 :UInt64;   # of the lock-delay after a loss
+  drain @10 :Text;               # why a drain keeps it from being granted; empty: none does
+}
+
+struct PolicyInfo {
+  kind @0 :Cmd.PolicyKind;
+  name @1 :Text;
+  limits @2 :Cmd.Limits;
+  used @3 :Cmd.Limits;          # of a quota, so far
+  reason @4 :Text;
+  by @5 :Text;
+  sinceMs @6 :UInt64;           # wall time, for people
 }
 
 struct LeaseInfo {

@@ -75,6 +75,17 @@ struct WhyRequest {
   std::string name;  // empty: of the lease
   base::LeaseId lease;
 };
+struct GetRequest {
+  std::string key;
+  bool stale = false;
+};
+struct KeysRequest {
+  std::string prefix;
+  std::string after;
+  uint32_t limit = 0;
+  bool stale = false;
+};
+struct PoliciesRequest {};
 struct BarrierRequest {};
 struct StatusRequest {
   bool verify = false;
@@ -93,11 +104,12 @@ struct MemberRequest {
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
                  EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
-                 TransferRequest, MemberRequest>;
+                 TransferRequest, MemberRequest, GetRequest, KeysRequest, PoliciesRequest>;
 using Request =
     std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
                  LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
-                 SnapshotRequest, BarrierRequest, StatusRequest, TransferRequest, MemberRequest>;
+                 SnapshotRequest, BarrierRequest, StatusRequest, TransferRequest, MemberRequest,
+                 GetRequest, KeysRequest, PoliciesRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -122,6 +134,19 @@ struct LeasesPage {
 struct Barrier {
   base::Slot slot;
 };
+struct KeyFound {
+  std::optional<KeyValue> pair;
+  AsOf as_of;
+};
+struct KeysPage {
+  std::vector<KeyValue> keys;
+  bool more = false;
+  AsOf as_of;
+};
+struct PolicyList {
+  std::vector<Drain> drains;
+  std::vector<Quota> quotas;
+};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -139,7 +164,8 @@ struct Transferred {
 
 using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
                               Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              base::SnapshotPart, Barrier, StatusResponse, Transferred, Membership>;
+                              base::SnapshotPart, Barrier, StatusResponse, Transferred, Membership,
+                              KeyFound, KeysPage, PolicyList>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -161,7 +187,8 @@ struct Renewed {
 
 using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                             base::SnapshotPart, Barrier, CellStatus, Transferred, Membership>;
+                             base::SnapshotPart, Barrier, CellStatus, Transferred, Membership,
+                             KeyFound, KeysPage, PolicyList, locks::TxnDone>;
 
 struct Completion {
   Ref ref = 0;

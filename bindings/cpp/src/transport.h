@@ -67,6 +67,7 @@ class Transport {
   wire::Operator::Client& operated(Link& link);
   kj::Promise<void> change_member(Link& link, RequestId id, const MemberRequest& change);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
+  kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);
   kj::Promise<void> register_client(Link& link, RequestId request);
   template <class Promise>

@@ -15,6 +15,7 @@
 #include "bindings/python/src/errors.h"
 #include "bindings/python/src/events.h"
 #include "bindings/python/src/history.h"
+#include "bindings/python/src/keys.h"
 #include "bindings/python/src/values.h"
 #include "bindings/python/src/wait.h"
 
@@ -91,6 +92,7 @@ void close_cell(Cell& cell) {
 void define_cell(py::module_& module) {
   py::class_<Cell> cells(module, "Cell");
   define_history(cells);
+  define_keys(cells);
   cells.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
       .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a, "events"_a,
            "key"_a)

@@ -20,6 +20,9 @@ class ShadowRows {
     apply(clients_, write.clients, &base::ClientRow::id);
     apply(answers_, write.answers, &base::AnswerRow::key);
     if (write.config) config_ = *write.config;
+    apply(keys_, write.keys, &base::KeyRow::key);
+    apply(sequences_, write.sequences, &base::SequenceRow::prefix);
+    apply(policies_, write.policies, &base::PolicyRow::key);
   }
 
   base::StateRows rows() const {
@@ -30,6 +33,9 @@ class ShadowRows {
             values(waiters_),
             values(clients_),
             values(answers_),
+            values(keys_),
+            values(sequences_),
+            values(policies_),
             config_};
   }
 
@@ -58,6 +64,9 @@ class ShadowRows {
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
   base::Config config_;
+  std::map<std::string, base::KeyRow> keys_;
+  std::map<std::string, base::SequenceRow> sequences_;
+  std::map<base::PolicyKey, base::PolicyRow> policies_;
 };
 
 }  // namespace holdfast::locks
