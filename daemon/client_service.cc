@@ -17,8 +17,8 @@
 #include "lockcore/base/limits.h"
 #include "rpc/connection.h"
 #include "rpc/convert.h"
-#include "rpc/peer_convert.h"
 #include "rpc/key_convert.h"
+#include "rpc/peer_convert.h"
 #include "rpc/peer_server.h"
 
 namespace holdfast::daemon {

@@ -69,8 +69,8 @@ class Round {
     for (size_t i = 0; i < doomed_.size(); ++i) {
       if (i % kWaitsPerHeir == 0) {
         living_.push_back(Cell::connect(options_));
-        heirs_.push_back(living_.back().open_session(
-            {.ttl = std::chrono::seconds(60), .reason = "bench"}));
+        heirs_.push_back(
+            living_.back().open_session({.ttl = std::chrono::seconds(60), .reason = "bench"}));
       }
       wait_behind(heirs_.back(), i, inherited);
     }

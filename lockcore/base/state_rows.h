@@ -248,7 +248,7 @@ struct StateWrite {
   Changes<WaiterRow, Revision> waiters;
   Changes<ClientRow, ClientId> clients;
   Changes<AnswerRow, AnswerKey> answers;
-  std::optional<Config> config;             // replaces all members, if it changed
+  std::optional<Config> config;  // replaces all members, if it changed
   Changes<KeyRow, std::string> keys;
   Changes<SequenceRow, std::string> sequences;
   Changes<PolicyRow, PolicyKey> policies;

@@ -19,7 +19,7 @@ struct LockTable::State {
   base::MetaRow meta;
   base::Config config;  // version == meta.config_version; 0: as founded, and nothing else is known
   bool config_changed = false;  // since it was taken
-  PolicyTable policies;  // counts what is in the other tables
+  PolicyTable policies;         // counts what is in the other tables
   LeaseTable leases{policies};
   ClaimTable claims{policies};
   KeyTable keys{policies};

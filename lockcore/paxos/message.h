@@ -124,8 +124,8 @@ struct SnapshotReply {
 };
 
 using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
-                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject,
-                             TakeOver, Fetch, FetchReply, SnapshotFetch, SnapshotReply>;
+                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver,
+                             Fetch, FetchReply, SnapshotFetch, SnapshotReply>;
 
 struct Outgoing {
   base::NodeId to;

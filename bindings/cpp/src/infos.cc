@@ -3,8 +3,8 @@
 
 #include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
-#include "rpc/peer_convert.h"
 #include "rpc/key_convert.h"
+#include "rpc/peer_convert.h"
 
 namespace holdfast::client {
 

@@ -162,10 +162,10 @@ struct Transferred {
   uint64_t leader = 0;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              base::SnapshotPart, Barrier, StatusResponse, Transferred, Membership,
-                              KeyFound, KeysPage, PolicyList>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
+                 Barrier, StatusResponse, Transferred, Membership, KeyFound, KeysPage, PolicyList>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
