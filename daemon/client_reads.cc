@@ -288,6 +288,11 @@ void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeS
   to.setClients(counts.clients);
   to.setLogBytes(access.log_bytes());
   to.setStateBytes(access.state_bytes());
+  const Verification verification = access.verification();
+  to.setDigestSlot(verification.digest_slot.value);
+  to.setDigest(verification.digest);
+  to.setVerifications(verification.finished);
+  to.setDamage(verification.damage);
 }
 
 }  // namespace holdfast::daemon

@@ -16,6 +16,7 @@
 #include "rpc/connection.h"
 #include "rpc/convert.h"
 #include "rpc/key_convert.h"
+#include "rpc/peer_convert.h"
 #include "rpc/peer_server.h"
 
 namespace holdfast::daemon {
@@ -25,6 +26,7 @@ namespace {
 // nothing. Leases beyond that come without one, and are renewed and closed by their ids.
 constexpr size_t kMaxClientsPerConnection = 4096;
 constexpr size_t kMaxLeasesPerConnection = 100'000;
+constexpr size_t kMaxSnapshotReadBytes = 512 * 1024;  // of one answer
 // Cap'n Proto would clear 8 KiB for every answer; most take a few dozen bytes.
 constexpr capnp::MessageSize kSmallAnswer{32, 0};
 constexpr capnp::MessageSize kAnswerWithCapability{48, 1};
@@ -416,6 +418,7 @@ class CellServer final : public wire::Cell::Server {
   }
   kj::Promise<void> sql(SqlContext context) override { return answer_sql(access_, context); }
   kj::Promise<void> status(StatusContext context) override {
+    if (context.getParams().getVerify()) access_.verify();
     fill_status(access_, identity_, context.getResults().initStatus());
     return kj::READY_NOW;
   }
@@ -433,6 +436,41 @@ class CellServer final : public wire::Cell::Server {
   NodeAccess& access_;
   const Identity& identity_;
   const std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
+};
+
+// What operators ask of this node, whatever its role.
+class OperatorServer final : public wire::Operator::Server {
+ public:
+  explicit OperatorServer(NodeAccess& access) : access_(access) {}
+
+  kj::Promise<void> readSnapshot(ReadSnapshotContext context) override {
+    auto asked = context.getParams();
+    const size_t bytes = std::min<uint64_t>(asked.getMaxBytes(), kMaxSnapshotReadBytes);
+    context.allowCancellation();
+    return access_
+        .read_snapshot(asked.getId(), asked.getOffset(), bytes, base::Slot{asked.getAtLeast()})
+        .then([context](base::SnapshotPart&& part) mutable {
+          if (part.id != 0) return rpc::fill_snapshot_part(part, context.getResults().initPart());
+          rpc::fill_error({base::ErrorCode::kCompacted,
+                           "the snapshot is not to be had (any more): begin anew; a cell in which "
+                           "nothing was ever recorded has none",
+                           {}},
+                          context.getResults(kSmallAnswer).initError());
+        });
+  }
+
+  kj::Promise<void> barrier(BarrierContext context) override {
+    const auto proposed = access_.propose_barrier();
+    if (const auto* error = std::get_if<base::Error>(&proposed)) {
+      rpc::fill_error(*error, context.getResults().initError());
+    } else {
+      context.getResults(kSmallAnswer).setSlot(std::get<base::Slot>(proposed).value);
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  NodeAccess& access_;
 };
 
 class HoldfastServer final : public wire::Holdfast::Server {
@@ -453,6 +491,10 @@ class HoldfastServer final : public wire::Holdfast::Server {
     results.setCell(cell_);
     results.setProtocol(std::min(wire::PROTOCOL_VERSION, context.getParams().getProtocol()));
     results.setVersion(HOLDFAST_VERSION);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> operate(OperateContext context) override {
+    context.getResults(kAnswerWithCapability).setNode(kj::heap<OperatorServer>(access_));
     return kj::READY_NOW;
   }
   kj::Promise<void> peer(PeerContext context) override {

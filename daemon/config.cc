@@ -69,7 +69,7 @@ class Builder {
   void refuse_relation(const Given& given, std::string_view why) {
     problems_.push_back({fmt::format("{}: {}", given.origin, why), false});
   }
-  uint64_t number(std::string_view key, uint64_t fallback);
+  uint64_t number(std::string_view key, uint64_t fallback, uint64_t least = 1);
   std::string text(std::string_view key, std::string fallback);
   base::Duration duration(std::string_view key, base::Duration fallback, base::Duration shortest,
                           base::Duration longest);
@@ -115,13 +115,13 @@ std::optional<uint64_t> parse_number(std::string_view text) {
   return value;
 }
 
-uint64_t Builder::number(std::string_view key, uint64_t fallback) {
+uint64_t Builder::number(std::string_view key, uint64_t fallback, uint64_t least) {
   const Given* given = find(key);
   if (given == nullptr) return fallback;
   auto value = parse_number(given->values.front());
-  if (!value) {
-    refuse(*given, fmt::format("'{}' is not a whole number from 1 to {}", given->values.front(),
-                               std::numeric_limits<int64_t>::max()));
+  if (!value || *value < least) {
+    refuse(*given, fmt::format("'{}' is not a whole number from {} to {}", given->values.front(),
+                               least, std::numeric_limits<int64_t>::max()));
     return fallback;
   }
   return *value;
@@ -333,6 +333,8 @@ Config Builder::build() {
   }
   config.log_level = word("log-level", kLogLevels, LogLevel::kInfo);
   config.log_format = word("log-format", kLogFormats, LogFormat::kText);
+  config.log_slots = number("log-slots", base::kDefaultLogSlots, base::kMinLogSlots);
+  config.log_bytes = number("log-bytes", base::kDefaultLogBytes, base::kMinLogBytes);
   build_timing(config);
   build_cluster(config);
   build_listen(config);
@@ -358,6 +360,8 @@ std::string describe(const Config& config) {
   set("heartbeat", ms_text(config.heartbeat));
   set("election", ms_text(config.election));
   set("busy-poll", ms_text(config.busy_poll));
+  set("log-slots", std::to_string(config.log_slots));
+  set("log-bytes", std::to_string(config.log_bytes));
   set("log-level", std::string(kLogLevels[static_cast<size_t>(config.log_level)]));
   set("log-format", std::string(kLogFormats[static_cast<size_t>(config.log_format)]));
   return write_as_file(settings);
@@ -395,6 +399,7 @@ Invocation read_configuration(int argc, const char* const* argv, const char* con
   if (line.check_config) {
     return {Invocation::Action::kPrint, {}, describe(config), kExitDone};
   }
+  config.force_new_cell = line.force_new_cell;
   return {Invocation::Action::kServe, std::move(config), {}, kExitDone};
 }
 

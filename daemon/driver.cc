@@ -15,6 +15,9 @@
 namespace holdfast::daemon {
 namespace {
 
+constexpr size_t kMaxSnapshotReaders = 16;  // parts that operators wait for
+// Every start looks at all of both databases; after that it is done so often.
+constexpr auto kScrubEvery = base::Duration::from_ms(int64_t{base::kScrubEveryMs});
 constexpr uint64_t kSlowFsyncUs = 100'000;
 constexpr auto kRepeatSlowDisk = base::Duration::from_ms(10'000);
 
@@ -31,6 +34,8 @@ node::Options node_options(const Config& config) {
   options.paxos.cluster = config.cluster;
   options.paxos.heartbeat = config.heartbeat;
   options.paxos.election = config.election;
+  options.paxos.log_slots = config.log_slots;
+  options.paxos.log_bytes = config.log_bytes;
   options.paxos.random_seed = random_number();
   options.paxos.process_nonce = random_number();
   options.paxos.new_cell = base::CellId{random_number()};
@@ -84,16 +89,18 @@ struct Driver::Timer {
 
 Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
     : loop_(loop),
+      data_dir_(config.data_dir),
       node_(node_options(config), std::move(store.recovered), std::move(store.table),
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
+      scrub_at_(rpc::boottime_now() + kScrubEvery),
       slow_disk_(kRepeatSlowDisk) {
   const std::string record_path = config.data_dir + "/" + store.log->state_file();
   // Called on a writer's thread, once for all that finishes until the next drain.
   auto wake = [this] { loop_.post([this] { drain_writer(); }); };
-  writer_ = std::make_unique<store::WriterThreads>(std::move(store.log), std::move(store.state),
-                                                   std::move(wake));
+  writer_ = std::make_unique<store::WriterThreads>(config.data_dir, std::move(store.log),
+                                                   std::move(store.state), std::move(wake));
   reader_ = std::make_unique<store::ReaderThread>(
       record_path, [this] { loop_.post([this] { drain_reader(); }); });
   dial_members(config);
@@ -191,10 +198,118 @@ void Driver::drain_writer() {
   base::Instant now = event();
   if (finished.written) node_.on_written(finished.written, now, fx_);
   if (finished.recorded) node_.on_recorded(finished.recorded, now, fx_);
+  if (!waiting_readers_.empty()) ask_for_snapshots();
   for (store::LogReadResult& read : finished.reads) {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
+  drain_snapshots(finished, now);
+  drain_verification(finished);
   tell_slow_disk(finished.last_fsync_us);
+}
+
+void Driver::drain_snapshots(store::Finished& finished, base::Instant now) {
+  for (store::SnapshotReadResult& read : finished.snapshot_reads) {
+    if (!read.peer) {
+      snapshot_readers_.front().fulfiller->fulfill(std::move(read.part));
+      snapshot_readers_.pop_front();
+      continue;
+    }
+    node_.on_snapshot_read(read.peer, read.asked, std::move(read.part), now, fx_);
+  }
+  for (const store::SnapshotStored& stored : finished.snapshot_stored) {
+    node_.on_snapshot_stored(stored.id, stored.upto, now, fx_);
+  }
+  if (!finished.snapshot_checked) return;
+  store::SnapshotChecked& checked = *finished.snapshot_checked;
+  if (checked.refused) {
+    node_.on_snapshot_refused(checked.id, *checked.refused, now, fx_);
+  } else {
+    node_.on_snapshot_checked({checked.id, std::move(checked.file), std::move(*loaded_)}, now, fx_);
+  }
+  loaded_.reset();
+}
+
+kj::Promise<base::SnapshotPart> Driver::read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                      size_t max_bytes, base::Slot at_least) {
+  if (snapshot_readers_.size() + waiting_readers_.size() >= kMaxSnapshotReaders) {
+    return base::SnapshotPart{};
+  }
+  auto paf = kj::newPromiseAndFulfiller<base::SnapshotPart>();
+  if (asked == 0 && !at_least) at_least = node_.table().meta().applied;
+  waiting_readers_.push_back({kj::mv(paf.fulfiller), asked, offset, max_bytes, at_least});
+  if (asked == 0) node_.record_soon(at_least);
+  event();
+  ask_for_snapshots();
+  return kj::mv(paf.promise);
+}
+
+// The writer, on behalf of those for whom everything is recorded.
+void Driver::ask_for_snapshots() {
+  std::vector<SnapshotReader> still_waiting;
+  for (SnapshotReader& reader : waiting_readers_) {
+    if (reader.asked == 0 && node_.recorded() < reader.at_least) {
+      still_waiting.push_back(std::move(reader));
+      continue;
+    }
+    writer_->read_snapshot({}, reader.asked, reader.offset, reader.max_bytes, reader.at_least);
+    snapshot_readers_.push_back(std::move(reader));
+  }
+  waiting_readers_ = std::move(still_waiting);
+}
+
+std::variant<base::Slot, base::Error> Driver::propose_barrier() {
+  return node_.propose_barrier(event(), fx_);
+}
+
+void Driver::verify() {
+  if (verifying_ != 0) return;
+  verifying_ = 2;
+  verification_.damage.clear();
+  writer_->verify(node_.recorded());
+}
+
+void Driver::drain_verification(store::Finished& finished) {
+  if (finished.compared) {
+    verification_.digest_slot = finished.compared->slot;
+    verification_.digest = finished.compared->digest;
+  }
+  for (store::Verified& verified : finished.verified) {
+    if (verified.damage) {
+      log_error("a database is damaged: start this node again, which mends what it can",
+                {{"reason", *verified.damage}});
+      verification_.damage = std::move(*verified.damage);
+    }
+    if (--verifying_ == 0) ++verification_.finished;
+  }
+}
+
+// The state as of a barrier, as state.db says it: digested on the writer's thread.
+void Driver::carry_out_comparison() {
+  if (!fx_.compare) return;
+  writer_->compare_state(*fx_.compare, [](base::StateRows rows) -> uint64_t {
+    locks::LockTable table;
+    if (table.restore(std::move(rows))) return 0;
+    return table.digest();
+  });
+}
+
+void Driver::carry_out_snapshots() {
+  for (const paxos::SnapshotRead& read : fx_.paxos.snapshot_reads) {
+    writer_->read_snapshot(read.peer, read.id, read.offset, read.max_bytes);
+  }
+  for (base::SnapshotPart& part : fx_.paxos.snapshot_writes) {
+    writer_->write_snapshot(std::move(part));
+  }
+  if (fx_.paxos.snapshot_check) {
+    // A million leases take a second to load: on the writer's thread, while this one goes on.
+    loaded_ = std::make_shared<locks::LockTable>();
+    auto load = [table = loaded_](base::StateRows rows) { return table->restore(std::move(rows)); };
+    writer_->check_snapshot(fx_.paxos.snapshot_check->id, std::move(load));
+  }
+  if (fx_.state_file) {
+    reader_->use(data_dir_ + "/" + *fx_.state_file);  // before the old one is removed
+    writer_->switch_state();
+  }
 }
 
 // -- the turn's end -------------------------------------------------------------------------------
@@ -202,6 +317,10 @@ void Driver::drain_writer() {
 bool Driver::end_turn() {
   base::Instant now = rpc::boottime_now();
   // Last of all: after a stall, what lay in the sockets has been handled by now (DESIGN 6).
+  if (now >= scrub_at_) {
+    scrub_at_ = now + kScrubEvery;
+    verify();
+  }
   if (now >= node_.next_tick()) {
     node_.on_tick(now, fx_);
     fed_ = true;
@@ -214,14 +333,16 @@ bool Driver::end_turn() {
     answered = carry_out();
   }
   answered |= event_polls_.look(node_.table(), now);
-  timer_->arm(node_.next_tick(), now);
+  timer_->arm(std::min(node_.next_tick(), scrub_at_), now);
   return answered;
 }
 
 bool Driver::carry_out() {
   tell_notices();
   tell_peers_and_disk();
+  carry_out_snapshots();  // before what is recorded in the new state file
   if (fx_.record) writer_->write_state(std::move(*fx_.record));
+  carry_out_comparison();
   for (const paxos::LogRead& read : fx_.paxos.reads) {
     writer_->read_log(read.id, read.from, read.to, read.max_bytes);
   }

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -40,10 +41,15 @@ class Driver final : public NodeAccess, private PeerHandler {
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
   void drop(node::ClientRef ref) override;
+  kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                size_t max_bytes, base::Slot at_least) override;
   uint64_t ask_record(store::StateQuestion question,
                       std::function<void(store::StateAnswer&&)> answered) override;
   void forget_record(uint64_t name) override;
   EventPolls& event_polls() override { return event_polls_; }
+  std::variant<base::Slot, base::Error> propose_barrier() override;
+  void verify() override;
+  Verification verification() const override { return verification_; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peers_.server(); }
   uint64_t log_bytes() const override { return writer_->log_bytes(); }
@@ -66,6 +72,11 @@ class Driver final : public NodeAccess, private PeerHandler {
   // Returns whether anybody was answered.
   bool answer_calls();
   void drain_writer();
+  void drain_snapshots(store::Finished& finished, base::Instant now);
+  void carry_out_snapshots();
+  void ask_for_snapshots();
+  void carry_out_comparison();
+  void drain_verification(store::Finished& finished);
   void drain_reader();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
@@ -83,6 +94,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   struct Timer;
 
   rpc::EventLoop& loop_;
+  const std::string data_dir_;
   CallTable calls_;
   node::Node node_;
   node::Effects fx_;  // of this turn; empty between turns
@@ -91,6 +103,20 @@ class Driver final : public NodeAccess, private PeerHandler {
   Peers peers_;
   base::ConfigVersion dialled_;  // the membership that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
+  // Operators who wait for a part of a snapshot.
+  struct SnapshotReader {
+    kj::Own<kj::PromiseFulfiller<base::SnapshotPart>> fulfiller;
+    base::SnapshotId asked = 0;
+    uint64_t offset = 0;
+    size_t max_bytes = 0;
+    base::Slot at_least;  // through here it must be recorded first
+  };
+  std::vector<SnapshotReader> waiting_readers_;  // for the recording
+  std::deque<SnapshotReader> snapshot_readers_;  // for the writer, in the order of asking
+  Verification verification_;
+  int verifying_ = 0;  // databases whose verification is under way
+  base::Instant scrub_at_;
+  std::shared_ptr<locks::LockTable> loaded_;  // of the snapshot that the writer checks
   EventPolls event_polls_;
   std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
   uint64_t last_asked_ = 0;

@@ -2,9 +2,13 @@
 // In the daemon this is the driver. In the fuzz targets it is one without threads, disk or clock.
 #pragma once
 
+#include <kj/async.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "daemon/calls.h"
@@ -22,6 +26,14 @@ class EventPolls;
 // Questions to the record that may be under way on one node.
 constexpr size_t kMaxRecordReads = 256;
 
+// What is known of this node's databases, beyond that they work.
+struct Verification {
+  base::Slot digest_slot;  // the last barrier at which the state was digested; 0: none
+  uint64_t digest = 0;     // of state.db at that slot; 0: it is damaged
+  uint64_t finished = 0;   // how often all pages and rows were looked at, in this process
+  std::string damage;      // what was found the last time; empty: nothing
+};
+
 class NodeAccess {
  public:
   // Names a call; exactly one of command(), renew() and read() follows.
@@ -32,9 +44,19 @@ class NodeAccess {
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;
 
+  // A part of a snapshot of state.db, as store/state_keeper.h has it; without an id: not to be had.
+  // Of a new one: all that is applied by now, or is at `at_least`, is in it.
+  virtual kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
+                                                        size_t max_bytes, base::Slot at_least) = 0;
   // Whether all this is still there: calls may outlive it, until their connections' tasks are ended
   // with the loop.
   const std::shared_ptr<const bool>& alive() const { return alive_; }
+
+  // Node::propose_barrier().
+  virtual std::variant<base::Slot, base::Error> propose_barrier() = 0;
+  // Begins to look at every page and row of both databases, unless that is under way.
+  virtual void verify() = 0;
+  virtual Verification verification() const = 0;
 
   virtual const node::Node& node() const = 0;
   // The receiving end of the peers' links.

@@ -13,6 +13,7 @@
 #include "daemon/client_service.h"
 #include "daemon/driver.h"
 #include "daemon/exit_codes.h"
+#include "daemon/force_new_cell.h"
 #include "daemon/log.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
@@ -124,6 +125,7 @@ int serve(const Config& config, const std::function<Invocation()>& reread) {
                         {"data_dir", config.data_dir}});
   raise_descriptor_limit();
   try {
+    if (config.force_new_cell) force_new_cell(config, open_store(config));
     rpc::EventLoop loop;
     serve_until_stopped(loop, config, open_store(config), reread);
     log_info("stopped");

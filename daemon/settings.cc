@@ -28,7 +28,8 @@ std::string nearest_of(std::string_view mistyped, const std::vector<std::string>
 }
 
 void report_unknown_flags(const std::vector<std::string>& extras, std::vector<Problem>& problems) {
-  std::vector<std::string> flags{"--config", "--check-config", "--version", "--help"};
+  std::vector<std::string> flags{"--config", "--force-new-cell", "--check-config", "--version",
+                                 "--help"};
   for (const Setting& setting : kSettings) flags.push_back(fmt::format("--{}", setting.key));
   auto is_flag = [](const std::string& extra) { return extra.starts_with("-"); };
   bool any_flag = std::ranges::any_of(extras, is_flag);
@@ -53,7 +54,7 @@ CommandLine read_flags(int argc, const char* const* argv, std::vector<Problem>& 
   app.set_help_flag("-h,--help", "Print this and exit");
   app.get_formatter()->column_width(34);
   app.footer(
-      "Every flag but the last three is also an environment variable (HOLDFASTD_DATA_DIR)\n"
+      "Every flag but the last four is also an environment variable (HOLDFASTD_DATA_DIR)\n"
       "and, --config aside, a key of the configuration file (data-dir).\n"
       "See holdfastd(8) and holdfastd.toml(5).");
   app.add_option("--config", line.config_file,
@@ -68,6 +69,10 @@ CommandLine read_flags(int argc, const char* const* argv, std::vector<Problem>& 
     option->multi_option_policy(setting.key == "listen" ? CLI::MultiOptionPolicy::TakeAll
                                                         : CLI::MultiOptionPolicy::Throw);
   }
+  app.add_flag(
+      "--force-new-cell", line.force_new_cell,
+      "The majority is lost for good: make what this node knows a new cell of it alone, in "
+      "which all leases are ended. Once, by hand: see holdfastd(8)");
   app.add_flag("--check-config", line.check_config,
                "Check the configuration, print what is in effect and exit");
   app.add_flag("--version", line.version, "Print the version and exit");

@@ -20,7 +20,7 @@ struct Setting {
   std::string_view help;
 };
 
-constexpr std::array<Setting, 11> kSettings{{
+constexpr std::array<Setting, 13> kSettings{{
     {"id", SettingKind::kNumber, "N",
      "This node's id: permanent, never given to another (default 1)"},
     {"name", SettingKind::kText, "NAME", "This node's name, for people (default node-ID)"},
@@ -40,6 +40,10 @@ constexpr std::array<Setting, 11> kSettings{{
      "Without a leader's word before an election; at least 4 heartbeats (default 500ms)"},
     {"busy-poll", SettingKind::kDuration, "DURATION",
      "Look so long for the next event before sleeping, while busy; 0ms: never (default 1ms)"},
+    {"log-slots", SettingKind::kNumber, "N",
+     "Slots of the log to keep for nodes that were away; a live one may make it 4 times as many "
+     "(default 100000)"},
+    {"log-bytes", SettingKind::kNumber, "BYTES", "And how many bytes of them (default 67108864)"},
     {"log-level", SettingKind::kText, "LEVEL", "trace, debug, info, warn or error (default info)"},
     {"log-format", SettingKind::kText, "FORMAT", "text or json (default text)"},
 }};
@@ -61,6 +65,7 @@ struct CommandLine {
   GivenSettings settings;
   std::string config_file;  // empty: not given
   bool check_config = false;
+  bool force_new_cell = false;
   bool version = false;
   std::string help;  // not empty: asked for
 };

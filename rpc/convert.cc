@@ -430,7 +430,7 @@ size_t wire_bytes(const locks::LockInfo& lock) {
 }
 
 size_t wire_bytes(const locks::LeaseInfo& lease) {
-  constexpr size_t kStruct = 64;
+  constexpr size_t kStruct = 72;  // seven words of data, two pointers
   constexpr size_t kHold = 16;
   size_t bytes = kStruct + 8 + owner_bytes(lease.owner);
   for (const auto& hold : lease.holds) bytes += kHold + text_bytes(hold.first);

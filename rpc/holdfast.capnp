@@ -23,6 +23,21 @@ $Cxx.namespace("holdfast::wire");
 
 const protocolVersion :UInt16 = 1;
 
+interface Operator {
+  # What an operator asks of one node, whatever its role.
+
+  readSnapshot @0 (id :UInt64, offset :UInt64, maxBytes :UInt64, atLeast :UInt64)
+      -> (part :Peer.SnapshotPart, error :Cmd.Error);
+  # A part of a backup: of the bytes of a database that holds the whole state after one slot. `id` 0
+  # begins one, of a slot that is not below `atLeast`; 0: what this node has applied by now. It is
+  # to be had as long as somebody goes on reading and nobody asks for a newer one; after that
+  # `error` is `compacted`. Whoever begins anew asks for at least the slot that it had.
+
+  barrier @1 () -> (slot :UInt64, error :Cmd.Error);
+  # The leader's: proposes a no-op. Every node that applies it digests its record as of this slot:
+  # NodeStatus.digestSlot and digest say what came of it.
+}
+
 interface Holdfast {
   # The bootstrap capability: says who one is, and gets what one may do.
 
@@ -32,6 +47,8 @@ interface Holdfast {
 
   peer @1 (hello :Peer.Hello) -> (hello :Peer.Hello, link :Peer.Link, refusal :Peer.Refusal);
   # For nodes of the same cell. `refusal` set: go away, and why.
+
+  operate @2 () -> (node :Operator);
 }
 
 interface Cell {
@@ -56,8 +73,9 @@ interface Cell {
   leases @6 (after :UInt64, limit :UInt32)
       -> (leases :List(LeaseInfo), more :Bool, error :Cmd.Error);
 
-  status @7 () -> (status :NodeStatus);
-  # Of the node asked, whatever its role.
+  status @7 (verify :Bool) -> (status :NodeStatus);
+  # Of the node asked, whatever its role. `verify`: it begins to look at every page and row of its
+  # databases, if it doesn't already; `verifications` counts when that is done.
 
   verify @8 (name :Text, token :UInt64) -> (valid :Bool, error :Cmd.Error);
   # Does this token hold this lock now? Linearizable.
@@ -306,7 +324,10 @@ struct NodeStatus {
   clients @21 :UInt64;
   logBytes @22 :UInt64;
   stateBytes @23 :UInt64;
-  digest @24 :UInt64;           # reserved for `check`
+  digest @24 :UInt64;           # of the state at digestSlot; 0: this node's record is damaged
+  digestSlot @25 :UInt64;       # the last barrier; 0: none
+  verifications @26 :UInt64;    # done since the process started
+  damage @27 :Text;             # what the last one found; empty: nothing
 
   struct Member {
     id @0 :UInt64;

@@ -54,6 +54,15 @@ struct Config {
   }
 }
 
+struct SnapshotPart {
+  id @0 :UInt64;                # 0: that snapshot isn't to be had
+  slot @1 :UInt64;
+  totalBytes @2 :UInt64;
+  offset @3 :UInt64;
+  bytes @4 :Data;
+  checksum @5 :UInt64;          # base::checksum_of, verified by whoever stores it
+}
+
 struct Message {
   ballotRound @0 :UInt64;       # of every message that has a ballot
   ballotNode @1 :UInt64;
@@ -103,6 +112,15 @@ struct Message {
       firstRetained @29 :UInt64;
       chosenUpto @30 :UInt64;
       entries @31 :List(Entry);
+    }
+    snapshotFetch :group {
+      id @32 :UInt64;
+      offset @33 :UInt64;
+      maxBytes @34 :UInt64;
+    }
+    snapshotReply :group {
+      asked @35 :UInt64;
+      part @36 :SnapshotPart;
     }
   }
 }

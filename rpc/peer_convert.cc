@@ -184,6 +184,17 @@ struct Fill {
     out.setChosenUpto(it.chosen_upto.value);
     fill_entries(it.entries, out.initEntries(count(it.entries)));
   }
+  void operator()(const paxos::SnapshotFetch& it) {
+    auto out = to.initSnapshotFetch();
+    out.setId(it.id);
+    out.setOffset(it.offset);
+    out.setMaxBytes(it.max_bytes);
+  }
+  void operator()(const paxos::SnapshotReply& it) {
+    auto out = to.initSnapshotReply();
+    out.setAsked(it.asked);
+    if (it.part.id != 0) fill_snapshot_part(it.part, out.initPart());
+  }
 };
 
 std::optional<paxos::Message> read_promise(Wire::Promise::Reader from, base::Ballot ballot,
@@ -247,6 +258,14 @@ std::optional<paxos::Message> read_kind(Wire::Reader from, std::string& why) {
       return paxos::Fetch{{it.getFrom()}, {it.getTo()}};
     }
     case Wire::FETCH_REPLY: return read_fetch_reply(from.getFetchReply(), why);
+    case Wire::SNAPSHOT_FETCH: {
+      auto it = from.getSnapshotFetch();
+      return paxos::SnapshotFetch{it.getId(), it.getOffset(), it.getMaxBytes()};
+    }
+    case Wire::SNAPSHOT_REPLY: {
+      auto it = from.getSnapshotReply();
+      return paxos::SnapshotReply{it.getAsked(), read_snapshot_part(it.getPart())};
+    }
   }
   return std::nullopt;  // of a later version
 }
@@ -267,6 +286,9 @@ struct Size {
   size_t operator()(const paxos::Promise& it) const { return entries_bytes(it.entries); }
   size_t operator()(const paxos::Accept& it) const { return entries_bytes(it.entries); }
   size_t operator()(const paxos::FetchReply& it) const { return entries_bytes(it.entries); }
+  size_t operator()(const paxos::SnapshotReply& it) const {
+    return 64 + (it.part.bytes ? it.part.bytes->size() : 0);
+  }
   size_t operator()(const paxos::Accepted& it) const { return 16 + it.slots.size() * 8; }
   template <class Small>
   size_t operator()(const Small&) const {
@@ -329,6 +351,27 @@ paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};
   return refusal;
+}
+
+void fill_snapshot_part(const base::SnapshotPart& part, wire::peer::SnapshotPart::Builder to) {
+  to.setId(part.id);
+  to.setSlot(part.slot.value);
+  to.setTotalBytes(part.total_bytes);
+  to.setOffset(part.offset);
+  to.setBytes(capnp::Data::Reader(reinterpret_cast<const kj::byte*>(part.bytes->data()),
+                                  part.bytes->size()));
+  to.setChecksum(part.checksum);
+}
+
+base::SnapshotPart read_snapshot_part(wire::peer::SnapshotPart::Reader from) {
+  const auto bytes = from.getBytes();
+  return {from.getId(),
+          {from.getSlot()},
+          from.getTotalBytes(),
+          from.getOffset(),
+          std::make_shared<const std::string>(reinterpret_cast<const char*>(bytes.begin()),
+                                              bytes.size()),
+          from.getChecksum()};
 }
 
 void fill_message(const paxos::Message& message, Wire::Builder to) {

@@ -24,6 +24,9 @@ void fill_message(const paxos::Message& message, wire::peer::Message::Builder to
 // nullopt: to be ignored; `why` says why, and is empty for an unknown kind.
 std::optional<paxos::Message> read_message(wire::peer::Message::Reader from, std::string& why);
 
+void fill_snapshot_part(const base::SnapshotPart& part, wire::peer::SnapshotPart::Builder to);
+base::SnapshotPart read_snapshot_part(wire::peer::SnapshotPart::Reader from);
+
 // A bound on the bytes that this takes on the wire.
 size_t wire_bytes(const paxos::Message& message);
 

@@ -5,6 +5,7 @@
 #include <kj/encoding.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 
 #include "bindings/cli/bench_result.h"
@@ -12,6 +13,7 @@
 #include "bindings/cli/top_view.h"
 #include "bindings/cli/torture_result.h"
 #include "lockcore/locks/validate.h"
+#include "lockcore/store/new_cell.h"
 
 namespace holdfast::cli {
 namespace {
@@ -204,6 +206,56 @@ std::string to_json(const BenchResult& result) {
     out.setP999Us(result.p999_us);
     out.setMaxUs(result.max_us);
     out.setErrors(static_cast<double>(result.errors));
+  });
+}
+
+std::string hex_digits(uint64_t number) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(number));
+  return digits;
+}
+
+std::string to_json(const CheckResult& result) {
+  return encode<json::Check>([&](json::Check::Builder out) {
+    out.setSlot(result.slot);
+    out.setAgrees(result.agrees);
+    out.setComplete(result.complete);
+    out.setDeep(result.deep);
+    auto nodes = out.initNodes(index(result.nodes.size()));
+    for (size_t i = 0; i < result.nodes.size(); ++i) {
+      const CheckResult::Node& node = result.nodes[i];
+      auto to = nodes[index(i)];
+      to.setId(number(node.id));
+      to.setName(text(node.name));
+      to.setVerdict(text(node.verdict));
+      if (node.digest != 0) to.setDigest(text(hex_digits(node.digest)));
+      if (!node.damage.empty()) to.setDamage(text(node.damage));
+    }
+  });
+}
+
+std::string backup_to_json(const std::string& file, const store::BackupInfo& info) {
+  return encode<json::Backup>([&](json::Backup::Builder out) {
+    out.setFile(text(file));
+    out.setSlot(info.meta.applied.value);
+    out.setRevision(info.meta.revision.value);
+    out.setAt(info.meta.wall_ms);
+    out.setLeases(number(info.leases));
+    out.setLocks(number(info.locks));
+    out.setHolds(number(info.holds));
+    out.setWaiters(number(info.waiters));
+    out.setClients(number(info.clients));
+    out.setEvents(number(info.events));
+    out.setBytes(static_cast<double>(info.bytes));
+  });
+}
+
+std::string restored_to_json(uint64_t node, const std::string& dir, const store::NewCell& cell) {
+  return encode<json::Restored>([&](json::Restored::Builder out) {
+    out.setId(number(node));
+    out.setDataDir(text(dir));
+    out.setCell(text(hex_digits(cell.config.cell.value)));
+    out.setRevision(cell.revision.value);
   });
 }
 

@@ -8,6 +8,11 @@
 
 #include "holdfast/holdfast.h"
 
+namespace holdfast::store {
+struct BackupInfo;
+struct NewCell;
+}  // namespace holdfast::store
+
 namespace holdfast::cli {
 
 struct BenchResult;    // bench_result.h
@@ -15,6 +20,24 @@ struct TopView;        // top_view.h
 struct TortureResult;  // torture_result.h
 
 enum class LockQuestion { free, held, valid };
+
+// What `check` found.
+struct CheckResult {
+  struct Node {
+    uint64_t id = 0;
+    std::string name;
+    std::string verdict;  // ok, differs, damaged, unreachable, not compared
+    uint64_t digest = 0;  // 0: none
+    std::string damage;
+  };
+  uint64_t slot = 0;
+  bool agrees = true;    // all that answered
+  bool complete = true;  // everybody was compared
+  bool deep = false;
+  std::vector<Node> nodes;
+};
+std::string to_json(const CheckResult& result);
+std::string hex_digits(uint64_t number);  // 16 of them
 
 // What `acquire` prints.
 struct Acquired {
@@ -30,6 +53,9 @@ std::string to_json(const LockInfo& lock);
 std::string to_json(const LeaseInfo& lease);
 std::string to_json(const CellStatus& status);
 std::string to_json(const BenchResult& result);
+std::string backup_to_json(const std::string& file, const store::BackupInfo& info);
+// A directory that was made for a node of the new cell.
+std::string restored_to_json(uint64_t node, const std::string& dir, const store::NewCell& cell);
 std::string to_json(const TortureResult& result);
 std::string to_json(const TopView& view);
 std::string to_json(const Event& event);

@@ -178,6 +178,45 @@ struct CellStatus {
   }
 }
 
+struct Check {
+  slot @0 :UInt64;
+  agrees @1 :Bool;
+  complete @2 :Bool;
+  deep @3 :Bool;
+  nodes @4 :List(Node);
+
+  struct Node {
+    id @0 :UInt32;
+    name @1 :Text;
+    verdict @2 :Text;
+    digest @3 :Text;     # 16 hex digits
+    damage @4 :Text;
+  }
+}
+
+struct Backup {
+  # Of `snapshot save` and `snapshot inspect`.
+  file @0 :Text;
+  slot @1 :UInt64;
+  revision @2 :UInt64;
+  at @3 :UInt64;         # unix ms of the last change in it
+  leases @4 :UInt32;
+  locks @5 :UInt32;
+  holds @6 :UInt32;
+  waiters @7 :UInt32;
+  clients @8 :UInt32;
+  events @9 :UInt32;
+  bytes @10 :Float64;
+}
+
+struct Restored {
+  # Of `snapshot restore`, one for each node.
+  id @0 :UInt32;
+  dataDir @1 :Text;
+  cell @2 :Text;         # 16 hex digits
+  revision @3 :UInt64;   # from here on
+}
+
 struct TopView {
   status @0 :CellStatus;
   contended @1 :List(ContendedLock);

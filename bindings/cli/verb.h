@@ -152,6 +152,8 @@ void add_ls(Verbs& verbs);
 void add_show(Verbs& verbs);
 void add_lease(Verbs& verbs);
 void add_status(Verbs& verbs);
+void add_check(Verbs& verbs);
+void add_snapshot(Verbs& verbs);
 void add_bench(Verbs& verbs);
 void add_key_verbs(Verbs& verbs);
 void add_txn(Verbs& verbs);

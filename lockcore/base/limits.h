@@ -69,6 +69,30 @@ constexpr size_t kMaxPendingReads = 65'536;     // renewals and reads that wait 
 constexpr size_t kMaxUnrecordedEvents = 200'000;
 constexpr size_t kMaxUnrecordedEventBytes = 64 * 1024 * 1024;
 
+// Trimming (DESIGN 8). Rows behind the recorded slot are kept within both of these, so that a node
+// that was away for a moment catches up from the log.
+constexpr uint64_t kDefaultLogSlots = 100'000;
+constexpr uint64_t kDefaultLogBytes = 64 * 1024 * 1024;
+constexpr uint64_t kMinLogSlots = 1'000;
+constexpr uint64_t kMinLogBytes = 1024 * 1024;
+// Times as much is kept while a live follower needs it, or a snapshot is under way.
+constexpr uint64_t kLogForFollowers = 4;
+// Rows go by the piece: so many slots or bytes; and so many pieces with one write.
+constexpr uint64_t kLogPieceSlots = 64;
+constexpr uint64_t kLogPieceBytes = 256 * 1024;
+constexpr size_t kMaxTrimmedPieces = 8;
+
+// Snapshots. A part is read, sent and written at once; so many are under way to one follower.
+constexpr size_t kSnapshotPartBytes = 128 * 1024;
+constexpr size_t kSnapshotPartsInFlight = 4;
+constexpr uint64_t kMaxSnapshotBytes = uint64_t{1} << 40;
+// Of state.db while a snapshot of it is read, which keeps its WAL from being copied back. Beyond it
+// the snapshot is given up, and whoever reads it begins with a newer one.
+constexpr uint64_t kMaxSnapshotWalBytes = 512 * 1024 * 1024;
+
+// Between two looks at every page and row of the databases, for damage that nobody has read yet.
+constexpr int64_t kScrubEveryMs = 6 * 3600 * 1000;
+
 // History (INTERFACES 2).
 constexpr uint64_t kMaxHistoryEvents = 1'000'000;
 constexpr uint64_t kMaxHistoryBytes = 1024ull * 1024 * 1024;  // of names, notes and values
@@ -97,6 +121,8 @@ static_assert(kMaxTxnAnswerBytes <= kMaxMessageBytes / 2);
 static_assert(kMaxTxnAnswerBytes <= kMaxAnswerBytesPerClient);
 static_assert(kMaxValueBytes < kMaxTxnBytes);
 static_assert(kMaxSlotsInFlight <= kMaxUnappliedSlots);
+static_assert(kSnapshotPartBytes * kSnapshotPartsInFlight < kMaxPeerMessageBytes);
+static_assert(kLogPieceBytes * 4 <= kMinLogBytes && kLogPieceSlots * 4 <= kMinLogSlots);
 static_assert(kMaxHoldsPerLease <= kMaxHolds);
 static_assert(kMaxHolds <= kMaxAnswers);  // every wait has a pending answer
 static_assert(kMaxSlotsInFlight <= kMaxHeldAnswers);

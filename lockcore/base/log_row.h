@@ -78,6 +78,18 @@ struct LogWrite {
   std::optional<FoundingState> founding;
   std::vector<PeerMark> peers;           // replace what stands for these nodes
   std::optional<std::string> disk_lost;  // why this directory may never vote again (P10)
+  // Rows below it go, whatever `entries` says of them. Never above the recorded slot + 1.
+  std::optional<Slot> first_retained;
+  // Installs a snapshot: the current state file is from now on this one, of slot
+  // *first_retained - 1.
+  std::optional<std::string> state_file;
+};
+
+// So much of the log lies in these slots: what trimming goes by.
+struct LogPiece {
+  Slot last;  // the slots behind the piece before, through this one
+  uint64_t slots = 0;
+  uint64_t bytes = 0;
 };
 
 // What log.db says at start.
@@ -90,9 +102,10 @@ struct RecoveredLog {
   Ballot promised;
   Slot first_retained{1};
   std::vector<PeerMark> peers;
-  std::string disk_lost;       // not empty: refuse to start, say this
-  std::vector<Entry> entries;  // rows above the applied slot of state.db, by slot; gaps possible
-  Slot last_slot;              // highest row in log.db, 0 if none
+  std::string disk_lost;         // not empty: refuse to start, say this
+  std::vector<Entry> entries;    // rows above the applied slot of state.db, by slot; gaps possible
+  Slot last_slot;                // highest row that log.db has or had, 0 if none
+  std::vector<LogPiece> pieces;  // of the rows through the applied slot, by slot
 };
 
 }  // namespace holdfast::base

@@ -1,4 +1,4 @@
-// Applying chosen slots, and recording what they changed.
+// Applying chosen slots, recording what they changed, and going on from a snapshot instead.
 #include <utility>
 
 #include "lockcore/base/assert.h"
@@ -15,7 +15,8 @@ void Node::State::apply_chosen(Instant now, Effects& fx) {
   const base::Slot before = table.meta().applied;
   // Events that state.db hasn't taken yet are bounded: apply waits for the disk, and with it every
   // answer, which is what slows the clients down.
-  while (!halted && table.unrecorded_percent() < 100) {
+  while (!halted && !installing && !(barrier && !HF_MUTANT(barrier_passed)) &&
+         table.unrecorded_percent() < 100) {
     const auto entry = replica.next_chosen();
     if (!entry) break;
     apply_entry(*entry, now, fx);
@@ -43,6 +44,9 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   locks::Applied& out = applied_scratch;
   out.clear();
   table.apply(entry.slot, batch ? &*batch : nullptr, out);
+
+  // No-ops that fill gaps stand below the NewLeader of their ballot: this one was asked for.
+  if (entry.kind == EntryKind::kNoOp && entry.ballot == table.meta().leader) barrier = entry.slot;
 
   // At its own slot alone: a value that was proposed again may be a NewLeader of any ballot, as
   // some peer made it.
@@ -104,17 +108,42 @@ void Node::State::finish_checkpoints(const locks::Batch& batch) {
 // leave a record of slots that the log has never heard of.
 bool Node::State::can_record() const {
   const base::Slot applied = table.meta().applied;
-  return !recording && recorded < applied &&
+  return !recording && !installing && recorded < applied &&
          (replica.durable_upto() >= applied || HF_MUTANT(recorded_before_durable));
 }
 
 // Hands what changed to state.db: many slots in one transaction, behind the log.
 void Node::State::record(Instant now, Effects& fx) {
   if (!can_record()) return;
-  const bool urgent = table.unrecorded_percent() >= 25;
-  if (!urgent && now - last_record < options.record_interval) return;
+  const bool urgent = table.unrecorded_percent() >= 25 || recorded < record_soon;
+  if (!urgent && !barrier && now - last_record < options.record_interval) return;
   recording = table.meta().applied;
+  if (barrier) {
+    HF_ASSERT(recording == barrier);
+    fx.compare = std::exchange(barrier, {});
+  }
   fx.record = table.take_changes();
+}
+
+void Node::State::install_snapshot(Instant now, Effects& fx) {
+  if (!snapshot || installing || recording) return;
+  installing = replica.install_snapshot(snapshot->id, snapshot->state_file, now, fx.paxos);
+  if (!installing) snapshot.reset();  // the log brought us further meanwhile
+}
+
+void Node::State::adopt_snapshot(Instant now, Effects& fx) {
+  if (!installing) return;
+  const base::Slot slot = snapshot->table.meta().applied;
+  if (replica.installed() != slot) return;
+  HF_ASSERT(!led && !recording);
+  HF_ASSERT(table.meta().applied < slot);
+  table = std::move(snapshot->table);
+  recorded = slot;
+  barrier = {};
+  last_record = now;
+  fx.state_file = std::move(snapshot->state_file);
+  snapshot.reset();
+  installing = false;
 }
 
 }  // namespace holdfast::node

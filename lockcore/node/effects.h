@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "lockcore/base/error.h"
@@ -40,7 +41,12 @@ struct Effects {
   std::vector<RenewReply> renewals;
   std::vector<ReadReply> reads;
   std::optional<base::StateWrite> record;  // one transaction of state.db; on_recorded() answers
-  bool became_active = false;              // leads, and its NewLeader is applied
+  // `record` goes through this slot exactly, on every node: its digest is to be compared.
+  std::optional<base::Slot> compare;
+  // log.db names this file the current state file, durably: what is recorded from now on goes
+  // there, and the one before it is of no use any more.
+  std::optional<std::string> state_file;
+  bool became_active = false;  // leads, and its NewLeader is applied
   bool stepped_down = false;
   void clear();
 };

@@ -17,6 +17,8 @@ void Effects::clear() {
   renewals.clear();
   reads.clear();
   record.reset();
+  compare.reset();
+  state_file.reset();
   became_active = false;
   stepped_down = false;
 }
@@ -68,6 +70,30 @@ void Node::on_message(base::NodeId from, paxos::Message message, Instant now, Ef
 void Node::on_written(base::WriteId id, Instant now, Effects& fx) {
   state_->replica.on_written(id, now, fx.paxos);
   state_->follow_role(fx);
+  state_->adopt_snapshot(now, fx);
+}
+
+void Node::record_soon(base::Slot through) {
+  state_->record_soon = std::max(state_->record_soon, through);
+}
+
+void Node::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                            Instant now, Effects& fx) {
+  state_->replica.on_snapshot_read(peer, asked, std::move(part), now, fx.paxos);
+}
+
+void Node::on_snapshot_stored(base::SnapshotId id, uint64_t upto, Instant now, Effects& fx) {
+  state_->replica.on_snapshot_stored(id, upto, now, fx.paxos);
+}
+
+void Node::on_snapshot_checked(CheckedSnapshot snapshot, Instant, Effects&) {
+  HF_ASSERT(!state_->installing);
+  state_->snapshot = std::move(snapshot);
+}
+
+void Node::on_snapshot_refused(base::SnapshotId id, const std::string& why, Instant now,
+                               Effects& fx) {
+  state_->replica.on_snapshot_refused(id, why, now, fx.paxos);
 }
 
 void Node::on_recorded(base::Slot through, Instant now, Effects&) {
@@ -84,6 +110,15 @@ void Node::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, Insta
   state_->follow_role(fx);
 }
 
+std::variant<base::Slot, base::Error> Node::propose_barrier(Instant now, Effects& fx) {
+  State& state = *state_;
+  if (!state.is_active()) return state.not_leader();
+  if (!state.replica.can_propose()) {
+    return base::Error{base::ErrorCode::kUnavailable, "too much is under way: ask again", {}};
+  }
+  return state.replica.propose(base::EntryKind::kNoOp, {}, now, fx.paxos);
+}
+
 void Node::on_tick(Instant now, Effects& fx) {
   state_->replica.on_tick(now, fx.paxos);
   state_->follow_role(fx);
@@ -95,6 +130,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
                        const std::function<void()>& tell_now) {
   State& state = *state_;
   state.follow_role(fx);
+  state.install_snapshot(now, fx);
   if (state.replica.role() == paxos::Role::kFollower) {
     // The leader waits for what a follower writes, nobody for what it applies.
     state.replica.finish_turn(now, fx.paxos);

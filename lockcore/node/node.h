@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "lockcore/locks/lock_table.h"
@@ -29,6 +30,13 @@ struct Options {
 // A value that the driver brings along: the time for people, put into batches.
 struct WallClock {
   uint64_t ms = 0;  // unix ms
+};
+
+// A snapshot that is on the disk, synced and checked, and what it says.
+struct CheckedSnapshot {
+  base::SnapshotId id = 0;
+  std::string state_file;  // its name in the data directory
+  locks::LockTable table;
 };
 
 class Node {
@@ -59,6 +67,19 @@ class Node {
   void on_recorded(base::Slot through, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // A backup is wanted: records everything through here, without waiting for the interval.
+  void record_soon(base::Slot through);
+  // Snapshots (paxos/snapshot.h): what the driver read, stored, and checked or refused.
+  void on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                        base::Instant now, Effects& fx);
+  void on_snapshot_stored(base::SnapshotId id, uint64_t upto, base::Instant now, Effects& fx);
+  void on_snapshot_checked(CheckedSnapshot snapshot, base::Instant now, Effects& fx);
+  void on_snapshot_refused(base::SnapshotId id, const std::string& why, base::Instant now,
+                           Effects& fx);
+  // For comparing nodes (`lockctl check`): proposes a no-op. Every node that applies it records it
+  // by itself, and tells so in Effects::compare: the state at that slot can be compared. The slot,
+  // or why there is none.
+  std::variant<base::Slot, base::Error> propose_barrier(base::Instant now, Effects& fx);
   void on_tick(base::Instant now, Effects& fx);
   // Ends the turn: applies what is chosen, seals a batch, starts a confirm round, expires, records.
   // `tell_now`, if given, may be called before that is done: fx.paxos.messages and .writes are

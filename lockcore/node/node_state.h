@@ -60,6 +60,10 @@ struct Node::State {
   void finish_checkpoints(const locks::Batch& batch);
   bool can_record() const;
   void record(base::Instant now, Effects& fx);
+  // Once nothing is being recorded, names the snapshot that waits the current state.
+  void install_snapshot(base::Instant now, Effects& fx);
+  // And once that is durable, goes on from it.
+  void adopt_snapshot(base::Instant now, Effects& fx);
 
   const Options options;
   paxos::Replica replica;
@@ -71,6 +75,14 @@ struct Node::State {
   base::Slot recorded;
   base::Slot recording;  // handed to the driver, not yet confirmed; 0: none
   base::Instant last_record;
+  // A barrier that was applied, to be recorded before anything behind it is applied; 0: none.
+  base::Slot barrier;
+  base::Slot record_soon;  // through here somebody waits for it
+
+  // -- a snapshot that is checked, not yet in use. While it is being installed nothing is applied
+  // or recorded.
+  std::optional<CheckedSnapshot> snapshot;
+  bool installing = false;  // handed to log.db
 
   // -- leading. Ballots are 0 when this node doesn't lead.
   base::Ballot led;            // the ballot whose NewLeader was proposed here

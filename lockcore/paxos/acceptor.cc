@@ -47,7 +47,7 @@ Verdict take_entry(ReplicaState& s, base::Entry entry) {
   // without a promise), and this may be a late word of a leader that was deposed before the slot
   // was chosen, with another value: it must not replace ours. A leader that needs our vote here
   // learns from our heartbeat replies that we know more, and fetches it.
-  if (entry.slot < s.log.first()) return Verdict::kIgnored;
+  if (entry.slot < std::max(s.log.first(), s.first_retained)) return Verdict::kIgnored;
   if (const Row* row = s.log.find(entry.slot)) {
     if (row->entry.ballot > entry.ballot) return Verdict::kIgnored;  // the same, in memory
     // One ballot proposes one value a slot, and every ballot from the choosing one on the chosen

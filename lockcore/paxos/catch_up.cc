@@ -5,6 +5,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/paxos/election.h"
+#include "lockcore/paxos/snapshot.h"
 
 namespace holdfast::paxos::catch_up {
 
@@ -87,15 +88,6 @@ void forget_source(CatchUpState& c) {
   c.retry_at = base::kNever;
 }
 
-void tell_snapshot_needed(ReplicaState& s, const Peer& from, base::Slot slot, Effects& fx) {
-  if (s.catch_up.snapshot_needed_told) return;
-  s.catch_up.snapshot_needed_told = true;
-  s.tell(Notice::Level::kError,
-         "lags behind: slots from " + std::to_string(slot.value) +
-             " on are no longer in the log of " + node_text(from.id, from.address),
-         fx);
-}
-
 }  // namespace
 
 void want(ReplicaState& s, base::NodeId source, base::Slot upto) {
@@ -153,8 +145,12 @@ void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> ent
   FetchReply reply{reading.from, s.first_retained, s.chosen_upto, {}};
   base::Slot expected = reading.from;
   for (base::Entry& entry : entries) {
-    // Every slot below the window is chosen here, and durable: log.db has its value.
-    HF_ASSERT(entry.slot == expected);
+    // Every slot below the window is chosen here, and durable: log.db has its value, unless it was
+    // trimmed between the question and the reading.
+    if (entry.slot != expected) {
+      HF_ASSERT(expected < s.first_retained);
+      break;
+    }
     HF_ASSERT(entry.slot < s.log.first());
     reply.entries.push_back(std::move(entry));
     expected = expected.next();
@@ -174,7 +170,7 @@ void on_fetch_reply(ReplicaState& s, Peer& from, FetchReply message, base::Insta
       forget_source(s.catch_up);  // it knows less than it said: it was restarted
     } else if (message.first_retained > message.from) {
       forget_source(s.catch_up);
-      tell_snapshot_needed(s, from, message.from, fx);
+      if (message.from == s.chosen_upto.next()) snapshot::want(s, from, now, fx);
     }  // else a late copy, or nothing was found: the timer asks again
   }
   if (s.role == Role::kCandidate && s.chosen_upto > before) {
@@ -195,7 +191,7 @@ void on_tick(ReplicaState& s, base::Instant now) {
 
 void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
   CatchUpState& c = s.catch_up;
-  if (!c.source || c.target <= s.chosen_upto) {
+  if (!c.source || c.target <= s.chosen_upto || snapshot::under_way(s)) {
     c.outstanding = false;
     c.retry_at = base::kNever;
     return;

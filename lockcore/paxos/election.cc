@@ -9,6 +9,7 @@
 #include "lockcore/paxos/catch_up.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/proposer.h"
+#include "lockcore/paxos/snapshot.h"
 
 namespace holdfast::paxos::election {
 
@@ -237,10 +238,7 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
       !HF_MUTANT(chosen_not_fetched)) {
     if (furthest->first_retained > s.chosen_upto.next()) {
       // P6: what we lack is gone from its log, and was chosen: nothing may be proposed there.
-      s.tell(Notice::Level::kWarning,
-             "can't lead: slots from " + std::to_string(s.chosen_upto.next().value) +
-                 " on are no longer in the log of node " + std::to_string(furthest->from.value),
-             fx);
+      snapshot::want(s, *s.find_peer(furthest->from), now, fx);
       step_down(s, "", now, fx);  // and forgets the answers, `furthest` among them
       return;
     }

@@ -9,6 +9,11 @@ namespace holdfast::paxos::invariants {
 namespace {
 
 void check_learner(const ReplicaState& s) {
+  // DESIGN 8: what is trimmed is recorded; a snapshot is, once it is installed.
+  HF_ASSERT(s.first_retained <= s.recorded.next() || s.snapshot.install);
+  HF_ASSERT(s.trim.counted_upto <= std::min(s.applied, s.durable_upto));
+  HF_ASSERT(s.snapshot.stored <= s.snapshot.received);
+  HF_ASSERT(!s.snapshot.install || s.snapshot.checking);
   HF_ASSERT(s.recorded <= s.applied);
   HF_ASSERT(s.recorded <= s.durable_upto);
   HF_ASSERT(s.applied <= s.handed_upto);

@@ -1,5 +1,6 @@
 #include "lockcore/paxos/log_window.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lockcore/base/assert.h"
@@ -43,6 +44,18 @@ void LogWindow::cache_through(base::Slot upto, size_t max_bytes) {
     rows_.pop_front();
     first_ = first_.next();
   }
+}
+
+void LogWindow::drop_through(base::Slot upto) {
+  while (first_ <= upto && !rows_.empty()) {
+    if (first_ <= cached_upto_) cached_bytes_ -= rows_.front().entry.bytes();
+    rows_.pop_front();
+    first_ = first_.next();
+  }
+  first_ = std::max(first_, upto.next());
+  cached_upto_ = std::max(cached_upto_, upto);
+  // The last row is always present: gaps at the end are none.
+  HF_ASSERT(rows_.empty() || rows_.back().present());
 }
 
 }  // namespace holdfast::paxos

@@ -39,6 +39,8 @@ class LogWindow {
   // Rows through `upto` (all present) became a mere cache: those that don't fit into `max_bytes`
   // are dropped, oldest first.
   void cache_through(base::Slot upto, size_t max_bytes);
+  // A snapshot took the place of everything through `upto`: the rows there go, others stay.
+  void drop_through(base::Slot upto);
   base::Slot cached_upto() const { return cached_upto_; }
   size_t cached_bytes() const { return cached_bytes_; }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lockcore/base/log_row.h"
+#include "lockcore/base/snapshot.h"
 
 namespace holdfast::paxos {
 
@@ -103,9 +104,21 @@ struct FetchReply {
   std::vector<base::Entry> entries;  // contiguous from `from`; may end early
 };
 
-using Message =
-    std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
-                 Accepted, Heartbeat, HeartbeatReply, Reject, Fetch, FetchReply>;
+// A snapshot, for whom the log doesn't reach back far enough. Who gets it asks for part after part,
+// a few at a time: so it is never sent more than it takes in, and goes on where it was cut off.
+struct SnapshotFetch {
+  base::SnapshotId id = 0;  // 0: whichever the answerer can give
+  uint64_t offset = 0;
+  uint64_t max_bytes = 0;
+};
+struct SnapshotReply {
+  base::SnapshotId asked = 0;
+  base::SnapshotPart part;  // without an id: none is to be had now
+};
+
+using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
+                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, Fetch,
+                             FetchReply, SnapshotFetch, SnapshotReply>;
 
 struct Outgoing {
   base::NodeId to;

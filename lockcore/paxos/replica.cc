@@ -15,6 +15,8 @@
 #include "lockcore/paxos/membership.h"
 #include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/replica_state.h"
+#include "lockcore/paxos/snapshot.h"
+#include "lockcore/paxos/trim.h"
 
 namespace holdfast::paxos {
 
@@ -29,7 +31,7 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.started) return s.now;
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
-                   confirm::next_tick(s), catch_up::next_tick(s)});
+                   confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -79,6 +81,8 @@ struct Dispatch {
   void operator()(const Reject& m) { election::on_reject(s, m, now, fx); }
   void operator()(const Fetch& m) { catch_up::on_fetch(s, from, m, fx); }
   void operator()(FetchReply& m) { catch_up::on_fetch_reply(s, from, std::move(m), now, fx); }
+  void operator()(const SnapshotFetch& m) { snapshot::on_fetch(s, from, m, now, fx); }
+  void operator()(SnapshotReply& m) { snapshot::on_reply(s, from, std::move(m), now, fx); }
 };
 
 bool is_about_founding(const Message& message) {
@@ -103,6 +107,9 @@ void Effects::clear() {
   messages.clear();
   writes.clear();
   reads.clear();
+  snapshot_reads.clear();
+  snapshot_writes.clear();
+  snapshot_check.reset();
   notices.clear();
   role_changed = false;
   fatal.reset();
@@ -179,6 +186,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   advance_time(s, now);
   if (!s.founded()) return founding::on_tick(s, now, fx);
   catch_up::on_tick(s, now);
+  snapshot::on_tick(s, now, fx);
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
   fan_out::on_tick(s, now, fx);
@@ -197,6 +205,7 @@ void Replica::on_written(base::WriteId id, base::Instant now, Effects& fx) {
   } else {
     proposer::on_written(s);
     election::on_written(s, now, fx);
+    snapshot::on_written(s, now, fx);
   }
   note_role(s, fx);
 }
@@ -207,6 +216,42 @@ void Replica::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, ba
   if (s.ended) return;
   advance_time(s, now);
   catch_up::on_log_read(s, read_id, std::move(entries), fx);
+}
+
+void Replica::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                               base::Instant now, Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  snapshot::on_read(s, peer, asked, std::move(part), now, fx);
+}
+
+void Replica::on_snapshot_stored(base::SnapshotId id, uint64_t upto, base::Instant now,
+                                 Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  snapshot::on_stored(s, id, upto, now, fx);
+}
+
+void Replica::on_snapshot_refused(base::SnapshotId id, const std::string& why, base::Instant now,
+                                  Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  snapshot::on_refused(s, id, why, fx);
+}
+
+bool Replica::install_snapshot(base::SnapshotId id, const std::string& state_file,
+                               base::Instant now, Effects&) {
+  ReplicaState& s = *state_;
+  if (s.ended) return false;
+  advance_time(s, now);
+  return snapshot::install(s, id, state_file);
+}
+
+base::Slot Replica::installed() const {
+  return state_->snapshot.installed;
 }
 
 void Replica::finish_turn(base::Instant now, Effects& fx) {
@@ -223,6 +268,8 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
     proposer::finish_turn(s, now, fx);
     confirm::finish_turn(s, now, fx);
     catch_up::finish_turn(s, now, fx);
+    snapshot::finish_turn(s, now, fx);
+    trim::finish_turn(s);
   }
   s.gate.seal(now, fx);
   note_role(s, fx);
@@ -273,6 +320,7 @@ void Replica::set_progress(base::Slot applied, base::Slot recorded) {
   s.applied = applied;
   s.recorded = recorded;
   // Only what is durable may leave memory: whoever asks for it later gets it from log.db.
+  trim::count_through(s, std::min(applied, s.durable_upto));
   s.log.cache_through(std::min(applied, s.durable_upto), base::kLogCacheBytes);
 }
 
@@ -290,6 +338,9 @@ base::NodeId Replica::leader() const {
 }
 base::Slot Replica::chosen_upto() const {
   return state_->chosen_upto;
+}
+base::Slot Replica::first_retained() const {
+  return state_->first_retained;
 }
 base::Slot Replica::durable_upto() const {
   return state_->durable_upto;
@@ -311,6 +362,12 @@ std::vector<Replica::PeerView> Replica::peers() const {
         {peer.id, peer.connected, peer.accepted, peer.chosen, peer.applied, peer.recorded});
   }
   return views;
+}
+
+std::optional<Replica::SnapshotView> Replica::snapshot() const {
+  const SnapshotState& c = state_->snapshot;
+  if (!c.source) return std::nullopt;
+  return SnapshotView{c.source, c.slot, c.stored, c.total_bytes};
 }
 
 void Replica::check_invariants() const {

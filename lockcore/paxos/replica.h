@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "lockcore/base/error.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/time.h"
 #include "lockcore/paxos/message.h"
@@ -44,6 +45,10 @@ struct Options {
   // How long voters that a commit doesn't need may lag behind those that it does; zero: every
   // message goes to everybody at once.
   base::Duration rest_delay = base::Duration::from_ms(5);
+  // Of the log behind what is recorded, see trim.h.
+  uint64_t log_slots = base::kDefaultLogSlots;
+  uint64_t log_bytes = base::kDefaultLogBytes;
+  size_t snapshot_part_bytes = base::kSnapshotPartBytes;
   uint64_t random_seed = 0;
   uint64_t process_nonce = 0;  // random per process start
   base::CellId new_cell;       // random: the cell's id, should this node propose founding
@@ -57,6 +62,21 @@ struct LogRead {
   size_t max_bytes = 0;  // at least one entry is returned if there is one
 };
 
+// Reads a part of a snapshot of state.db; answered by on_snapshot_read(), also if there is none.
+struct SnapshotRead {
+  base::NodeId peer;        // for whom
+  base::SnapshotId id = 0;  // 0: one that is being read already, or else a new one
+  uint64_t offset = 0;
+  size_t max_bytes = 0;
+};
+
+// All parts of this snapshot are stored: it is to be checked, synced and loaded. What comes of it
+// is told by on_snapshot_checked().
+struct SnapshotCheck {
+  base::SnapshotId id = 0;
+  base::Slot slot;
+};
+
 // Things that people should be told; the driver logs them. Never one per request.
 struct Notice {
   enum class Level : uint8_t { kInfo, kWarning, kError } level = Level::kInfo;
@@ -67,6 +87,9 @@ struct Effects {
   std::vector<Outgoing> messages;
   std::vector<base::LogWrite> writes;
   std::vector<LogRead> reads;
+  std::vector<SnapshotRead> snapshot_reads;
+  std::vector<base::SnapshotPart> snapshot_writes;  // in order; each one on_snapshot_stored()
+  std::optional<SnapshotCheck> snapshot_check;
   std::vector<Notice> notices;
   bool role_changed = false;         // role(), leader() or ballot() changed
   std::optional<std::string> fatal;  // the process must end with this reason (P10, exit 78)
@@ -101,6 +124,20 @@ class Replica {
   void on_written(base::WriteId id, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // -- snapshots, see snapshot.h -----------------------------------------------------------------
+  void on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
+                        base::Instant now, Effects& fx);
+  void on_snapshot_stored(base::SnapshotId id, uint64_t upto, base::Instant now, Effects& fx);
+  // It can't be used, for this reason.
+  void on_snapshot_refused(base::SnapshotId id, const std::string& why, base::Instant now,
+                           Effects& fx);
+  // It is checked and on the disk under this name: makes it the current one, in one write to
+  // log.db. False: it is no longer wanted. Nothing may be applied until installed() is its slot.
+  bool install_snapshot(base::SnapshotId id, const std::string& state_file, base::Instant now,
+                        Effects& fx);
+  // The newest snapshot that was installed, durably, in this process.
+  base::Slot installed() const;
+
   // Sends what this turn gathered: accepts, a confirm round if one is wanted, fetches.
   void finish_turn(base::Instant now, Effects& fx);
   // When on_tick should be called at the latest.
@@ -130,7 +167,8 @@ class Replica {
   base::Ballot promised() const;
   base::NodeId leader() const;  // 0: unknown
   base::Slot chosen_upto() const;
-  base::Slot durable_upto() const;  // every slot through here is durable in this node's own log
+  base::Slot first_retained() const;  // below it the log is trimmed
+  base::Slot durable_upto() const;    // every slot through here is durable in this node's own log
   const base::Config& config() const;
   base::FoundingState founding() const;
   std::string waiting_for() const;  // while founding: whom it waits for, in words; else empty
@@ -141,6 +179,14 @@ class Replica {
     base::Slot accepted, chosen, applied, recorded;  // as last heard
   };
   std::vector<PeerView> peers() const;
+  // Of the snapshot that this node receives; nothing: none. From 0: nobody has sent any of it yet.
+  struct SnapshotView {
+    base::NodeId from;
+    base::Slot slot;
+    uint64_t bytes = 0;  // received
+    uint64_t total_bytes = 0;
+  };
+  std::optional<SnapshotView> snapshot() const;
 
   // Checks the invariants and aborts with the broken one. For tests and the simulator.
   void check_invariants() const;

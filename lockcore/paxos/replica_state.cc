@@ -48,7 +48,11 @@ ReplicaState::ReplicaState(Options given, base::RecoveredLog recovered, base::Sl
       handed_upto(applied_slot),
       applied(applied_slot),
       recorded(applied_slot),
-      durable_upto(applied_slot) {
+      durable_upto(applied_slot),
+      // Small limits are for tests: pieces are a part of what is kept.
+      trim{LogSizes(std::move(recovered.pieces),
+                    std::clamp<uint64_t>(options.log_slots / 8, 1, base::kLogPieceSlots)),
+           applied_slot} {
   HF_ASSERT(static_cast<bool>(self));
   HF_ASSERT(options.heartbeat > base::Duration{});
   HF_ASSERT(options.election > options.heartbeat);

@@ -13,6 +13,7 @@
 #include "lockcore/base/limits.h"
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/random.h"
+#include "lockcore/paxos/log_sizes.h"
 #include "lockcore/paxos/log_window.h"
 #include "lockcore/paxos/quorum.h"
 #include "lockcore/paxos/replica.h"
@@ -121,7 +122,37 @@ struct CatchUpState {
   };
   std::vector<Reading> readings;  // at most one for every peer
   uint64_t last_read = 0;
-  bool snapshot_needed_told = false;
+};
+
+// What may be trimmed.
+struct TrimState {
+  LogSizes sizes;           // of what state.db may know: the rows through counted_upto
+  base::Slot counted_upto;  // <= min(applied, durable_upto)
+};
+
+// Receiving a snapshot, and who is sent one.
+struct SnapshotState {
+  base::NodeId source;      // whom it comes from; 0: none is wanted
+  base::SnapshotId id = 0;  // 0: it has not answered yet
+  base::Slot slot;
+  uint64_t total_bytes = 0;
+  // stored <= received <= asked
+  uint64_t asked = 0;
+  uint64_t received = 0;
+  uint64_t stored = 0;
+  base::Instant retry_at = base::kNever;
+  base::Instant give_up_at = base::kNever;  // without progress by then
+  bool checking = false;                    // all of it is stored, and given to be checked
+  base::WriteId install;                    // the write that installs it; 0: not handed over
+  base::Slot installed;                     // of the last one
+  base::NodeId refused;                     // whose last one could not be used; 0: nobody's
+  struct Sending {
+    base::NodeId peer;
+    base::Slot slot;  // the log above it is kept for the peer
+    base::Instant until;
+    size_t reads = 0;  // under way
+  };
+  std::vector<Sending> sending;  // at most one for every peer
 };
 
 // P10: until the cell is founded.
@@ -176,6 +207,8 @@ struct ReplicaState {
   Phase1 phase1;
   LeaderState lead;
   CatchUpState catch_up;
+  SnapshotState snapshot;
+  TrimState trim;
   FoundingProgress progress;
 
   // -- what is still to be told

@@ -26,6 +26,10 @@ void WriteGate::seal(base::Instant now, Effects& fx) {
   for (const base::Entry& entry : open_->entries) {
     facts_.highest_accepted = std::max(facts_.highest_accepted, entry.slot);
   }
+  if (open_->first_retained) {
+    const base::Slot below{open_->first_retained->value - 1};  // log.db had it, or a snapshot has
+    facts_.highest_accepted = std::max(facts_.highest_accepted, below);
+  }
   sealed_.push_back({open_->id, now, facts_});
   fx.writes.push_back(std::move(*open_));
   open_.reset();

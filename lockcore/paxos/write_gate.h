@@ -27,6 +27,7 @@ class WriteGate {
 
   // The write of this turn; opened when first asked for.
   base::LogWrite& open();
+  bool is_open() const { return open_.has_value(); }
   // Hands the turn's write to the driver, if there is one.
   void seal(base::Instant now, Effects& fx);
   // Sends `out` once everything handed over so far, this turn's write included, is durable: at once

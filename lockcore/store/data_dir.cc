@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <regex>
 #include <vector>
 
 #include "lockcore/store/sqlite.h"
@@ -73,6 +74,17 @@ bool has_state_file(FileSystem& files, const std::string& dir) {
     if (name.starts_with("state") && name.ends_with(".db")) return true;
   }
   return false;
+}
+
+void remove_old_state_files(FileSystem& files, const std::string& dir, const std::string& current) {
+  // state.db, state-SLOT.db, and what SQLite and an unfinished writing put beside them.
+  static const std::regex kMade("(state(-[0-9]+)?\\.db)(\\.new)?(-wal|-shm)?");
+  for (const std::string& name : files.list(dir)) {
+    std::smatch parts;
+    if (!std::regex_match(name, parts, kMade)) continue;
+    if (parts[1] == current && !parts[3].matched) continue;
+    files.remove(dir + "/" + name);
+  }
 }
 
 WalScan examine_database(FileSystem& files, const std::string& path, const FileFormat& format,

@@ -23,6 +23,10 @@ struct FileFormat {
 // Is there any `state*.db` in the directory?
 bool has_state_file(FileSystem& files, const std::string& dir);
 
+// Removes what an interrupted installation of a snapshot left: every state file that Holdfast made,
+// whole or not, but the current one and what belongs to it.
+void remove_old_state_files(FileSystem& files, const std::string& dir, const std::string& current);
+
 // P11: after a failed writeback the page cache can show rows that the disk doesn't have. Syncs the
 // database and its WAL and drops their pages, so that what is read next comes from the disk; then
 // checks header, format and WAL (wal_scan.h), which must hold what `written` says. Throws

@@ -1,10 +1,13 @@
 #include "lockcore/store/log_db.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/store/data_dir.h"
 #include "lockcore/store/row_sum.h"
 #include "lockcore/store/sqlite.h"
@@ -19,6 +22,7 @@ constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 2};
 constexpr const char* kFile = "log.db";
 constexpr const char* kFirstStateFile = "state.db";
 constexpr int kCacheKib = 256;
+constexpr size_t kVerifiedBytes = 512 * 1024;  // of rows looked at in one go
 // The transaction that passes the limit must fit as well.
 constexpr uint64_t kPreallocatedWalBytes = LogDb::kWalBytes + 1024 * 1024;
 
@@ -140,6 +144,7 @@ struct LogDb::Impl {
     check_owner(self);
     check_boot(boot_id);
     check_state_file();
+    remove_old_state_files(files, dir, meta_.state_file);
     ++meta_.start_count;
     meta_.boot_id = boot_id;
     begin_.run();
@@ -246,8 +251,30 @@ struct LogDb::Impl {
     log.peers = read_peers();
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
+    mend_recorded(applied);
+    log.first_retained = meta_.first_retained;
+    // What was trimmed had been accepted: peers remember how far this log reached (P10).
+    log.last_slot = std::max(log.last_slot, base::Slot{meta_.first_retained.value - 1});
+    log.pieces = read_pieces(applied);
     log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
     return log;
+  }
+
+  // P11: what a damaged row did is recorded, so nobody but laggards would need it, and they have
+  // other nodes and snapshots: the log begins behind it.
+  void mend_recorded(base::Slot applied) {
+    base::Slot last_damaged;
+    select_log_.bind(1, meta_.first_retained.value);
+    select_log_.bind(2, applied.value);
+    while (select_log_.step()) {
+      const base::Entry row = row_as_it_is();
+      if (base::entry_checksum(row) != select_log_.number(5)) last_damaged = row.slot;
+    }
+    select_log_.reset();
+    if (!last_damaged) return;
+    base::LogWrite trim;
+    trim.first_retained = last_damaged.next();
+    write({&trim, 1});
   }
 
   void check_applied(base::Slot applied, base::Slot last) {
@@ -259,7 +286,7 @@ struct LogDb::Impl {
                                            ": one of them is an older copy; " + kReplaceAdvice);
     }
     // A slot is recorded only once this log holds it durably, and rows go only with first_retained.
-    if (applied < meta_.first_retained || !read(applied, applied, 1).empty()) return;
+    if (applied < meta_.first_retained || has_row(applied)) return;
     throw StoreError(Kind::kDiskLost,
                      path_ + ": has no row for slot " + std::to_string(applied.value) +
                          " (its last "
@@ -268,6 +295,28 @@ struct LogDb::Impl {
                          " holds what that slot did: the log lost acknowledged rows, perhaps by a "
                          "restored copy; " +
                          kReplaceAdvice);
+  }
+
+  std::vector<base::LogPiece> read_pieces(base::Slot applied) {
+    Statement select(db_,
+                     "SELECT max(slot), count(*), sum(length(value) + 32) FROM log"
+                     " WHERE slot BETWEEN ? AND ? GROUP BY slot / ? ORDER BY 1");
+    select.bind(1, meta_.first_retained.value);
+    select.bind(2, applied.value);
+    select.bind(3, base::kLogPieceSlots);
+    std::vector<base::LogPiece> pieces;
+    while (select.step()) {
+      pieces.push_back({{select.number(0)}, select.number(1), select.number(2)});
+    }
+    return pieces;
+  }
+
+  bool has_row(base::Slot slot) {
+    select_log_.bind(1, slot.value);
+    select_log_.bind(2, slot.value);
+    const bool is_there = select_log_.step();
+    select_log_.reset();
+    return is_there;
   }
 
   base::Config read_config() {
@@ -326,12 +375,42 @@ struct LogDb::Impl {
     return entries;
   }
 
-  base::Entry entry_of_row() {
+  VerifiedSlice verify_slice(base::Slot from, base::Slot recorded) {
+    VerifiedSlice slice;
+    slice.next = std::max(from, meta_.first_retained);
+    bool is_missing = false;
+    try {
+      const auto rows = read(slice.next, {std::numeric_limits<int64_t>::max()}, kVerifiedBytes);
+      for (size_t i = 0; i < rows.size() && !is_missing; ++i) {
+        is_missing = rows[i].slot != slice.next && slice.next <= recorded;
+        if (!is_missing) slice.next = rows[i].slot.next();
+      }
+      slice.is_last = rows.empty();
+      is_missing |= rows.empty() && slice.next <= recorded;
+    } catch (const StoreError& error) {
+      if (error.kind != Kind::kDamaged) throw;
+      select_log_.reset();
+      db_.go_on_after_damage();
+      slice.damage = error.what();
+    }
+    if (is_missing) {
+      slice.damage = path_ + ": table `log`: the row of slot " + std::to_string(slice.next.value) +
+                     " is missing";
+    }
+    return slice;
+  }
+
+  base::Entry row_as_it_is() {
     base::Entry entry;
     entry.slot = {select_log_.number(0)};
     entry.ballot = {select_log_.number(1), {select_log_.number(2)}};
     entry.kind = static_cast<base::EntryKind>(select_log_.number(3));
     entry.value = std::make_shared<const std::string>(select_log_.bytes(4));
+    return entry;
+  }
+
+  base::Entry entry_of_row() {
+    base::Entry entry = row_as_it_is();
     // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
     if (base::entry_checksum(entry) != select_log_.number(5)) {
       damaged("table `log`: the row of slot " + std::to_string(entry.slot.value) +
@@ -360,10 +439,20 @@ struct LogDb::Impl {
       }
       if (write.founding) meta_.founding = *write.founding;
       if (write.disk_lost) meta_.disk_lost = *write.disk_lost;
-      meta_changed |= write.promised || write.config || write.founding || write.disk_lost;
+      if (write.state_file) meta_.state_file = *write.state_file;
+      if (write.first_retained) trim_below(*write.first_retained);
+      meta_changed |= write.promised || write.config || write.founding || write.disk_lost ||
+                      write.first_retained;
     }
     if (meta_changed) put_meta_.put(meta_);
     commit();
+  }
+
+  void trim_below(base::Slot first) {
+    HF_ASSERT(first >= meta_.first_retained);
+    meta_.first_retained = first;
+    trim_.bind(1, first.value);
+    trim_.run();
   }
 
   // Durable when it returns. One pwrite more than the transaction itself, and no fsync.
@@ -433,6 +522,7 @@ struct LogDb::Impl {
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
   Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?)"};
+  Statement trim_{db_, "DELETE FROM log WHERE slot < ?"};
   MetaWriter put_meta_{db_};
   Statement select_log_{db_,
                         "SELECT slot, round, node, kind, value, sum FROM log"
@@ -459,6 +549,10 @@ std::string LogDb::state_file() const {
 
 void LogDb::write(std::span<const base::LogWrite> writes) {
   impl_->write(writes);
+}
+
+LogDb::VerifiedSlice LogDb::verify_slice(base::Slot from, base::Slot recorded) {
+  return impl_->verify_slice(from, recorded);
 }
 
 std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_bytes) {

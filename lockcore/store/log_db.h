@@ -36,6 +36,14 @@ class LogDb {
   void write(std::span<const base::LogWrite> writes);
   // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one).
   std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes);
+  // Looks at some of the rows, from `from` on: each must keep its checksum, and through `recorded`
+  // none may be missing. Damage is told, and no error.
+  struct VerifiedSlice {
+    base::Slot next;
+    bool is_last = false;
+    std::optional<std::string> damage;
+  };
+  VerifiedSlice verify_slice(base::Slot from, base::Slot recorded);
   uint64_t bytes() const;  // of the file and its WAL
 
   // write() never checkpoints, since that takes several fsyncs: the owner does, when nothing waits,

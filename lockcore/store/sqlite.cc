@@ -1,6 +1,7 @@
 #include "lockcore/store/sqlite.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +15,8 @@ namespace {
 using Kind = StoreError::Kind;
 
 // A frame of the WAL: a header of 24 bytes and a page of the default size.
-constexpr uint64_t kFrameBytes = 24 + 4096;
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kFrameBytes = 24 + kPageBytes;
 
 Kind kind_of(int code, int system_errno) {
   switch (code & 0xff) {
@@ -82,7 +84,30 @@ Connection::Connection(FileSystem& files, std::string path, Options options)
   }
 }
 
+void Connection::open_frozen(Options options) {
+  // SQLite's word for a file that doesn't change: it needs neither locks nor a WAL beside it.
+  std::string uri = "file:";
+  for (const char c : path_) {
+    constexpr const char* kHex = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) || std::strchr("/._-", c) != nullptr) {
+      uri += c;
+    } else {
+      uri += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  uri += "?immutable=1";
+  const int code = sqlite3_open_v2(
+      uri.c_str(), &db_,
+      SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+      files_.sqlite_vfs());
+  if (code != SQLITE_OK) fail(code);
+  exec("PRAGMA cell_size_check=ON");
+  exec(("PRAGMA cache_size=-" + std::to_string(options.cache_kib)).c_str());
+}
+
 void Connection::open(Options options) {
+  if (options.frozen) return open_frozen(options);
   const int code = sqlite3_open_v2(
       path_.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
       files_.sqlite_vfs());
@@ -151,6 +176,26 @@ void Connection::checkpoint() {
   if (frames == copied) wal_bytes_ = 0;
 }
 
+uint64_t Connection::main_file_bytes() {
+  // sqlite.org/fileformat2.html, 1.3.7: the size of the database in pages.
+  std::string header(100, '\0');
+  read_main_file(0, header);
+  uint64_t pages = 0;
+  for (size_t i = 28; i < 32; ++i) pages = pages << 8 | static_cast<unsigned char>(header[i]);
+  return pages * kPageBytes;
+}
+
+void Connection::read_main_file(uint64_t offset, std::string& into) {
+  require_usable();
+  sqlite3_file* file = nullptr;
+  int code = sqlite3_file_control(db_, nullptr, SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code == SQLITE_OK) {
+    code = file->pMethods->xRead(file, into.data(), static_cast<int>(into.size()),
+                                 static_cast<sqlite3_int64>(offset));
+  }
+  if (code != SQLITE_OK) fail(code);
+}
+
 void Connection::preallocate_wal(uint64_t bytes) {
   require_usable();
   // SQLite's locks are on the main file alone, so closing another descriptor of the WAL drops none.
@@ -178,6 +223,14 @@ void Connection::check(std::initializer_list<const char*> tables) {
          std::string("table `") + table + "` is damaged (" + *of_table + "); " + kReplaceAdvice);
   }
   fail(Kind::kDamaged, "is damaged (" + *verdict + "); " + kReplaceAdvice);
+}
+
+std::optional<std::string> Connection::find_damage() {
+  require_usable();
+  exec("PRAGMA shrink_memory");  // what SQLite has in memory says nothing about the file
+  const std::optional<std::string> verdict = verdict_of("PRAGMA quick_check(1)");
+  if (!verdict) return std::nullopt;
+  return path_ + ": is damaged (" + *verdict + ")";
 }
 
 std::optional<std::string> Connection::verdict_of(const std::string& pragma) {

@@ -21,6 +21,8 @@ class Connection {
  public:
   struct Options {
     bool exclusive = false;  // locking_mode=EXCLUSIVE: no other connection, no -shm file
+    // Nobody writes into the file, and this connection doesn't either, nor beside it.
+    bool frozen = false;
     bool read_only = false;  // beside the one that writes: never writes, never checkpoints
     int cache_kib = 256;
     // What the WAL file is cut back to when it starts afresh after a long transaction.
@@ -44,6 +46,9 @@ class Connection {
   uint64_t wal_frames() const { return wal_frames_; }
   // The same in bytes; 0 after everything was checkpointed.
   uint64_t wal_bytes() const { return wal_bytes_; }
+  // The main file, without what is in the WAL: how many bytes its pages take, and some of them.
+  uint64_t main_file_bytes();
+  void read_main_file(uint64_t offset, std::string& into);
   // Copies the WAL into the main file, with its fsyncs; the next commit starts the WAL afresh.
   void checkpoint();
   // Fills the WAL file with zeros up to this size, after the first commit. A commit that overwrites
@@ -53,6 +58,8 @@ class Connection {
   // Checks the structure of the whole file: every tree, and the list of free pages, from which a
   // page in use could be given out again. Throws kDamaged, and names which of `tables` it is.
   void check(std::initializer_list<const char*> tables);
+  // The same, but tells of it; the connection goes on. Throws only if the disk fails.
+  std::optional<std::string> find_damage();
 
   // Throws the StoreError that belongs to this result code, and marks the connection unusable.
   [[noreturn]] void fail(int code);
@@ -60,9 +67,12 @@ class Connection {
   [[noreturn]] void fail(StoreError::Kind kind, const std::string& reason);
   // Something beside SQLite failed: no more use of this connection either.
   void abandon() { failed_ = true; }
+  // What failed was a look at what is there already: it takes nothing from what is written.
+  void go_on_after_damage() { failed_ = false; }
 
  private:
   void open(Options options);
+  void open_frozen(Options options);
   void open_read_only();
   // What SQLite finds wrong; nothing: nothing.
   std::optional<std::string> verdict_of(const std::string& pragma);

@@ -1,5 +1,6 @@
 #include "lockcore/store/state_db.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lockcore/base/assert.h"
@@ -14,17 +15,34 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 5};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 6};
 constexpr int kCacheKib = 4096;
 
 }  // namespace
 
 struct StateDb::Impl {
+  // A backup, to look at.
+  Impl(const std::string& path, FileSystem& files)
+      : path_(path),
+        db_(files, prepare_backup(files), {.frozen = true, .cache_kib = kCacheKib}),
+        events_(db_, {}) {
+    check_all();
+  }
+
   Impl(const std::string& dir, const std::string& file, base::Incarnation incarnation,
        FileSystem& files, const HistoryLimits& limits)
       : path_(dir + "/" + file),
         db_(files, prepare_file(files, dir, file, incarnation), {.cache_kib = kCacheKib}),
         events_(db_, limits) {
+    check_all();
+    if (meta_.incarnation == incarnation) return;
+    db_.fail(Kind::kForeign,
+             std::string("belongs to another directory than log.db beside it; put back the one "
+                         "that was here, else ") +
+                 kReplaceAdvice);
+  }
+
+  void check_all() {
     db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "key", "sequence",
                "policy", "event", "event_owner"});
     std::vector<StateMeta> metas;
@@ -34,11 +52,12 @@ struct StateDb::Impl {
       db_.fail(Kind::kDamaged, std::string("table `meta`: its row is missing; ") + kReplaceAdvice);
     }
     meta_ = metas.front();
-    if (meta_.incarnation == incarnation) return;
-    db_.fail(Kind::kForeign,
-             std::string("belongs to another directory than log.db beside it; put back the one "
-                         "that was here, else ") +
-                 kReplaceAdvice);
+  }
+
+  // What begins here may be anything that somebody typed.
+  const std::string& prepare_backup(FileSystem& files) {
+    examine_database(files, path_, kFormat);
+    return path_;
   }
 
   const std::string& prepare_file(FileSystem& files, const std::string& dir,
@@ -82,6 +101,37 @@ struct StateDb::Impl {
                                      "`: the row with key " + reader.key() +
                                      " fails its checksum; " + kReplaceAdvice);
       }
+    }
+  }
+
+  std::optional<std::string> verify() {
+    if (auto damage = db_.find_damage()) return damage;
+    try {
+      verify_table<base::LeaseRow>();
+      verify_table<base::LockRow>();
+      verify_table<base::HoldRow>();
+      verify_table<base::WaiterRow>();
+      verify_table<base::ClientRow>();
+      verify_table<base::AnswerRow>();
+      events_.check(meta_);
+    } catch (const StoreError& error) {
+      if (error.kind != Kind::kDamaged) throw;
+      db_.go_on_after_damage();
+      return error.what();
+    }
+    return std::nullopt;
+  }
+
+  // Row by row: all at once would take as much memory as the whole state.
+  template <class Row>
+  void verify_table() {
+    OwnerPool owners;
+    RowReader<Row> reader(db_, owners);
+    while (reader.next()) {
+      Row row;
+      if (reader.read(row)) continue;
+      db_.fail(Kind::kDamaged, std::string("table `") + Table<Row>::kName + "`: the row with key " +
+                                   reader.key() + " fails its checksum; " + kReplaceAdvice);
     }
   }
 
@@ -135,8 +185,41 @@ struct StateDb::Impl {
     erase_policy_.run();
   }
 
+  // -- giving a snapshot away ---------------------------------------------------------------------
+  void checkpoint() {
+    snapshot_ = {};
+    db_.checkpoint();
+  }
+
+  void begin_snapshot() {
+    checkpoint();
+    if (db_.wal_bytes() != 0) return;  // a reader holds a part of the WAL back
+    base::SnapshotPart head;
+    head.slot = meta_.row.applied;
+    if (!head.slot) return;  // nothing was recorded yet: the log has it all
+    head.total_bytes = db_.main_file_bytes();
+    const uint64_t fields[] = {meta_.incarnation.value, head.slot.value, head.total_bytes};
+    head.id = base::checksum(fields, sizeof fields, base::checksum(path_)) | 1;
+    snapshot_ = head;
+  }
+
+  base::SnapshotPart read_snapshot(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                                   bool anew) {
+    db_.require_usable();
+    if (asked == 0 && (anew || snapshot_.id == 0)) begin_snapshot();
+    base::SnapshotPart part = snapshot_;
+    if (part.id == 0 || (asked != 0 && asked != part.id) || offset >= part.total_bytes) return {};
+    std::string bytes(std::min<uint64_t>(max_bytes, part.total_bytes - offset), '\0');
+    db_.read_main_file(offset, bytes);
+    part.offset = offset;
+    part.bytes = std::make_shared<const std::string>(std::move(bytes));
+    part.checksum = base::checksum_of(part);
+    return part;
+  }
+
   const std::string path_;
   Connection db_;
+  base::SnapshotPart snapshot_;  // without offset and bytes; no id: none is being read
   StateMeta meta_;  // as in the database, or as the transaction under way will leave it
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
@@ -172,6 +255,10 @@ base::StateRows StateDb::load() {
   return impl_->load();
 }
 
+std::optional<std::string> StateDb::verify() {
+  return impl_->verify();
+}
+
 void StateDb::write(const base::StateWrite& changes) {
   impl_->write(changes);
 }
@@ -185,7 +272,52 @@ uint64_t StateDb::wal_bytes() const {
 }
 
 void StateDb::checkpoint() {
-  impl_->db_.checkpoint();
+  impl_->checkpoint();
+}
+
+base::SnapshotPart StateDb::read_snapshot(base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                                          bool anew) {
+  return impl_->read_snapshot(asked, offset, max_bytes, anew);
+}
+
+bool StateDb::gives_snapshot() const {
+  return impl_->snapshot_.id != 0;
+}
+
+base::Slot StateDb::snapshot_slot() const {
+  return impl_->snapshot_.slot;
+}
+
+StateDb::Contents StateDb::inspect(const std::string& path, FileSystem& files) {
+  Impl impl(path, files);
+  Contents contents;
+  contents.rows = impl.load();
+  contents.events = impl.meta_.events;
+  contents.bytes = impl.db_.main_file_bytes();
+  return contents;
+}
+
+void StateDb::take_over(FileSystem& files, const std::string& path, std::optional<base::Slot> slot,
+                        base::Incarnation incarnation) {
+  examine_database(files, path, kFormat);
+  Connection db(files, path, {.exclusive = true});
+  StateMeta meta;
+  {
+    OwnerPool no_owners;
+    RowReader<StateMeta> reader(db, no_owners);
+    if (!reader.next() || !reader.read(meta)) {
+      db.fail(Kind::kDamaged, "table `meta`: its row is missing or fails its checksum");
+    }
+  }
+  if (slot && meta.row.applied != *slot) {
+    db.fail(Kind::kDamaged, "is of slot " + std::to_string(meta.row.applied.value) +
+                                ", not of slot " + std::to_string(slot->value));
+  }
+  meta.incarnation = incarnation;
+  db.exec("BEGIN IMMEDIATE");
+  RowWriter<StateMeta>(db).put(meta);
+  db.exec("COMMIT");
+  db.checkpoint();
 }
 
 }  // namespace holdfast::store

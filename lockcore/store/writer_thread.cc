@@ -11,6 +11,8 @@
 #include <thread>
 #include <utility>
 
+#include "lockcore/store/state_keeper.h"
+
 namespace holdfast::store {
 namespace {
 
@@ -20,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 // holds up commits for as long as it takes to write that much.
 constexpr uint64_t kIdleCheckpointBytes = 256 * 1024;
 constexpr auto kIdleTime = std::chrono::milliseconds(50);
-// Nobody waits for state.db, so only its size matters.
-constexpr uint64_t kStateCheckpointBytes = 4 * 1024 * 1024;
+// While rows of the log are looked at: between two slices, none of which holds up a commit by much.
+constexpr auto kVerifyPause = std::chrono::milliseconds(1);
 
 struct ReadRequest {
   uint64_t id = 0;
@@ -33,19 +35,21 @@ struct ReadRequest {
 struct LogWork {
   std::vector<base::LogWrite> writes;
   std::vector<ReadRequest> reads;
+  std::optional<base::Slot> verify_through;
 
-  bool empty() const { return writes.empty() && reads.empty(); }
+  bool empty() const { return writes.empty() && reads.empty() && !verify_through; }
   void clear() {
     writes.clear();
     reads.clear();
+    verify_through.reset();
   }
 };
 
 struct StateWork {
-  std::vector<base::StateWrite> writes;
+  std::vector<std::function<void()>> tasks;  // in order
 
-  bool empty() const { return writes.empty(); }
-  void clear() { writes.clear(); }
+  bool empty() const { return tasks.empty(); }
+  void clear() { tasks.clear(); }
 };
 
 // What one thread is to do. take() hands over all that came since the last time.
@@ -134,8 +138,11 @@ class Outbox {
 }  // namespace
 
 struct WriterThreads::Impl {
-  Impl(std::unique_ptr<LogDb> log_db, std::unique_ptr<StateDb> state_db, std::function<void()> wake)
-      : log(std::move(log_db)), state(std::move(state_db)), outbox(std::move(wake)) {
+  Impl(const std::string& dir, std::unique_ptr<LogDb> log_db, std::unique_ptr<StateDb> state_db,
+       std::function<void()> wake, FileSystem& files)
+      : log(std::move(log_db)), outbox(std::move(wake)) {
+    keeper.emplace(files, dir, log->incarnation(), log->state_file(), std::move(state_db));
+    StateDb* const state = &keeper->state();
     log_bytes = log->bytes();
     state_bytes = state->bytes();
     log_thread = std::thread([this] { guarded([this] { serve_log(); }); });
@@ -164,9 +171,16 @@ struct WriterThreads::Impl {
     LogWork work;
     for (;;) {
       const bool wants_checkpoint = log->wal_bytes() >= kIdleCheckpointBytes;
-      const Taken taken = log_queue.take(work, wants_checkpoint ? kIdleTime : kIdleTime.zero());
+      const auto patience = verify_through     ? kVerifyPause
+                            : wants_checkpoint ? kIdleTime
+                                               : kIdleTime.zero();
+      const Taken taken = log_queue.take(work, patience);
       if (taken == Taken::kClosed) return;
       if (taken == Taken::kWork) do_log_work(work);
+      if (verify_through) {
+        verify_some();
+        if (log->wal_bytes() < LogDb::kWalBytes) continue;
+      }
       if (taken != Taken::kIdle && log->wal_bytes() < LogDb::kWalBytes) continue;
       log->checkpoint();
       // Not after each transaction: since Linux 6.13 a file whose times were looked at has its
@@ -191,26 +205,78 @@ struct WriterThreads::Impl {
       LogReadResult result{read.id, log->read(read.from, read.to, read.max_bytes)};
       outbox.report([&](Finished& finished) { finished.reads.push_back(std::move(result)); });
     }
+    if (work.verify_through) {
+      verify_next = {};
+      verify_through = work.verify_through;
+    }
     work.clear();
+  }
+
+  void verify_some() {
+    const LogDb::VerifiedSlice slice = log->verify_slice(verify_next, *verify_through);
+    verify_next = slice.next;
+    if (!slice.damage && !slice.is_last) return;
+    verify_through.reset();
+    report_verified(slice.damage);
   }
 
   void serve_state() {
     StateWork work;
     while (state_queue.take(work, std::chrono::milliseconds::zero()) ==
            Queue<StateWork>::Taken::kWork) {
-      for (const base::StateWrite& write : work.writes) state->write(write);
-      outbox.report([&](Finished& finished) {
-        finished.recorded = work.writes.back().meta.applied;
-        give_back(work.writes, finished.spent_state);
-      });
+      for (const auto& task : work.tasks) task();
       work.clear();
-      if (state->wal_bytes() >= kStateCheckpointBytes) state->checkpoint();
-      state_bytes = state->bytes();
+      keeper->checkpoint_if_due();
+      state_bytes = keeper->state().bytes();
     }
   }
 
-  const std::unique_ptr<LogDb> log;      // used by log_thread only
-  const std::unique_ptr<StateDb> state;  // used by state_thread only
+  // -- what the state thread does ----------------------------------------------------------------
+  void write_state(base::StateWrite& write) {
+    keeper->state().write(write);
+    outbox.report([&](Finished& finished) {
+      finished.recorded = write.meta.applied;
+      finished.spent_state.push_back(std::move(write));
+    });
+  }
+  void read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset, size_t max_bytes,
+                     base::Slot at_least) {
+    SnapshotReadResult result{peer, asked, keeper->read(asked, offset, max_bytes, at_least)};
+    outbox.report(
+        [&](Finished& finished) { finished.snapshot_reads.push_back(std::move(result)); });
+  }
+  void write_snapshot(const base::SnapshotPart& part) {
+    const std::optional<uint64_t> upto = keeper->write(part);
+    if (!upto) return;
+    outbox.report([&](Finished& finished) {
+      finished.snapshot_stored.push_back({part.id, *upto});
+    });
+  }
+  void check_snapshot(base::SnapshotId id, const LoadRows& load) {
+    SnapshotChecked checked = keeper->check(id, load);
+    outbox.report([&](Finished& finished) { finished.snapshot_checked = std::move(checked); });
+  }
+
+  void compare_state(base::Slot slot, const DigestOf& digest_of) {
+    // Damage is told of by a verification, and is no digest.
+    uint64_t digest = 0;
+    if (!keeper->state().verify()) digest = digest_of(keeper->state().load());
+    outbox.report([&](Finished& finished) { finished.compared = StateCompared{slot, digest}; });
+  }
+  void report_verified(std::optional<std::string> damage) {
+    outbox.report([&](Finished& finished) { finished.verified.push_back({std::move(damage)}); });
+  }
+
+  template <class Task>
+  void queue_state(Task task) {
+    state_queue.push([&](StateWork& work) { work.tasks.emplace_back(std::move(task)); });
+  }
+
+  // Used by log_thread only.
+  const std::unique_ptr<LogDb> log;
+  std::optional<base::Slot> verify_through;  // while its rows are looked at
+  base::Slot verify_next;
+  std::optional<StateKeeper> keeper;  // used by state_thread only
   Outbox outbox;
   Queue<LogWork> log_queue;
   Queue<StateWork> state_queue;
@@ -220,9 +286,11 @@ struct WriterThreads::Impl {
   std::thread state_thread;
 };
 
-WriterThreads::WriterThreads(std::unique_ptr<LogDb> log, std::unique_ptr<StateDb> state,
-                             std::function<void()> wake)
-    : impl_(std::make_unique<Impl>(std::move(log), std::move(state), std::move(wake))) {}
+WriterThreads::WriterThreads(const std::string& dir, std::unique_ptr<LogDb> log,
+                             std::unique_ptr<StateDb> state, std::function<void()> wake,
+                             FileSystem& files)
+    : impl_(std::make_unique<Impl>(dir, std::move(log), std::move(state), std::move(wake), files)) {
+}
 
 WriterThreads::~WriterThreads() = default;
 
@@ -235,7 +303,40 @@ void WriterThreads::read_log(uint64_t id, base::Slot from, base::Slot to, size_t
 }
 
 void WriterThreads::write_state(base::StateWrite write) {
-  impl_->state_queue.push([&](StateWork& work) { work.writes.push_back(std::move(write)); });
+  impl_->queue_state(
+      [impl = impl_.get(), write = std::move(write)]() mutable { impl->write_state(write); });
+}
+
+void WriterThreads::read_snapshot(base::NodeId peer, base::SnapshotId asked, uint64_t offset,
+                                  size_t max_bytes, base::Slot at_least) {
+  impl_->queue_state([impl = impl_.get(), peer, asked, offset, max_bytes, at_least] {
+    impl->read_snapshot(peer, asked, offset, max_bytes, at_least);
+  });
+}
+
+void WriterThreads::write_snapshot(base::SnapshotPart part) {
+  impl_->queue_state([impl = impl_.get(), part = std::move(part)] { impl->write_snapshot(part); });
+}
+
+void WriterThreads::check_snapshot(base::SnapshotId id, LoadRows load) {
+  impl_->queue_state(
+      [impl = impl_.get(), id, load = std::move(load)] { impl->check_snapshot(id, load); });
+}
+
+void WriterThreads::compare_state(base::Slot slot, DigestOf digest_of) {
+  impl_->queue_state([impl = impl_.get(), slot, digest_of = std::move(digest_of)] {
+    impl->compare_state(slot, digest_of);
+  });
+}
+
+void WriterThreads::verify(base::Slot recorded) {
+  impl_->queue_state(
+      [impl = impl_.get()] { impl->report_verified(impl->keeper->state().verify()); });
+  impl_->log_queue.push([recorded](LogWork& work) { work.verify_through = recorded; });
+}
+
+void WriterThreads::switch_state() {
+  impl_->queue_state([impl = impl_.get()] { impl->keeper->switch_state(); });
 }
 
 Finished WriterThreads::drain() {

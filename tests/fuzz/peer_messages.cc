@@ -282,9 +282,15 @@ class Run {
     for (uint64_t i = in_.below(4); i > 0; --i) slots.push_back(some_slot());
     return slots;
   }
+  base::SnapshotPart some_part() {
+    base::SnapshotPart part{in_.near(9), some_slot(), in_.near(2000), in_.near(1000), {}, 0};
+    part.bytes = std::make_shared<const std::string>(in_.below(2000), 'p');
+    part.checksum = in_.flag() ? base::checksum_of(part) : 0;
+    return part;
+  }
   paxos::Message some_message() {
     const Ballot ballot = some_ballot(cluster_.back().id);
-    switch (in_.below(14)) {
+    switch (in_.below(16)) {
       case 0: return paxos::FoundPropose{{{in_.near(77)}, {in_.near(1)}, members(in_.below(7))}};
       case 1: return paxos::FoundAck{{in_.near(77)}};
       case 2: return paxos::FoundCommit{{in_.near(77)}};
@@ -309,6 +315,8 @@ class Run {
         return paxos::HeartbeatReply{ballot, {in_.number()}, some_slot(), some_slot(), some_slot()};
       case 11: return paxos::Reject{ballot, some_ballot(kSelf)};
       case 12: return paxos::Fetch{some_slot(), some_slot()};
+      case 13: return paxos::SnapshotFetch{in_.number(), in_.number(), in_.number()};
+      case 14: return paxos::SnapshotReply{in_.flag() ? 0 : in_.near(9), some_part()};
       default: {
         const Slot from = some_slot();
         return paxos::FetchReply{from, {in_.near(1)}, some_slot(), some_entries(from, ballot)};

@@ -98,12 +98,21 @@ class LeadingNode final : public daemon::NodeAccess {
   void drop(node::ClientRef ref) override {
     if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
   }
+  kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId, uint64_t, size_t,
+                                                base::Slot) override {
+    return base::SnapshotPart{};
+  }
   // It has no disk to read from.
   uint64_t ask_record(store::StateQuestion, std::function<void(store::StateAnswer&&)>) override {
     return 0;
   }
   void forget_record(uint64_t) override {}
   daemon::EventPolls& event_polls() override { return event_polls_; }
+  std::variant<base::Slot, base::Error> propose_barrier() override {
+    return node_.propose_barrier(now_, fx_);
+  }
+  void verify() override {}
+  daemon::Verification verification() const override { return {}; }
   const node::Node& node() const override { return node_; }
   rpc::PeerServer& peer_server() override { return peer_server_; }
   uint64_t log_bytes() const override { return 1; }

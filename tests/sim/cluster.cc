@@ -10,9 +10,10 @@ Cluster::Cluster(World& world, const Options& options)
       network_(world, options),
       oracles_(world, options),
       links_(world, network_, oracles_) {
+  const auto images = std::make_shared<SnapshotImages>();
   for (uint32_t i = 1; i <= options.nodes; ++i) {
-    machines_.push_back(
-        std::make_unique<Machine>(world, options, oracles_, network_, links_, base::NodeId{i}));
+    machines_.push_back(std::make_unique<Machine>(world, options, oracles_, network_, links_,
+                                                  images, base::NodeId{i}));
     links_.add(*machines_.back());
   }
   for (auto& machine : machines_) machine->start();

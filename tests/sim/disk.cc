@@ -1,6 +1,9 @@
 #include "tests/sim/disk.h"
 
+#include <algorithm>
+
 #include "lockcore/base/assert.h"
+#include "lockcore/base/checksum.h"
 
 namespace holdfast::sim {
 namespace {
@@ -16,10 +19,29 @@ void copy_rows(const Map& table, std::vector<Row>& rows) {
   for (const auto& [key, row] : table) rows.push_back(row);
 }
 
+constexpr const char* kFirstStateFile = "state.db";
+
+// The bytes of a snapshot are nothing but a function of its id.
+std::string snapshot_bytes(base::SnapshotId id, uint64_t from, uint64_t to) {
+  std::string bytes;
+  for (uint64_t at = from; at < to; ++at) {
+    bytes += static_cast<char>(base::Random(id + at / 8).next() >> (at % 8 * 8));
+  }
+  return bytes;
+}
+
+uint64_t size_of(const StateImage& image) {
+  const size_t rows = image.leases.size() + image.locks.size() + image.holds.size() +
+                      image.waiters.size() + image.clients.size() + image.answers.size();
+  return 500 + 50 * rows;
+}
+
 }  // namespace
 
-Disk::Disk(base::NodeId self, base::Incarnation incarnation, OnDurable on_durable)
-    : on_durable_(std::move(on_durable)) {
+Disk::Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
+           OnDurable on_durable)
+    : on_durable_(std::move(on_durable)), images_(std::move(images)) {
+  states_[kFirstStateFile];
   log_.self = self;
   log_.incarnation = incarnation;
 }
@@ -37,19 +59,39 @@ void Disk::apply(const base::LogWrite& write) {
     entries_[entry.slot] = entry;
     on_durable_(entry);
   }
+  if (write.first_retained) {
+    log_.first_retained = *write.first_retained;
+    entries_.erase(entries_.begin(), entries_.lower_bound(log_.first_retained));
+  }
+  if (write.state_file) state_file_ = *write.state_file;
 }
 
-void Disk::apply(const base::StateWrite& write) {
-  meta_ = write.meta;
-  apply_changes(leases_, write.leases, [](const base::LeaseRow& r) { return r.id; });
-  apply_changes(locks_, write.locks, [](const base::LockRow& r) { return r.name; });
-  apply_changes(holds_, write.holds, [](const base::HoldRow& r) { return r.token; });
-  apply_changes(waiters_, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
-  apply_changes(clients_, write.clients, [](const base::ClientRow& r) { return r.id; });
-  apply_changes(answers_, write.answers, [](const base::AnswerRow& r) { return r.key; });
-  apply_changes(keys_, write.keys, [](const base::KeyRow& r) { return r.key; });
-  apply_changes(sequences_, write.sequences, [](const base::SequenceRow& r) { return r.prefix; });
-  apply_changes(policies_, write.policies, [](const base::PolicyRow& r) { return r.key; });
+void StateImage::apply(const base::StateWrite& write) {
+  meta = write.meta;
+  apply_changes(leases, write.leases, [](const base::LeaseRow& r) { return r.id; });
+  apply_changes(locks, write.locks, [](const base::LockRow& r) { return r.name; });
+  apply_changes(holds, write.holds, [](const base::HoldRow& r) { return r.token; });
+  apply_changes(waiters, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
+  apply_changes(clients, write.clients, [](const base::ClientRow& r) { return r.id; });
+  apply_changes(answers, write.answers, [](const base::AnswerRow& r) { return r.key; });
+  apply_changes(keys, write.keys, [](const base::KeyRow& r) { return r.key; });
+  apply_changes(sequences, write.sequences, [](const base::SequenceRow& r) { return r.prefix; });
+  apply_changes(policies, write.policies, [](const base::PolicyRow& r) { return r.key; });
+}
+
+base::StateRows StateImage::rows() const {
+  base::StateRows out;
+  out.meta = meta;
+  copy_rows(leases, out.leases);
+  copy_rows(locks, out.locks);
+  copy_rows(holds, out.holds);
+  copy_rows(waiters, out.waiters);
+  copy_rows(clients, out.clients);
+  copy_rows(answers, out.answers);
+  copy_rows(keys, out.keys);
+  copy_rows(sequences, out.sequences);
+  copy_rows(policies, out.policies);
+  return out;
 }
 
 base::WriteId Disk::complete_log() {
@@ -62,13 +104,14 @@ base::WriteId Disk::complete_log() {
 
 base::Slot Disk::complete_state() {
   HF_ASSERT(!pending_state_.empty());
-  apply(pending_state_.front());
+  states_.at(open_state_).apply(pending_state_.front());
   const base::Slot slot = pending_state_.front().meta.applied;
   pending_state_.pop_front();
   return slot;
 }
 
 bool Disk::holds(base::Slot slot, const base::Ballot& ballot) const {
+  if (slot < log_.first_retained) return true;  // its effect is in the state: see contradiction()
   const auto row = entries_.find(slot);
   return row != entries_.end() && row->second.ballot >= ballot;
 }
@@ -89,13 +132,68 @@ void Disk::crash(base::Random& random) {
   for (uint64_t keep = random.below(pending_state_.size() + 1); keep > 0; --keep) complete_state();
   pending_log_.clear();
   pending_state_.clear();
+  given_ = taken_ = {};
+  // As a start removes what an interrupted installation left.
+  open_state_ = state_file_;
+  std::erase_if(states_, [this](const auto& state) { return state.first != state_file_; });
+}
+
+// -- snapshots ------------------------------------------------------------------------------------
+
+base::SnapshotPart Disk::read_snapshot(base::Random& random, base::SnapshotId asked,
+                                       uint64_t offset, size_t max_bytes) {
+  const StateImage& image = states_.at(open_state_);
+  if (asked == 0 && image.meta.applied && (given_.id == 0 || random.chance(0.3))) {
+    given_.slot = image.meta.applied;
+    given_.total_bytes = size_of(image);
+    const uint64_t fields[] = {log_.incarnation.value, given_.slot.value};
+    given_.id = base::checksum(fields, sizeof fields, base::checksum(open_state_)) | 1;
+    images_->try_emplace(given_.id, std::make_shared<const StateImage>(image));
+  }
+  if (random.chance(0.003)) given_ = {};  // it was read for too long
+  base::SnapshotPart part = given_;
+  if (part.id == 0 || (asked != 0 && asked != part.id) || offset >= part.total_bytes) return {};
+  part.offset = offset;
+  const uint64_t end = std::min<uint64_t>(part.total_bytes, offset + max_bytes);
+  part.bytes = std::make_shared<const std::string>(snapshot_bytes(part.id, offset, end));
+  part.checksum = base::checksum_of(part);
+  return part;
+}
+
+std::optional<uint64_t> Disk::write_snapshot(const base::SnapshotPart& part) {
+  if (part.offset == 0) {
+    taken_ = part;
+    taken_bytes_.clear();
+  }
+  if (part.id != taken_.id || part.offset != taken_bytes_.size()) return std::nullopt;
+  taken_bytes_ += *part.bytes;
+  return part.end();
+}
+
+Disk::CheckedImage Disk::check_snapshot(base::SnapshotId id) {
+  if (taken_.id != id || taken_bytes_.size() != taken_.total_bytes) return {};
+  CheckedImage checked;
+  checked.file = "state-" + std::to_string(taken_.slot.value) + ".db";
+  checked.is_damaged = taken_bytes_ != snapshot_bytes(id, 0, taken_.total_bytes);
+  states_[checked.file] = *images_->at(id);
+  checked.rows = states_[checked.file].rows();
+  return checked;
+}
+
+void Disk::switch_state() {
+  HF_ASSERT(pending_state_.empty());
+  open_state_ = state_file_;
+  given_ = {};
+  std::erase_if(states_, [this](const auto& state) { return state.first != state_file_; });
 }
 
 std::unique_ptr<Disk> Disk::durable_copy() const {
   auto copy = std::make_unique<Disk>(*this);
   copy->on_durable_ = [](const base::Entry&) {};  // told of already
+  base::Random nothing_under_way_survives(0);
   copy->pending_log_.clear();
   copy->pending_state_.clear();
+  copy->crash(nothing_under_way_survives);
   return copy;
 }
 
@@ -106,29 +204,36 @@ uint64_t Disk::known_start_count(base::NodeId node) const {
   return 0;
 }
 
+std::optional<std::string> Disk::contradiction() const {
+  if (!states_.contains(state_file_)) return "log.db names " + state_file_ + ", which isn't there";
+  const base::Slot applied = state().meta.applied;
+  const std::string ends = state_file_ + " ends at slot " + std::to_string(applied.value);
+  if (applied.next() < log_.first_retained) {
+    return ends + ", but the log begins at slot " + std::to_string(log_.first_retained.value);
+  }
+  if (applied && applied >= log_.first_retained && !entries_.contains(applied)) {
+    return ends + ", which the log doesn't have";
+  }
+  return std::nullopt;
+}
+
 base::RecoveredLog Disk::recover_log() {
   ++log_.start_count;
   base::RecoveredLog log = log_;
+  log.last_slot = base::Slot{log_.first_retained.value - 1};
   for (const auto& [slot, entry] : entries_) {
-    if (slot > meta_.applied) log.entries.push_back(entry);
-    log.last_slot = slot;
+    log.last_slot = std::max(log.last_slot, slot);
+    if (slot > state().meta.applied) {
+      log.entries.push_back(entry);
+    } else {
+      log.pieces.push_back({slot, 1, entry.bytes()});
+    }
   }
   return log;
 }
 
 base::StateRows Disk::recover_state() const {
-  base::StateRows rows;
-  rows.meta = meta_;
-  copy_rows(leases_, rows.leases);
-  copy_rows(locks_, rows.locks);
-  copy_rows(holds_, rows.holds);
-  copy_rows(waiters_, rows.waiters);
-  copy_rows(clients_, rows.clients);
-  copy_rows(answers_, rows.answers);
-  copy_rows(keys_, rows.keys);
-  copy_rows(sequences_, rows.sequences);
-  copy_rows(policies_, rows.policies);
-  return rows;
+  return state().rows();
 }
 
 }  // namespace holdfast::sim

@@ -14,14 +14,37 @@
 
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/random.h"
+#include "lockcore/base/snapshot.h"
 #include "lockcore/base/state_rows.h"
 
 namespace holdfast::sim {
 
+// What a state.db says.
+struct StateImage {
+  base::MetaRow meta;
+  std::map<base::LeaseId, base::LeaseRow> leases;
+  std::map<std::string, base::LockRow> locks;
+  std::map<base::Token, base::HoldRow> holds;
+  std::map<base::Revision, base::WaiterRow> waiters;
+  std::map<base::ClientId, base::ClientRow> clients;
+  std::map<base::AnswerKey, base::AnswerRow> answers;
+  std::map<std::string, base::KeyRow> keys;
+  std::map<std::string, base::SequenceRow> sequences;
+  std::map<base::PolicyKey, base::PolicyRow> policies;
+
+  void apply(const base::StateWrite& write);
+  base::StateRows rows() const;
+};
+
+// Every snapshot that any disk of a run gave out. What travels are bytes that follow from the id;
+// whoever got all of them, and right, gets the image.
+using SnapshotImages = std::map<base::SnapshotId, std::shared_ptr<const StateImage>>;
+
 class Disk {
  public:
   using OnDurable = std::function<void(const base::Entry&)>;
-  Disk(base::NodeId self, base::Incarnation incarnation, OnDurable on_durable);
+  Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
+       OnDurable on_durable);
 
   void queue(base::LogWrite write) { pending_log_.push_back(std::move(write)); }
   void queue(base::StateWrite write) { pending_state_.push_back(std::move(write)); }
@@ -35,6 +58,18 @@ class Disk {
   bool holds(base::Slot slot, const base::Ballot& ballot) const;
   std::vector<base::Entry> read_log(base::Slot from, base::Slot to, size_t max_bytes) const;
 
+  // -- snapshots, as store/state_keeper.h has them
+  base::SnapshotPart read_snapshot(base::Random& random, base::SnapshotId asked, uint64_t offset,
+                                   size_t max_bytes);
+  std::optional<uint64_t> write_snapshot(const base::SnapshotPart& part);
+  struct CheckedImage {
+    std::string file;
+    std::optional<base::StateRows> rows;  // none: not all of it was stored
+    bool is_damaged = false;
+  };
+  CheckedImage check_snapshot(base::SnapshotId id);
+  void switch_state();
+
   void crash(base::Random& random);
   // What a copy of the directory has in it now: what is durable.
   std::unique_ptr<Disk> durable_copy() const;
@@ -42,30 +77,30 @@ class Disk {
   bool is_lost() const { return !log_.disk_lost.empty(); }  // it knows so itself (P10)
   // The highest start number of `node` that this directory knows of.
   uint64_t known_start_count(base::NodeId node) const;
+  // Why the store would not open it; nothing: it would.
+  std::optional<std::string> contradiction() const;
   // As log_db and state_db do at start; raises the start count.
   base::RecoveredLog recover_log();
   base::StateRows recover_state() const;
 
  private:
   void apply(const base::LogWrite& write);
-  void apply(const base::StateWrite& write);
+  const StateImage& state() const { return states_.at(state_file_); }
 
   OnDurable on_durable_;
   base::RecoveredLog log_;  // but its entries
   std::map<base::Slot, base::Entry> entries_;
   std::deque<base::LogWrite> pending_log_;
 
-  base::MetaRow meta_;
-  std::map<base::LeaseId, base::LeaseRow> leases_;
-  std::map<std::string, base::LockRow> locks_;
-  std::map<base::Token, base::HoldRow> holds_;
-  std::map<base::Revision, base::WaiterRow> waiters_;
-  std::map<base::ClientId, base::ClientRow> clients_;
-  std::map<base::AnswerKey, base::AnswerRow> answers_;
-  std::map<std::string, base::KeyRow> keys_;
-  std::map<std::string, base::SequenceRow> sequences_;
-  std::map<base::PolicyKey, base::PolicyRow> policies_;
+  std::string state_file_ = "state.db";  // as log.db names it
+  std::map<std::string, StateImage> states_;
+  std::string open_state_ = "state.db";  // what the process writes into
   std::deque<base::StateWrite> pending_state_;
+
+  std::shared_ptr<SnapshotImages> images_;
+  base::SnapshotPart given_;  // the snapshot that is read; no id: none
+  base::SnapshotPart taken_;  // the one that comes in
+  std::string taken_bytes_;
 };
 
 }  // namespace holdfast::sim

@@ -8,7 +8,7 @@
 namespace holdfast::sim {
 
 Machine::Machine(World& world, const Options& options, Oracles& oracles, Network& network,
-                 Links& links, base::NodeId id)
+                 Links& links, std::shared_ptr<SnapshotImages> images, base::NodeId id)
     : world_(world),
       options_(options),
       oracles_(oracles),
@@ -16,9 +16,11 @@ Machine::Machine(World& world, const Options& options, Oracles& oracles, Network
       links_(links),
       id_(id),
       random_(world.stream("machine", id.value)),
+      barriers_(world.stream("barriers", id.value)),
       clock_(random_),
+      images_(std::move(images)),
       disk_(std::make_unique<Disk>(
-          id, base::Incarnation{random_.next() | 1},
+          id, base::Incarnation{random_.next() | 1}, images_,
           [&oracles, id](const base::Entry& entry) { oracles.log.on_durable(id, entry); })) {}
 
 // -- its life -------------------------------------------------------------------------------------
@@ -37,6 +39,9 @@ node::Options Machine::node_options() {
   if (options_.checkpoints != 0) {
     options.checkpoint_min_ttl = base::Duration::from_ms(base::kMinLeaseTtlMs);
   }
+  options.paxos.log_slots = static_cast<uint64_t>(options_.log_slots);
+  options.paxos.log_bytes = static_cast<uint64_t>(options_.log_bytes);
+  options.paxos.snapshot_part_bytes = static_cast<size_t>(options_.snapshot_part_bytes);
   options.paxos.random_seed = random_.next();
   options.paxos.process_nonce = random_.next() | 1;
   options.paxos.new_cell = base::CellId{random_.next() | 1};
@@ -55,8 +60,13 @@ void Machine::start() {
   oracles_.leaders.on_started(id_);
   turn_planned_ = false;
   tick_planned_at_ = -1;
-  log_busy_ = state_busy_ = false;
+  log_busy_ = state_busy_ = doing_state_task_ = false;
+  state_tasks_.clear();
   fx_ = {};
+  if (const auto bad = disk_->contradiction()) {
+    world_.fail(name() + " can't start: " + *bad);
+    return;
+  }
   locks::LockTable table;
   if (auto bad = table.restore(disk_->recover_state())) {
     world_.fail(name() + " can't restore: " + *bad);
@@ -129,8 +139,8 @@ void Machine::set_clock_factor(double factor) {
 
 void Machine::wipe_disk() {
   HF_ASSERT(!node_);
-  disk_ =
-      std::make_unique<Disk>(id_, base::Incarnation{random_.next() | 1}, [](const base::Entry&) {});
+  disk_ = std::make_unique<Disk>(id_, base::Incarnation{random_.next() | 1}, images_,
+                                 [](const base::Entry&) {});
   is_noticed_ = nullptr;
   forget("is wiped");
 }
@@ -203,6 +213,11 @@ void Machine::finish_turn() {
   if (!node_) return;
   check_leader();
   plan_tick();
+  if (node_->active() && barriers_.chance(0.002)) {
+    deliver(process_, [](node::Node& node, base::Instant now, node::Effects& fx) {
+      node.propose_barrier(now, fx);
+    });
+  }
 }
 
 bool Machine::dies_here() {
@@ -234,9 +249,10 @@ void Machine::carry_out() {
   tell_peers_and_disk();
   if (dying_) return;
   node::Effects fx = std::exchange(fx_, {});
+  carry_out_snapshots(fx);
   if (fx.record && !dies_here()) {
     disk_->queue(std::move(*fx.record));
-    write_state();
+    write_state(fx.compare.has_value());
   }
   for (paxos::LogRead& read : fx.paxos.reads) read_log(read);
   if (fx.paxos.fatal) return end_refused(*fx.paxos.fatal);
@@ -351,10 +367,10 @@ void Machine::finish_log_write(uint64_t process) {
   });
 }
 
-void Machine::write_state() {
+void Machine::write_state(bool compare) {
   HF_ASSERT(!state_busy_);
   state_busy_ = true;
-  world_.after(disk_delay(), [this, process = process_] {
+  world_.after(disk_delay(), [this, compare, process = process_] {
     if (!node_ || process_ != process) return;
     if (disk_full_) {
       world_.trace(name() + " can't write its state");
@@ -362,6 +378,7 @@ void Machine::write_state() {
     }
     const base::Slot slot = disk_->complete_state();
     state_busy_ = false;
+    if (compare) compare_state();
     deliver(process, [slot](node::Node& node, base::Instant now, node::Effects& fx) {
       node.on_recorded(slot, now, fx);
     });
@@ -387,6 +404,84 @@ void Machine::check_remainders() {
                 std::to_string(*given_ms) + " ms of which " + std::to_string(left_ms) +
                 " were left");
   }
+}
+
+// -- snapshots ------------------------------------------------------------------------------------
+
+void Machine::carry_out_snapshots(node::Effects& fx) {
+  for (const paxos::SnapshotRead& read : fx.paxos.snapshot_reads) {
+    after_disk([this, read](node::Node& node, base::Instant now, node::Effects& out) {
+      base::SnapshotPart part = disk_->read_snapshot(random_, read.id, read.offset, read.max_bytes);
+      if (part.id != 0 && random_.chance(0.01)) {  // on the wire, or in memory
+        std::string bytes = *part.bytes;
+        bytes[random_.below(bytes.size())] ^= 1;
+        part.bytes = std::make_shared<const std::string>(std::move(bytes));
+      }
+      node.on_snapshot_read(read.peer, read.id, std::move(part), now, out);
+    });
+  }
+  for (base::SnapshotPart& part : fx.paxos.snapshot_writes) {
+    state_tasks_.push_back(
+        [this, part = std::move(part)](node::Node& node, base::Instant now, node::Effects& out) {
+          if (const auto upto = disk_->write_snapshot(part)) {
+            node.on_snapshot_stored(part.id, *upto, now, out);
+          }
+        });
+  }
+  if (fx.paxos.snapshot_check) {
+    state_tasks_.push_back([this, id = fx.paxos.snapshot_check->id](
+                               node::Node& node, base::Instant now, node::Effects& out) {
+      check_snapshot(id, node, now, out);
+    });
+  }
+  do_state_tasks();
+  if (fx.state_file) disk_->switch_state();
+}
+
+void Machine::check_snapshot(base::SnapshotId id, node::Node& node, base::Instant now,
+                             node::Effects& fx) {
+  Disk::CheckedImage checked = disk_->check_snapshot(id);
+  if (!checked.rows) return node.on_snapshot_refused(id, "it isn't whole", now, fx);
+  if (checked.is_damaged) {
+    // The store would find it in the rows. But that they are looked at must not be needed.
+    world_.fail(name() + " stored a damaged snapshot");
+    return;
+  }
+  locks::LockTable table;
+  if (auto bad = table.restore(std::move(*checked.rows))) {
+    world_.fail(name() + " can't load a snapshot: " + *bad);
+    return;
+  }
+  oracles_.states.on_recovered(id_, table);
+  node.on_snapshot_checked({id, checked.file, std::move(table)}, now, fx);
+}
+
+// One after the other, as the state thread does them.
+void Machine::do_state_tasks() {
+  if (state_tasks_.empty() || doing_state_task_) return;
+  doing_state_task_ = true;
+  after_disk([this](node::Node& node, base::Instant now, node::Effects& fx) {
+    doing_state_task_ = false;
+    const Event task = std::move(state_tasks_.front());
+    state_tasks_.pop_front();
+    task(node, now, fx);
+    do_state_tasks();
+  });
+}
+
+void Machine::after_disk(Event what) {
+  world_.after(disk_delay(),
+               [this, what = std::move(what), process = process_] { deliver(process, what); });
+}
+
+// What `lockctl check` compares: what is recorded at a barrier.
+void Machine::compare_state() {
+  locks::LockTable table;
+  if (auto bad = table.restore(disk_->recover_state())) {
+    world_.fail(name() + " recorded what contradicts itself: " + *bad);
+    return;
+  }
+  oracles_.states.on_recovered(id_, table);
 }
 
 }  // namespace holdfast::sim

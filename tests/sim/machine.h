@@ -2,6 +2,7 @@
 // it, on a clock and a disk of its own.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,7 +38,7 @@ using Ask = std::function<void(node::Node&, node::ClientRef, base::Instant, node
 class Machine {
  public:
   Machine(World& world, const Options& options, Oracles& oracles, Network& network, Links& links,
-          base::NodeId id);
+          std::shared_ptr<SnapshotImages> images, base::NodeId id);
 
   base::NodeId id() const { return id_; }
   std::string name() const { return "node " + std::to_string(id_.value); }
@@ -105,8 +106,13 @@ class Machine {
   int64_t disk_delay();
   void write_log();
   void finish_log_write(uint64_t process);
-  void write_state();
+  void write_state(bool compare);
+  void compare_state();
   void read_log(paxos::LogRead read);
+  void carry_out_snapshots(node::Effects& fx);
+  void check_snapshot(base::SnapshotId id, node::Node& node, base::Instant now, node::Effects& fx);
+  void do_state_tasks();
+  void after_disk(Event what);
 
   World& world_;
   const Options& options_;
@@ -115,7 +121,9 @@ class Machine {
   Links& links_;
   const base::NodeId id_;
   base::Random random_;
+  base::Random barriers_;
   SkewedClock clock_;
+  const std::shared_ptr<SnapshotImages> images_;
   std::unique_ptr<Disk> disk_;
   std::function<bool(const Disk&)> is_noticed_;  // of a disk that was put back
   int64_t wall_ms_ = 0;                          // by how much its wall clock is wrong
@@ -131,6 +139,8 @@ class Machine {
   bool turn_planned_ = false;
   int64_t tick_planned_at_ = -1;  // true time of the earliest planned tick; -1: none
   bool log_busy_ = false, state_busy_ = false;
+  std::deque<Event> state_tasks_;  // of snapshots
+  bool doing_state_task_ = false;
   std::optional<uint32_t> dies_after_;
   bool dying_ = false;
   node::ClientRef next_ref_ = 1;

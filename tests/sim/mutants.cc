@@ -106,6 +106,13 @@ constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     {"late_checkpoint_counts", "P13", 400, "a checkpoint decided in an older ballot is applied"},
     {"checkpoint_counts_late", "6", 400, "a checkpoint under way doesn't hold up a renewal"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
+    {"barrier_passed", "8", 50, "more is applied before a barrier is recorded"},
+    // -- trimming and snapshots
+    {"trimmed_before_recorded", "8", 400, "rows go that state.db doesn't hold yet"},
+    {"install_keeps_rows", "8", 400, "a snapshot doesn't set the first retained slot"},
+    {"install_forgets_rows", "8", 400, "a snapshot drops what was accepted above its slot"},
+    {"install_forgets_promise", "8", 400, "a snapshot drops the promise"},
+    {"snapshot_part_unchecked", "8", 400, "the checksum of a snapshot's part isn't looked at"},
 });
 
 constexpr auto kMutants = [] {

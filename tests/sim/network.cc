@@ -21,6 +21,9 @@ size_t bytes_of(const paxos::Message& message) {
   if (const auto* fetched = std::get_if<paxos::FetchReply>(&message)) {
     return kHead + bytes_of(fetched->entries);
   }
+  if (const auto* reply = std::get_if<paxos::SnapshotReply>(&message)) {
+    return kHead + (reply->part.bytes ? reply->part.bytes->size() : 0);
+  }
   return kHead;
 }
 

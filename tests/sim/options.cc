@@ -22,6 +22,9 @@ constexpr std::array kFields = std::to_array<Field>({
     {"heartbeat_ms", &Options::heartbeat_ms},
     {"election_ms", &Options::election_ms},
     {"rest_delay_ms", &Options::rest_delay_ms},
+    {"log_slots", &Options::log_slots},
+    {"log_bytes", &Options::log_bytes},
+    {"snapshot_part_bytes", &Options::snapshot_part_bytes},
     {"look_ms", &Options::look_ms},
     {"min_delay_us", &Options::min_delay_us},
     {"max_delay_us", &Options::max_delay_us},
@@ -82,6 +85,14 @@ void draw_programs(Options& o, base::Random& random) {
   if (random.chance(0.8)) o.chore_ms = draw_between(random, 500, 10'000);
 }
 
+// What is kept of the log: mostly so little that whoever was away needs a snapshot.
+void draw_log(Options& o, base::Random& random) {
+  if (random.chance(0.2)) return;
+  o.log_slots = draw_between(random, 8, random.chance(0.5) ? 40 : 400);
+  if (random.chance(0.3)) o.log_bytes = draw_between(random, 2'000, 50'000);
+  o.snapshot_part_bytes = draw_between(random, 100, 2'000);
+}
+
 }  // namespace
 
 Options draw_options(uint64_t seed) {
@@ -121,6 +132,7 @@ Options draw_options(uint64_t seed) {
   const int64_t delays_ms[] = {0, 1, 5, 5, 30};
   o.rest_delay_ms = delays_ms[random.below(5)];
   draw_programs(o, random);
+  draw_log(o, random);
   if (random.chance(0.5)) o.claims = 100 * between(1, 9);
   if (random.chance(0.3)) o.lock_delay = 100 * between(1, 5);
   if (random.chance(0.5)) o.checkpoints = 1;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lockcore/base/limits.h"
 #include "lockcore/base/random.h"
 
 namespace holdfast::sim {
@@ -25,6 +26,10 @@ struct Options {
   int64_t heartbeat_ms = 50;
   int64_t election_ms = 500;
   int64_t rest_delay_ms = 5;
+
+  int64_t log_slots = base::kDefaultLogSlots;
+  int64_t log_bytes = base::kDefaultLogBytes;
+  int64_t snapshot_part_bytes = base::kSnapshotPartBytes;
 
   // How often invariants and whole states are looked at, at most; 0: after every turn.
   int64_t look_ms = 0;

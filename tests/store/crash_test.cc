@@ -31,7 +31,7 @@ std::string value_of(uint64_t slot) {
   auto log = open_log(dir);
   auto state = open_state(dir);
   uint64_t next = log->recover(state->load().meta.applied).last_slot.value + 1;
-  store::WriterThreads threads(std::move(log), std::move(state), [&] {
+  store::WriterThreads threads(dir, std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);
     is_woken = true;
     woken.notify_one();

@@ -69,13 +69,35 @@ TEST_CASE("log.db: a flipped bit in a row is found at start, and the row's slot 
   CHECK(refused.says("lockctl member replace"));
 }
 
+TEST_CASE("log.db: a damaged row that is recorded is mended at start: the log begins behind it") {
+  TempDir dir;
+  make_used_directory(dir.data(), 20, 15);
+  empty_wals(dir.data());
+  flip_text(dir.data() + "/log.db", "value-of-slot-7;");
+  flip_text(dir.data() + "/log.db", "value-of-slot-3;");
+  const auto log = open_log(dir.data());
+  const base::RecoveredLog recovered = log->recover({15});
+  CHECK(recovered.first_retained == base::Slot{8});
+  CHECK(recovered.entries.size() == 5);
+  CHECK(log->read({1}, {20}, 1'000'000).size() == 13);
+}
+
+TEST_CASE("log.db: the last recorded row may be the damaged one") {
+  TempDir dir;
+  make_used_directory(dir.data(), 20, 20);
+  empty_wals(dir.data());
+  flip_text(dir.data() + "/log.db", "value-of-slot-20;");
+  const base::RecoveredLog recovered = open_log(dir.data())->recover({20});
+  CHECK(recovered.first_retained == base::Slot{21});
+  CHECK(recovered.last_slot == base::Slot{20});
+}
+
 TEST_CASE("log.db: a damaged row met at run time is not handed out, and ends the database's use") {
   TempDir dir;
   make_used_directory(dir.data(), 20, 20);
   empty_wals(dir.data());
   flip_text(dir.data() + "/log.db", "value-of-slot-7;");
   const auto log = open_log(dir.data());
-  CHECK(log->recover({20}).entries.empty());
   CHECK(log->read({1}, {6}, 1'000'000).size() == 6);
   CHECK(refusal_of([&] { log->read({1}, {20}, 1'000'000); }).says("the row of slot 7"));
   CHECK(refusal_of([&] { write_one(*log, entry_write(21, "x")); }).says("not used any more"));

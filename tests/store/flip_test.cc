@@ -53,7 +53,7 @@ Left leave_without_wals() {
   REQUIRE_FALSE_MESSAGE(ended.has_failed, ended.message);
   left.image = disk.image();
   left.image.names.erase("/node/log.db-wal");
-  left.image.names.erase("/node/state.db-wal");
+  left.image.names.erase(std::string(kStateFile) + "-wal");
   return left;
 }
 
@@ -168,7 +168,7 @@ TEST_CASE("flipped bits: in every page of log.db they are detected, or harmless"
 }
 
 TEST_CASE("flipped bits: in every page of state.db they are detected, or harmless") {
-  const Tally tally = flip_pages(leave_without_wals(), "/node/state.db");
+  const Tally tally = flip_pages(leave_without_wals(), kStateFile);
   CHECK(tally.detected > 100);
   CHECK(tally.harmless > 0);
 }
@@ -191,7 +191,7 @@ TEST_CASE("flipped bits: in log.db-mark they are harmless") {
 
 TEST_CASE("flipped bits: in every frame of state.db-wal they are detected, or harmless") {
   uint64_t frames = 0;
-  const Tally tally = flip_frames(leave(), "/node/state.db-wal", frames);
+  const Tally tally = flip_frames(leave(), std::string(kStateFile) + "-wal", frames);
   CHECK(frames > 5);
   CHECK(tally.detected > 30);
 }

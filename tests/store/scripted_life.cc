@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kDir = "/node";
 // An answer is kept for so many slots, so that rows go as well as come.
 constexpr uint64_t kAnswersKept = 3;
+constexpr size_t kPartBytes = 20'000;  // of a snapshot
 
 std::unique_ptr<store::LogDb> open_log_on(FaultDisk& disk) {
   const std::string boot_id = "boot " + std::to_string(disk.image().boot);
@@ -101,7 +102,8 @@ bool is_same(const ExpectedLog& expected, const base::RecoveredLog& found,
   const bool same_peers = std::equal(
       expected.peers.begin(), expected.peers.end(), found.peers.begin(), found.peers.end(),
       [](const auto& pair, const base::PeerMark& mark) { return pair.second == mark; });
-  return expected.promised == found.promised && expected.config == found.config &&
+  return expected.promised == found.promised && expected.first_retained == found.first_retained &&
+         expected.last_slot() == found.last_slot && expected.config == found.config &&
          expected.founding == found.founding && same_peers && is_same(expected.entries, entries);
 }
 
@@ -126,6 +128,14 @@ void ExpectedLog::apply(const base::LogWrite& write) {
   if (write.founding) founding = *write.founding;
   for (const base::PeerMark& peer : write.peers) peers[peer.node] = peer;
   for (const base::Entry& entry : write.entries) entries[entry.slot] = entry;
+  if (write.first_retained) {
+    first_retained = *write.first_retained;
+    entries.erase(entries.begin(), entries.lower_bound(first_retained));
+  }
+}
+
+base::Slot ExpectedLog::last_slot() const {
+  return entries.empty() ? base::Slot{first_retained.value - 1} : entries.rbegin()->first;
 }
 
 // -- the node ------------------------------------------------------------------------------------
@@ -134,8 +144,10 @@ void ScriptedNode::start() {
   ++expected_.starts_at_most;
   log_ = open_log_on(disk_);
   expected_.starts = expected_.starts_at_most;
-  state_ = std::make_unique<store::StateDb>(kDir, log_->state_file(), kIncarnation, disk_);
-  const base::Slot applied = state_->load().meta.applied;
+  auto state = std::make_unique<store::StateDb>(kDir, log_->state_file(), kIncarnation, disk_);
+  const base::Slot applied = state->load().meta.applied;
+  state_ = std::make_unique<store::StateKeeper>(disk_, kDir, kIncarnation, log_->state_file(),
+                                                std::move(state));
   log_->recover(applied);
   if (expected_.may_state_lag) expected_.recorded = expected_.recorded_at_most = applied;
 }
@@ -173,8 +185,7 @@ void ScriptedNode::found() {
 void ScriptedNode::accept(uint64_t slots, size_t bytes_each) {
   base::LogWrite accepts;
   const base::Ballot ballot = expected_.log.promised;
-  const auto& entries = expected_.log.entries;
-  uint64_t slot = entries.empty() ? 0 : entries.rbegin()->first.value;
+  uint64_t slot = expected_.log.last_slot().value;
   for (uint64_t i = 0; i < slots; ++i) {
     ++slot;
     accepts.entries.push_back(
@@ -205,9 +216,9 @@ void ScriptedNode::record(uint64_t slot) {
   expected_.recorded_at_most = {slot};
   const base::StateWrite record = record_of(slot, expected_.recorded.value);
   try {
-    state_->write(record);
+    state_->state().write(record);
   } catch (const store::StoreError&) {
-    expect_refusal([&] { state_->write(record); });
+    expect_refusal([&] { state_->state().write(record); });
     throw;
   }
   expected_.recorded = {slot};
@@ -218,7 +229,70 @@ void ScriptedNode::checkpoint_log() {
 }
 
 void ScriptedNode::checkpoint_state() {
-  state_->checkpoint();
+  state_->state().checkpoint();
+}
+
+// -- trimming and snapshots ----------------------------------------------------------------------
+
+void ScriptedNode::trim_below(uint64_t slot) {
+  base::LogWrite trim;
+  trim.first_retained = base::Slot{slot};
+  write(trim);
+}
+
+void ScriptedNode::give_snapshot() {
+  FaultDisk other;
+  const auto hold = other.hold("/other");
+  store::SnapshotDraft draft(other, "/other");
+  base::SnapshotPart part = state_->read(0, 0, kPartBytes);
+  HF_ASSERT(part.id != 0);
+  draft.write(part);
+  // It stays as it is while the node goes on.
+  record(expected_.recorded.value + 1);
+  while (!part.is_last()) {
+    part = state_->read(part.id, part.end(), kPartBytes);
+    HF_ASSERT(part.id != 0);
+    HF_ASSERT(draft.write(part) == part.end());
+  }
+  const store::SnapshotDraft::Finished found = draft.finish(part.id, base::Incarnation{999});
+  HF_ASSERT(found.rows.meta.applied == part.slot);
+  Expected expected;
+  expected.recorded = expected.recorded_at_most = part.slot;
+  HF_ASSERT(wrong_in_state(found.rows, expected).empty());
+}
+
+void ScriptedNode::take_snapshot(uint64_t slot) {
+  FaultDisk other;
+  const auto hold = other.hold("/other");
+  store::StateDb theirs("/other", "state.db", base::Incarnation{999}, other);
+  theirs.write(record_of(slot, 0));
+  taken_ = theirs.read_snapshot(0, 0, kPartBytes, true);
+  HF_ASSERT(state_->write(taken_) == taken_.end());
+  while (!taken_.is_last()) {
+    taken_ = theirs.read_snapshot(taken_.id, taken_.end(), kPartBytes, false);
+    HF_ASSERT(state_->write(taken_) == taken_.end());
+  }
+}
+
+void ScriptedNode::check_snapshot() {
+  const auto load = [](const base::StateRows&) { return std::optional<std::string>(); };
+  store::SnapshotChecked checked = state_->check(taken_.id, load);
+  // A read that comes short makes good bytes look bad.
+  if (checked.refused) throw store::StoreError(store::StoreError::Kind::kDamaged, *checked.refused);
+  taken_file_ = std::move(checked.file);
+}
+
+void ScriptedNode::install_snapshot() {
+  base::LogWrite install;
+  install.state_file = taken_file_;
+  install.first_retained = taken_.slot.next();
+  expected_.recorded_at_most = taken_.slot;
+  write(install);
+  expected_.recorded = taken_.slot;
+}
+
+void ScriptedNode::switch_state() {
+  state_->switch_state();
 }
 
 // -- the script ----------------------------------------------------------------------------------
@@ -249,7 +323,17 @@ const std::vector<Step>& script() {
       {"second checkpoint of the log", [](Node& node) { node.checkpoint_log(); }},
       {"second checkpoint of the state", [](Node& node) { node.checkpoint_state(); }},
       {"last accept", [](Node& node) { node.accept(1, 9'000); }},
-      {"last record", [](Node& node) { node.record(11); }},
+      {"last record", [](Node& node) { node.record(10); }},
+      {"trimming", [](Node& node) { node.trim_below(8); }},
+      {"a snapshot is given away", [](Node& node) { node.give_snapshot(); }},
+      {"a snapshot comes in", [](Node& node) { node.take_snapshot(15); }},
+      {"it is checked", [](Node& node) { node.check_snapshot(); }},
+      {"an accept before it counts", [](Node& node) { node.accept(1, 100); }},
+      {"it is installed", [](Node& node) { node.install_snapshot(); }},
+      {"the old state goes", [](Node& node) { node.switch_state(); }},
+      {"accepts above it", [](Node& node) { node.accept(2, 5'000); }},
+      {"a record over it", [](Node& node) { node.record(16); }},
+      {"a second one", [](Node& node) { node.record(17); }},
       {"second stop", [](Node& node) { node.stop(); }},
       {"third start", [](Node& node) { node.start(); }},
       {"promise at the end", [](Node& node) { node.promise(9); }},
@@ -265,12 +349,13 @@ const std::vector<Step>& sequel() {
       {"marks", [](Node& node) { node.hear_of_peers(5); }},
       {"founding anew", [](Node& node) { node.found(); }},
       {"large accepts", [](Node& node) { node.accept(3, 9'000); }},
-      {"small accept", [](Node& node) { node.accept_again(11, 10); }},
-      {"record", [](Node& node) { node.record(14); }},
+      {"small accept", [](Node& node) { node.accept_again(17, 10); }},
+      {"record", [](Node& node) { node.record(20); }},
+      {"trimming", [](Node& node) { node.trim_below(19); }},
       {"checkpoint of the log", [](Node& node) { node.checkpoint_log(); }},
       {"checkpoint of the state", [](Node& node) { node.checkpoint_state(); }},
       {"accept", [](Node& node) { node.accept(2, 5'000); }},
-      {"last record", [](Node& node) { node.record(16); }},
+      {"last record", [](Node& node) { node.record(22); }},
       {"stop", [](Node& node) { node.stop(); }},
   };
   return kSequel;
@@ -297,6 +382,15 @@ std::string check_restart(FaultDisk& disk, Expected& expected) {
   const uint64_t starts = recovered.start_count - 1;
   if (starts < expected.starts || starts > expected.starts_at_most) {
     return "log.db: start count " + std::to_string(starts);
+  }
+  if (expected.may_state_lag) {
+    // A damaged row that is recorded is mended by letting the log begin behind it.
+    base::LogWrite mended;
+    mended.first_retained = std::max(recovered.first_retained, expected.log.first_retained);
+    if (recovered.first_retained > expected.log.first_retained) expected.log.apply(mended);
+    if (recovered.first_retained > expected.log_at_most.first_retained) {
+      expected.log_at_most.apply(mended);
+    }
   }
   const std::vector<base::Entry> entries = log->read({1}, recovered.last_slot, SIZE_MAX);
   const bool is_at_most = is_same(expected.log_at_most, recovered, entries);

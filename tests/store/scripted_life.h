@@ -15,6 +15,7 @@
 #include "lockcore/base/log_row.h"
 #include "lockcore/store/log_db.h"
 #include "lockcore/store/state_db.h"
+#include "lockcore/store/state_keeper.h"
 #include "tests/store/fault_disk.h"
 
 namespace holdfast::store_test {
@@ -26,7 +27,9 @@ struct ExpectedLog {
   base::FoundingState founding = base::FoundingState::kEmpty;
   std::map<base::NodeId, base::PeerMark> peers;
   std::map<base::Slot, base::Entry> entries;
+  base::Slot first_retained{1};
 
+  base::Slot last_slot() const;
   void apply(const base::LogWrite& write);
 };
 
@@ -57,14 +60,26 @@ class ScriptedNode {
   void record(uint64_t slot);
   void checkpoint_log();
   void checkpoint_state();
+  void trim_below(uint64_t slot);  // what is recorded
+  void give_snapshot();            // to a node that must find in it what was recorded
+  // Another node's snapshot comes in, by the part; is checked; counts; is gone on from.
+  void take_snapshot(uint64_t slot);
+  void check_snapshot();
+  void install_snapshot();
+  void switch_state();
 
  private:
   void write(const base::LogWrite& write);
   FaultDisk& disk_;
   Expected& expected_;
   std::unique_ptr<store::LogDb> log_;
-  std::unique_ptr<store::StateDb> state_;
+  std::unique_ptr<store::StateKeeper> state_;
+  base::SnapshotPart taken_;  // the last part of the snapshot that came in
+  std::string taken_file_;    // its name, once it is checked
 };
+
+// Where the script leaves the record.
+constexpr const char* kStateFile = "/node/state-15.db";
 
 struct Step {
   const char* name;

@@ -67,7 +67,7 @@ void bench_thread_round_trip(int rounds) {
   auto log = std::make_unique<store::LogDb>(dir.data(), base::NodeId{1}, base::Incarnation{1}, "");
   auto state =
       std::make_unique<store::StateDb>(dir.data(), log->state_file(), base::Incarnation{1});
-  store::WriterThreads threads(std::move(log), std::move(state), [&] {
+  store::WriterThreads threads(dir.data(), std::move(log), std::move(state), [&] {
     const std::lock_guard lock(mutex);
     is_woken = true;
     woken.notify_one();

@@ -21,7 +21,7 @@ class Owner {
   explicit Owner(const std::string& dir) {
     auto log = open_log(dir);
     auto state = open_state(dir);
-    threads = std::make_unique<store::WriterThreads>(std::move(log), std::move(state),
+    threads = std::make_unique<store::WriterThreads>(dir, std::move(log), std::move(state),
                                                      [this] { on_wake(); });
   }
 

@@ -29,6 +29,8 @@ MAY_INCLUDE = {
     "rpc": CORE,
     "daemon": CORE + ("lockcore/store", "rpc"),
     # bindings speak in the commands of locks, as rpc/convert.h gives them.
+    # Backups are looked at and restored without a cell.
+    "bindings/cli": ("lockcore/base", "lockcore/locks", "lockcore/store", "bindings"),
     "bindings": ("lockcore/base", "lockcore/locks", "rpc"),
     "tests": CORE + ("lockcore/store", "rpc", "daemon", "bindings"),
 }

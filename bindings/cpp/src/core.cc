@@ -331,7 +331,7 @@ void Core::settle(Instant now, Effects& fx) {
   } else {
     router_.seek(now, fx, questions_);
   }
-  ask(questions_, 0, now, fx);
+  ask(questions_, 0, {}, now, fx);
   questions_.clear();
   forget_closed(now, fx);
   if (!surveys_.empty()) continue_surveys(now, fx);
@@ -631,12 +631,13 @@ bool Core::in_need() const {
          sessions_.alive() > 0;
 }
 
-void Core::ask(const Router::Questions& questions, uint64_t survey, Instant now, Effects& fx) {
+void Core::ask(const Router::Questions& questions, uint64_t survey, StatusRequest asked,
+               Instant now, Effects& fx) {
   for (uint32_t node : questions) {
     ConnectionId connection = router_.nodes()[node].connection;
     if (connection == 0 || router_.nodes()[node].state != Router::Node::State::kUp) continue;
     Op& op = make(OpKind::kQuestion, 0, kNever);
-    op.request.emplace<StatusRequest>();
+    op.request.emplace<StatusRequest>(asked);
     op.node = node;
     op.survey = survey;
     router_.on_asked(node, now);

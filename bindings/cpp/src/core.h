@@ -121,7 +121,7 @@ class Core {
   // With the answer's type. A read of events that waits is sent anew, wherever a leader is, until
   // it is answered or cancelled.
   AcquireId read(Ref ref, ReadRequest request, base::Instant now, Effects& fx);
-  void status(Ref ref, base::Instant now, Effects& fx);  // CellStatus
+  void status(Ref ref, base::Instant now, Effects& fx, StatusRequest asked = {});  // CellStatus
   // Closes all sessions, says goodbye, then Effects::shut_down. Calls under way end with
   // `cancelled`.
   void shut_down(base::Instant now, Effects& fx);
@@ -180,7 +180,8 @@ class Core {
   Op* find(RequestId request);
   Router::Load load() const;
   bool in_need() const;
-  void ask(const Router::Questions& questions, uint64_t survey, base::Instant now, Effects& fx);
+  void ask(const Router::Questions& questions, uint64_t survey, StatusRequest asked,
+           base::Instant now, Effects& fx);
   Failure out_of_time(const Op& op) const;
 
   // core_answers.cc: what responses mean
@@ -274,6 +275,7 @@ class Core {
 
 struct Core::Survey {
   uint64_t id = 0;
+  StatusRequest question;
   Ref ref = 0;
   base::Instant deadline;
   base::Instant until;  // the deadline, or soon after the first answer

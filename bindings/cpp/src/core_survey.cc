@@ -18,11 +18,12 @@ std::string hex(uint64_t value) {
 
 }  // namespace
 
-void Core::status(Ref ref, Instant now, Effects& fx) {
+void Core::status(Ref ref, Instant now, Effects& fx, StatusRequest asked) {
   begin_event();
   Survey survey;
   survey.id = ++last_survey_;
   survey.ref = ref;
+  survey.question = asked;
   survey.deadline = survey.until = now + options_.request_timeout;
   survey.next_step = now;
   surveys_.push_back(std::move(survey));
@@ -63,7 +64,7 @@ void Core::step_survey(Survey& survey, Instant now, Effects& fx) {
       asked.asked = false;
     }
   }
-  ask(questions, survey.id, now, fx);
+  ask(questions, survey.id, survey.question, now, fx);
 }
 
 void Core::on_survey_status(uint64_t id, uint32_t node, const StatusResponse& status, Instant now) {

@@ -4,6 +4,7 @@
 #include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
 #include "rpc/key_convert.h"
+#include "rpc/peer_convert.h"
 
 namespace holdfast::client {
 
@@ -140,6 +141,20 @@ Response locks_page(wire::Cell::LocksResults::Reader from) {
   return page;
 }
 
+Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  base::SnapshotPart part = rpc::read_snapshot_part(from.getPart());
+  if (part.id == 0 || part.bytes->empty() || base::checksum_of(part) != part.checksum) {
+    return CallFailed{Code::internal, "a part of a snapshot came damaged"};
+  }
+  return part;
+}
+
+Response barrier_of(wire::Operator::BarrierResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return Barrier{{from.getSlot()}};
+}
+
 Response lease_described(wire::Cell::LeaseResults::Reader from) {
   if (from.hasError()) return rpc::read_error(from.getError());
   return lease_of(from.getLease());
@@ -173,6 +188,10 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.node.waiters = from.getWaiters();
   to.node.log_bytes = from.getLogBytes();
   to.node.state_bytes = from.getStateBytes();
+  to.node.digest_slot = from.getDigestSlot();
+  to.node.digest = from.getDigest();
+  to.node.verifications = from.getVerifications();
+  to.node.damage = text(from.getDamage());
   to.cell = from.getCell();
   to.revision = from.getRevision();
   to.active = from.getActive();

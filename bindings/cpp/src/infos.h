@@ -18,6 +18,8 @@ Response leases_page(wire::Cell::LeasesResults::Reader from);
 Response key_found(wire::Cell::GetResults::Reader from);
 Response keys_page(wire::Cell::KeysResults::Reader from);
 Response policy_list(wire::Cell::PoliciesResults::Reader from);
+Response barrier_of(wire::Operator::BarrierResults::Reader from);
+Response snapshot_part(wire::Operator::ReadSnapshotResults::Reader from);
 Response events_page(wire::Cell::EventsResults::Reader from);
 Response sql_rows(wire::Cell::SqlResults::Reader from);
 Response why_told(wire::Cell::WhyResults::Reader from, std::string name);

@@ -14,6 +14,7 @@
 #include "lockcore/base/ballot.h"
 #include "lockcore/base/error.h"
 #include "lockcore/base/ids.h"
+#include "lockcore/base/snapshot.h"
 #include "lockcore/base/time.h"
 #include "lockcore/locks/command.h"
 
@@ -56,6 +57,11 @@ struct LeasesRequest {
   base::LeaseId after;
   uint32_t limit = 0;
 };
+struct SnapshotRequest {
+  base::SnapshotId id = 0;  // 0: begin one
+  uint64_t offset = 0;
+  base::Slot at_least;  // of a new one; 0: all that is so by now
+};
 struct EventsRequest {
   EventsQuery query;
   bool from_now = false;
@@ -80,15 +86,19 @@ struct KeysRequest {
   bool stale = false;
 };
 struct PoliciesRequest {};
-struct StatusRequest {};
+struct BarrierRequest {};
+struct StatusRequest {
+  bool verify = false;
+};
 
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                 EventsRequest, SqlRequest, WhyRequest, GetRequest, KeysRequest, PoliciesRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
-                 GetRequest, KeysRequest, PoliciesRequest, StatusRequest>;
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest, GetRequest,
+                 KeysRequest, PoliciesRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                             EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
+                             GetRequest, KeysRequest, PoliciesRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -123,6 +133,9 @@ struct PolicyList {
   std::vector<Drain> drains;
   std::vector<Quota> quotas;
 };
+struct Barrier {
+  base::Slot slot;
+};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -138,9 +151,10 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              KeyFound, KeysPage, PolicyList, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
+                 Barrier, KeyFound, KeysPage, PolicyList, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -160,9 +174,10 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                             KeyFound, KeysPage, PolicyList, locks::TxnDone, CellStatus>;
+using Outcome =
+    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
+                 Barrier, KeyFound, KeysPage, PolicyList, locks::TxnDone, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

@@ -1,6 +1,9 @@
 // Cell: what is there: locks, leases, nodes. Linearizable reads and the survey of the members.
 #include <holdfast/holdfast.h>
 
+#include <chrono>
+#include <thread>
+
 #include "bindings/cpp/src/cell_state.h"
 #include "bindings/cpp/src/reading.h"
 #include "lockcore/base/limits.h"
@@ -13,6 +16,7 @@ using base::Instant;
 using client::Core;
 using client::Effects;
 using client::Ref;
+using client::StatusRequest;
 using detail::CellState;
 
 // -- lists, page by page --------------------------------------------------------------------------
@@ -104,9 +108,49 @@ std::vector<LeaseInfo> Cell::leases() {
                                       [&](Callback<Rows> done) { leases_async(std::move(done)); });
 }
 
+void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) {
+  // While somebody reads its record, a node may not be able to begin one: it is asked again.
+  constexpr int kAttempts = 50;
+  constexpr auto kPause = std::chrono::milliseconds(100);
+  client::SnapshotRequest request;
+  int attempts = 0;
+  for (bool is_whole = false; !is_whole;) {
+    try {
+      const auto part = detail::wait_for_value<base::SnapshotPart>(
+          *state_, [&](Callback<base::SnapshotPart> done) {
+            state_->start(reading(request), report_value(std::move(done)));
+          });
+      take({part.slot.value, part.offset, part.total_bytes, *part.bytes});
+      request = {part.id, part.end(), part.slot};
+      is_whole = part.is_last();
+    } catch (const Error& error) {
+      // Else another node leads by now, or it took too long: what came so far is of no use.
+      if (error.code() != Code::compacted || ++attempts == kAttempts) throw;
+      if (request.id == 0) std::this_thread::sleep_for(kPause);
+      request = {0, 0, request.at_least};
+    }
+  }
+}
+
 void Cell::status_async(Callback<CellStatus> done) {
   state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
                 detail::report_value(std::move(done)));
+}
+
+CellStatus Cell::status_and_verify() {
+  return detail::wait_for_value<CellStatus>(*state_, [&](Callback<CellStatus> done) {
+    state_->start([](Core& core, Ref ref, Instant now,
+                     Effects& fx) { core.status(ref, now, fx, StatusRequest{.verify = true}); },
+                  report_value(std::move(done)));
+  });
+}
+
+uint64_t Cell::compare_nodes() {
+  const auto barrier =
+      detail::wait_for_value<client::Barrier>(*state_, [&](Callback<client::Barrier> done) {
+        state_->start(reading(client::BarrierRequest{}), report_value(std::move(done)));
+      });
+  return barrier.slot.value;
 }
 
 CellStatus Cell::status() {

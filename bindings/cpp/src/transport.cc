@@ -11,6 +11,7 @@ namespace holdfast::client {
 
 namespace {
 
+constexpr uint64_t kSnapshotReadBytes = 512 * 1024;
 constexpr uint64_t kSlotMask = (1u << 24) - 1;  // of a RequestId: the core's op slot
 
 std::string text_of(const kj::Exception& error) {
@@ -68,6 +69,14 @@ wire::ClientRecord::Client& Transport::record(Link& link, uint64_t client) {
   auto request = link.cell.attachRequest();
   request.setClient(client);
   return link.records.emplace(client, request.send().getClient()).first->second;
+}
+
+wire::Operator::Client& Transport::operated(Link& link) {
+  if (!link.operated) {
+    auto request = link.client->bootstrap().castAs<wire::Holdfast>().operateRequest();
+    link.operated = request.send().getNode();
+  }
+  return *link.operated;
 }
 
 // -- requests -------------------------------------------------------------------------------------
@@ -261,6 +270,14 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setLimit(list->limit);
     return then(id, request.send(), [](auto&& results) { return leases_page(results); });
   }
+  if (const auto* snapshot = std::get_if<SnapshotRequest>(&body)) {
+    auto request = operated(link).readSnapshotRequest();
+    request.setId(snapshot->id);
+    request.setOffset(snapshot->offset);
+    request.setMaxBytes(kSnapshotReadBytes);
+    request.setAtLeast(snapshot->at_least.value);
+    return then(id, request.send(), [](auto&& results) { return snapshot_part(results); });
+  }
   if (const auto* events = std::get_if<EventsRequest>(&body)) {
     auto request = link.cell.eventsRequest();
     request.setName(events->query.name);
@@ -286,9 +303,14 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     return then(id, request.send(),
                 [name = std::move(name)](auto&& results) { return why_told(results, name); });
   }
+  if (std::holds_alternative<BarrierRequest>(body)) {
+    return then(id, operated(link).barrierRequest().send(),
+                [](auto&& results) { return barrier_of(results); });
+  }
   if (!std::holds_alternative<StatusRequest>(body)) return call_keys(link, id, body);
-  return then(id, link.cell.statusRequest().send(),
-              [](auto&& results) { return status_of(results.getStatus()); });
+  auto request = link.cell.statusRequest();
+  request.setVerify(std::get<StatusRequest>(body).verify);
+  return then(id, request.send(), [](auto&& results) { return status_of(results.getStatus()); });
 }
 
 }  // namespace holdfast::client

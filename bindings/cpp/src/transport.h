@@ -7,6 +7,7 @@
 
 #include <kj/async.h>
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -51,6 +52,7 @@ class Transport {
     kj::Own<rpc::Client> client;  // null: still connecting
     wire::Cell::Client cell = nullptr;
     std::unordered_map<uint64_t, wire::ClientRecord::Client> records;  // by client id
+    std::optional<wire::Operator::Client> operated;                    // made when first needed
     kj::Promise<void> task = nullptr;  // connecting, then watching for the end
   };
   // One per op slot of the core, which has at most one request under way per slot.
@@ -62,6 +64,7 @@ class Transport {
   kj::Promise<void> run(ConnectionId id, Link& link, const std::string& address);
   kj::Promise<void> serve(ConnectionId id, Link& link, kj::Own<rpc::BufferedStream> stream);
   wire::ClientRecord::Client& record(Link& link, uint64_t client);
+  wire::Operator::Client& operated(Link& link);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
   kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);

@@ -141,7 +141,7 @@ TEST_CASE("paxos: who lacks what an answerer no longer has can't lead") {
   cell.say(2, 1, Promise{cell[1].ballot(), Slot{100}, Slot{200}, {}, 0, 1});
   CHECK(cell[1].role() == Role::kFollower);
   REQUIRE_FALSE(cell.node(1).notices.empty());
-  CHECK(cell.node(1).notices.back().find("can't lead") != std::string::npos);
+  CHECK(cell.node(1).notices.back().find("for a snapshot") != std::string::npos);
 }
 
 TEST_CASE("paxos: a candidate's own late promise doesn't make it lead without a quorum") {

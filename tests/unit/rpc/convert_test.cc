@@ -104,6 +104,16 @@ bool same(const paxos::FetchReply& a, const paxos::FetchReply& b) {
              std::tie(b.from, b.first_retained, b.chosen_upto) &&
          same(a.entries, b.entries);
 }
+bool same(const paxos::SnapshotFetch& a, const paxos::SnapshotFetch& b) {
+  return std::tie(a.id, a.offset, a.max_bytes) == std::tie(b.id, b.offset, b.max_bytes);
+}
+bool same(const paxos::SnapshotReply& a, const paxos::SnapshotReply& b) {
+  const base::SnapshotPart& p = a.part;
+  const base::SnapshotPart& q = b.part;
+  return a.asked == b.asked && *p.bytes == *q.bytes &&
+         std::tie(p.id, p.slot, p.total_bytes, p.offset, p.checksum) ==
+             std::tie(q.id, q.slot, q.total_bytes, q.offset, q.checksum);
+}
 bool same_message(const paxos::Message& a, const paxos::Message& b) {
   return a.index() == b.index() &&
          std::visit(

@@ -152,6 +152,10 @@ class Samples {
             bytes(30),
             bytes(60)};
   }
+  base::SnapshotPart snapshot_part() {
+    auto content = std::make_shared<const std::string>(bytes(300));
+    return {number() | 1, slot(), number(), number(), std::move(content), number()};
+  }
   base::Config config() {
     auto member = [this] {
       return base::Member{id<base::NodeId>(), id<base::Incarnation>(), bytes(30), coin()};
@@ -175,7 +179,9 @@ class Samples {
       case 10: return paxos::HeartbeatReply{ballot(), confirm(), slot(), slot(), slot()};
       case 11: return paxos::Reject{ballot(), ballot()};
       case 12: return paxos::Fetch{slot(), slot()};
-      default: return paxos::FetchReply{slot(), slot(), slot(), entries()};
+      case 13: return paxos::FetchReply{slot(), slot(), slot(), entries()};
+      case 14: return paxos::SnapshotFetch{number(), number(), number()};
+      default: return paxos::SnapshotReply{number(), snapshot_part()};
     }
   }
 

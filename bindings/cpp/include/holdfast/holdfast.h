@@ -248,11 +248,22 @@ struct NodeStatus {
   std::string waiting_for;  // while founding: whom for
   uint64_t leases = 0, locks = 0, holds = 0, waiters = 0;
   uint64_t log_bytes = 0, state_bytes = 0;
+  uint64_t digest_slot = 0;    // of the last Cell::compare_nodes() that it heard of; 0: none
+  uint64_t digest = 0;         // of its record at that slot; 0: the record is damaged
+  uint64_t verifications = 0;  // how often all of its databases was looked at
+  std::string damage;          // what the last look found; empty: nothing
 };
 struct CellStatus {
   std::string cell;  // 16 hex digits; empty before founding
   uint64_t revision = 0;
   std::vector<NodeStatus> nodes;  // all members, by id
+};
+
+struct SnapshotPiece {
+  uint64_t slot = 0;  // the state is that after this slot of the log
+  uint64_t offset = 0;
+  uint64_t total_bytes = 0;
+  std::string bytes;
 };
 
 struct CellOptions {
@@ -362,6 +373,14 @@ class HOLDFAST_API Cell {
   std::vector<LockInfo> locks(std::string_view prefix = "");
   LeaseInfo lease(std::string_view id);  // lease_not_found
   std::vector<LeaseInfo> leases();
+  // A backup of the cell's whole state: the bytes of a database, piece by piece, from the leader's
+  // record. If another node leads meanwhile it begins anew, with the offset 0.
+  void read_snapshot(const std::function<void(const SnapshotPiece&)>& take);
+  // Lets every node digest its record as of one slot, which is returned: once status() shows it as
+  // a node's digest_slot, the digest is there. Nodes of one cell have equal ones.
+  uint64_t compare_nodes();
+  // The same as status(), and every node begins to look at every page and row of its databases.
+  CellStatus status_and_verify();
   CellStatus status();  // asks every member; one that doesn't answer has the role "unreachable"
   bool verify(std::string_view name, uint64_t token);  // that token holds the lock now
   void describe_async(std::string_view name, Callback<LockInfo> done);
