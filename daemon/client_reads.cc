@@ -10,6 +10,7 @@
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/convert.h"
+#include "rpc/key_convert.h"
 
 namespace holdfast::daemon {
 namespace {
@@ -159,6 +160,47 @@ void fill_verify(const locks::LockTable& table, wire::Cell::VerifyParams::Reader
     return;
   }
   to.setValid(table.is_current(name, base::Token{asked.getToken()}));
+}
+
+void fill_get(const node::Node& node, wire::Cell::GetParams::Reader asked,
+              wire::Cell::GetResults::Builder to) {
+  std::string_view name = view(asked.getKey());
+  if (auto wrong = locks::validate_name(name)) {
+    rpc::fill_error(*wrong, to.initError());
+    return;
+  }
+  to.setRevision(node.table().meta().revision.value);
+  to.setAgeMs(node.state_age_ms(rpc::boottime_now()));
+  const std::optional<base::KeyRow> key = node.table().key(name);
+  to.setFound(key.has_value());
+  if (key) rpc::fill_key(*key, to.initPair());
+}
+
+void fill_keys(const node::Node& node, wire::Cell::KeysParams::Reader asked,
+               wire::Cell::KeysResults::Builder to) {
+  const size_t limit = page_limit(asked.getLimit());
+  std::vector<base::KeyRow> page;
+  size_t bytes = 0;
+  bool more = false;
+  node.table().for_each_key(
+      view(asked.getPrefix()), view(asked.getAfter()), [&](const base::KeyRow& key) {
+        bytes += rpc::wire_bytes(key);
+        // The first one always fits.
+        more = page.size() == limit || (!page.empty() && bytes > base::kMaxMessageBytes);
+        if (!more) page.push_back(key);
+        return !more;
+      });
+  to.setMore(more);
+  to.setRevision(node.table().meta().revision.value);
+  to.setAgeMs(node.state_age_ms(rpc::boottime_now()));
+  auto list = to.initKeys(static_cast<unsigned>(page.size()));
+  for (unsigned i = 0; i < page.size(); ++i) rpc::fill_key(page[i], list[i]);
+}
+
+void fill_policies(const locks::LockTable& table, wire::Cell::PoliciesResults::Builder to) {
+  const std::vector<locks::PolicyInfo> policies = table.policies();
+  auto list = to.initPolicies(static_cast<unsigned>(policies.size()));
+  for (unsigned i = 0; i < policies.size(); ++i) rpc::fill_policy(policies[i], list[i]);
 }
 
 namespace {

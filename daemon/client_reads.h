@@ -20,6 +20,12 @@ void fill_leases(const node::Node& node, wire::Cell::LeasesParams::Reader asked,
                  wire::Cell::LeasesResults::Builder to);
 void fill_verify(const locks::LockTable& table, wire::Cell::VerifyParams::Reader asked,
                  wire::Cell::VerifyResults::Builder to);
+// These two may be asked of any node: they say as of when they are true.
+void fill_get(const node::Node& node, wire::Cell::GetParams::Reader asked,
+              wire::Cell::GetResults::Builder to);
+void fill_keys(const node::Node& node, wire::Cell::KeysParams::Reader asked,
+               wire::Cell::KeysResults::Builder to);
+void fill_policies(const locks::LockTable& table, wire::Cell::PoliciesResults::Builder to);
 void fill_why(const node::Node& node, wire::Cell::WhyParams::Reader asked,
               wire::Cell::WhyResults::Builder to);
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to);

@@ -15,6 +15,7 @@
 #include "lockcore/base/limits.h"
 #include "rpc/connection.h"
 #include "rpc/convert.h"
+#include "rpc/key_convert.h"
 #include "rpc/peer_convert.h"
 #include "rpc/peer_server.h"
 
@@ -280,6 +281,13 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
   kj::Promise<void> forceRelease(ForceReleaseContext context) override {
     return propose_read(access_, caller_, context, rpc::read_force(context.getParams().getForce()));
   }
+  kj::Promise<void> txn(TxnContext context) override {
+    return propose_read(access_, caller_, context, rpc::read_txn(context.getParams().getTxn()));
+  }
+  kj::Promise<void> setPolicy(SetPolicyContext context) override {
+    return propose_read(access_, caller_, context,
+                        rpc::read_set_policy(context.getParams().getPolicy()));
+  }
   kj::Promise<void> forget(ForgetContext context) override {
     return propose_read(access_, caller_, context,
                         rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));
@@ -375,6 +383,29 @@ class CellServer final : public wire::Cell::Server {
   kj::Promise<void> verify(VerifyContext context) override {
     return read(access_, context, [this](VerifyContext& asked) {
       fill_verify(access_.node().table(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> get(GetContext context) override {
+    if (context.getParams().getStale()) {
+      fill_get(access_.node(), context.getParams(), context.getResults());
+      return kj::READY_NOW;
+    }
+    return read(access_, context, [this](GetContext& asked) {
+      fill_get(access_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> keys(KeysContext context) override {
+    if (context.getParams().getStale()) {
+      fill_keys(access_.node(), context.getParams(), context.getResults());
+      return kj::READY_NOW;
+    }
+    return read(access_, context, [this](KeysContext& asked) {
+      fill_keys(access_.node(), asked.getParams(), asked.getResults());
+    });
+  }
+  kj::Promise<void> policies(PoliciesContext context) override {
+    return read(access_, context, [this](PoliciesContext& asked) {
+      fill_policies(access_.node().table(), asked.getResults());
     });
   }
   kj::Promise<void> why(WhyContext context) override {

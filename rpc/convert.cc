@@ -1,65 +1,27 @@
 #include "rpc/convert.h"
 
-#include <kj/exception.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "lockcore/base/limits.h"
+#include "rpc/key_convert.h"
+#include "rpc/wire_text.h"
 
 namespace holdfast::rpc {
+
+using namespace detail;
 
 namespace {
 
 constexpr size_t kMaxErrorDetails = 64;
 constexpr size_t kMaxGrants = base::kMaxLocksPerAcquire;
 
-std::string text(capnp::Text::Reader from) {
-  return std::string(from.begin(), from.size());
-}
-capnp::Text::Reader text(const std::string& from) {
-  return capnp::Text::Reader(from.c_str(), from.size());
-}
-std::string bytes(capnp::Data::Reader from) {
-  return std::string(reinterpret_cast<const char*>(from.begin()), from.size());
-}
-capnp::Data::Reader bytes(const std::string& from) {
-  return capnp::Data::Reader(reinterpret_cast<const kj::byte*>(from.data()), from.size());
-}
-
-base::Error too_many(std::string_view what, size_t count, std::string_view limit, size_t most) {
-  return base::Error{base::ErrorCode::kResourceExhausted,
-                     std::to_string(count) + " " + std::string(what) + " are too many: at most " +
-                         std::to_string(most) + " fit one call",
-                     {{"limit", std::string(limit)}, {"value", std::to_string(most)}}};
-}
-
 bool known(wire::Mode mode) {
   return static_cast<uint16_t>(mode) <= static_cast<uint16_t>(base::Mode::kExclusive);
 }
 bool known(wire::LockKind kind) {
   return static_cast<uint16_t>(kind) <= static_cast<uint16_t>(base::LockKind::kElection);
-}
-
-// An unknown mode must not read as read_mode()'s kNull, which is granted beside every other holder.
-base::Error not_known(std::string_view what) {
-  return {base::ErrorCode::kUnsupported,
-          "a " + std::string(what) + " is asked for that this version doesn't know",
-          {}};
-}
-
-// Reads what may be damaged: a bad pointer, a list outside of the message, text without an end.
-template <class T, class ReadIt>
-Read<T> guarded(std::string_view what, ReadIt&& read_it) {
-  try {
-    return read_it();
-  } catch (const kj::Exception& damage) {
-    return base::Error{
-        base::ErrorCode::kInvalidArgument,
-        "the " + std::string(what) + " can't be read: " + damage.getDescription().cStr(),
-        {}};
-  }
 }
 
 template <class Tag>
@@ -112,6 +74,7 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
     acquire.value = bytes(from.getValue());
     acquire.locks.reserve(locks.size());
     for (auto lock : locks) {
+      // It must not read as read_mode()'s kNull, which is granted beside every other holder.
       if (!known(lock.getMode())) return not_known("mode");
       if (!known(lock.getKind())) return not_known("kind of lock");
       acquire.locks.push_back({text(lock.getName()), read_mode(lock.getMode()), lock.getPermits(),
@@ -299,6 +262,7 @@ void fill_answer(const locks::Answer& answer, wire::Answer::Builder to) {
     }
     void operator()(const locks::Done& it) { to.setDone(it.revision.value); }
     void operator()(const locks::WaitCancelled&) { to.setWaitCancelled(); }
+    void operator()(const locks::TxnDone& it) { fill_txn_done(it, to.initTxnDone()); }
     void operator()(const base::Error& it) { fill_error(it, to.initError()); }
   };
   std::visit(Fill{to}, answer);
@@ -323,6 +287,7 @@ locks::Answer read_answer(wire::Answer::Reader from) {
     case wire::Answer::DONE: return locks::Done{{from.getDone()}};
     case wire::Answer::WAIT_CANCELLED: return locks::WaitCancelled{};
     case wire::Answer::ERROR: return read_error(from.getError());
+    case wire::Answer::TXN_DONE: return read_txn_done(from.getTxnDone());
     case wire::Answer::NONE: break;
   }
   return base::Error{
@@ -337,6 +302,7 @@ void fill_lock(const locks::LockInfo& lock, wire::LockInfo::Builder to) {
   to.setMode(wire_mode(lock.mode));
   to.setCapacity(lock.capacity);
   to.setRevision(lock.revision.value);
+  if (!lock.drain.empty()) to.setDrain(text(lock.drain));
   auto holders = to.initHolders(static_cast<unsigned>(lock.holders.size()));
   for (unsigned i = 0; i < holders.size(); ++i) {
     const locks::HolderInfo& it = lock.holders[i];

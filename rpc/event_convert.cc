@@ -5,8 +5,8 @@
 namespace holdfast::rpc {
 namespace {
 
-static_assert(static_cast<uint16_t>(wire::EventType::DEADLOCK) ==
-              static_cast<uint16_t>(base::EventType::kDeadlock));
+static_assert(static_cast<uint16_t>(wire::EventType::POLICY) ==
+              static_cast<uint16_t>(base::kLastEventType));
 
 capnp::Text::Reader text(const std::string& from) {
   return {from.data(), from.size()};

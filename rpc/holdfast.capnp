@@ -103,6 +103,20 @@ interface Cell {
       -> (blockers :List(Blocker), truncated :Bool, revision :UInt64, error :Cmd.Error);
   # Who is in the way: of whoever asked for this lock now, exclusively; with a name of "", of all
   # that this lease waits for. And who is in their way, and so on. Linearizable.
+
+  get @12 (key :Text, stale :Bool)
+      -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
+  # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
+  # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
+  # a leader. The leader's own answer has the age 0.
+
+  keys @13 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
+      -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
+  # Keys that begin with prefix, ascending, above `after`. Pages: go on from the last key; each page
+  # is of its own revision.
+
+  policies @14 () -> (policies :List(PolicyInfo), error :Cmd.Error);
+  # All drains and quotas.
 }
 
 interface ClientRecord {
@@ -126,6 +140,11 @@ interface ClientRecord {
   # What the holder says of itself: an election's leader proclaims.
   forceRelease @8 (op :Cmd.OpId, force :Cmd.ForceRelease) -> (answer :Cmd.Answer);
   # An admin's act: ends the hold with that token, whosever it is; notHeld if it isn't current.
+  txn @9 (op :Cmd.OpId, txn :Cmd.Txn) -> (answer :Cmd.Answer);
+  # Compares, then does the one list or the other, all at once. `txnDone` has a result for each
+  # operation of the list that was done.
+  setPolicy @10 (op :Cmd.OpId, policy :Cmd.SetPolicy) -> (answer :Cmd.Answer);
+  # An admin's act: sets a drain or a quota, or ends it. notHeld if there is none to end.
 }
 
 interface Lease {
@@ -155,6 +174,7 @@ enum EventType {
   leaseClose @12;
   leaseExpire @13;
   deadlock @14;
+  policy @15;                   # an admin's drain or quota
 }
 
 struct Event {
@@ -249,6 +269,17 @@ struct LockInfo {
   waiterCount @7 :UInt64;
   kind @8 :Cmd.LockKind;
   delayRemainingMs @9 :UInt64;   # of the lock-delay after a loss
+  drain @10 :Text;               # why a drain keeps it from being granted; empty: none does
+}
+
+struct PolicyInfo {
+  kind @0 :Cmd.PolicyKind;
+  name @1 :Text;
+  limits @2 :Cmd.Limits;
+  used @3 :Cmd.Limits;          # of a quota, so far
+  reason @4 :Text;
+  by @5 :Text;
+  sinceMs @6 :UInt64;           # wall time, for people
 }
 
 struct LeaseInfo {

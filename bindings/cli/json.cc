@@ -126,6 +126,7 @@ std::string to_json(const LockInfo& lock) {
       fill_waiter(waiters[index(i)], lock.waiters[i]);
     out.setDelayRemaining(number(static_cast<uint64_t>(lock.delay_remaining.count())));
     out.setRevision(lock.revision);
+    out.setDrain(text(lock.drain));
   });
 }
 

@@ -74,6 +74,7 @@ struct LockInfo {
   delayRemaining @6 :UInt32;   # ms
   value @7 :Void;        # null: locks carry no values yet
   revision @8 :UInt64;
+  drain @9 :Text;        # why a drain keeps it from being granted; empty: none does
 }
 
 struct Event {

@@ -31,6 +31,7 @@ std::string share_of(const LockInfo& lock, const Claim& claim) {
 void print_text(Output& out, const LockInfo& lock) {
   const char* share = lock.kind == "semaphore" ? "PERMITS" : "MODE";
   out.line(out.bold(printable(lock.name)) + ": " + state_of(lock));
+  if (!lock.drain.empty()) out.line("drained, nothing is granted: " + printable(lock.drain));
   if (!lock.holders.empty()) {
     Table holders({"TOKEN", share, "LEASE", "HELD", "WHERE", "WHO"});
     for (const Holder& holder : lock.holders) {

@@ -16,6 +16,8 @@ struct Options {
 
 // A try never overtakes who waits already.
 bool is_free(const LockInfo& lock, Mode mode) {
+  const bool is_closed = !lock.drain.empty() || lock.delay_remaining.count() != 0;
+  if (is_closed) return false;
   if (lock.kind == "semaphore") {
     uint64_t taken = 0;
     for (const Holder& holder : lock.holders) taken += holder.permits;

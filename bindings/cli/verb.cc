@@ -105,17 +105,33 @@ CLI::Option* add_duration(CLI::App* app, const char* name,
   });
 }
 
+namespace {
+
+CLI::Option* add_counted(CLI::App* app, const char* name, uint64_t least, uint64_t most,
+                         const char* help, std::function<void(uint64_t)> take) {
+  return add_value(
+      app, name, "N", help, [take = std::move(take), name, least, most](const std::string& text) {
+        uint64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc{} || end != text.data() + text.size() || value < least ||
+            value > most) {
+          reject(name, text,
+                 "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+        }
+        take(value);
+      });
+}
+
+}  // namespace
+
 CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64_t least,
                        uint64_t most, const char* help) {
-  return add_value(app, name, "N", help, [&target, name, least, most](const std::string& text) {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-      reject(name, text,
-             "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-    }
-    target = value;
-  });
+  return add_counted(app, name, least, most, help, [&target](uint64_t value) { target = value; });
+}
+
+CLI::Option* add_count(CLI::App* app, const char* name, std::optional<uint64_t>& target,
+                       uint64_t least, uint64_t most, const char* help) {
+  return add_counted(app, name, least, most, help, [&target](uint64_t value) { target = value; });
 }
 
 CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
@@ -170,11 +186,36 @@ CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, con
       CLI::MultiOptionPolicy::TakeAll);
 }
 
-CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help) {
-  return add_value(app, "PREFIX", "", help, [&target](const std::string& prefix) {
-    check("PREFIX", locks::validate_text("prefix", prefix, base::kMaxNameBytes));
+CLI::Option* add_key(CLI::App* app, std::string& target, const char* help) {
+  auto* option = add_value(app, "KEY", "", help, [&target](const std::string& name) {
+    check("KEY", locks::validate_name(name));
+    target = name;
+  });
+  return option->required();
+}
+
+namespace {
+
+template <class Target>
+CLI::Option* add_beginning(CLI::App* app, const char* name, Target& target, const char* help) {
+  return add_value(app, name, "", help, [&target, name](const std::string& prefix) {
+    check(name, locks::validate_text("prefix", prefix, base::kMaxNameBytes));
     target = prefix;
   });
+}
+
+}  // namespace
+
+CLI::Option* add_key_prefix(CLI::App* app, std::string& target, const char* help) {
+  return add_beginning(app, "KEY", target, help)->required();
+}
+
+CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help) {
+  return add_beginning(app, "PREFIX", target, help);
+}
+
+CLI::Option* add_prefix(CLI::App* app, std::optional<std::string>& target, const char* help) {
+  return add_beginning(app, "PREFIX", target, help);
 }
 
 CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help) {

@@ -76,6 +76,8 @@ CLI::Option* add_duration(CLI::App* app, const char* name,
                           std::optional<std::chrono::milliseconds>& target, const char* help);
 CLI::Option* add_count(CLI::App* app, const char* name, uint64_t& target, uint64_t least,
                        uint64_t most, const char* help);
+CLI::Option* add_count(CLI::App* app, const char* name, std::optional<uint64_t>& target,
+                       uint64_t least, uint64_t most, const char* help);
 // Its option text, as help shows it, is "one|other|third".
 CLI::Option* add_choice(CLI::App* app, const char* name, std::string& target,
                         const std::vector<std::string>& choices, const char* help);
@@ -85,8 +87,12 @@ CLI::Option* add_lock(CLI::App* app, std::string& target, const char* help);
 CLI::Option* add_name(CLI::App* app, std::string& target, const char* help);
 // Further ones, by -L.
 CLI::Option* add_more_locks(CLI::App* app, std::vector<std::string>& target, const char* help);
+// The positional KEY; and one that may be just the beginning of a name.
+CLI::Option* add_key(CLI::App* app, std::string& target, const char* help);
+CLI::Option* add_key_prefix(CLI::App* app, std::string& target, const char* help);
 // The positional PREFIX of such names.
 CLI::Option* add_prefix(CLI::App* app, std::string& target, const char* help);
+CLI::Option* add_prefix(CLI::App* app, std::optional<std::string>& target, const char* help);
 CLI::Option* add_reason(CLI::App* app, std::string& target, const char* help);
 
 // CLI11 takes a value that begins with '[' for a list and pulls it apart. A mark in front, which
@@ -149,6 +155,10 @@ void add_status(Verbs& verbs);
 void add_check(Verbs& verbs);
 void add_snapshot(Verbs& verbs);
 void add_bench(Verbs& verbs);
+void add_key_verbs(Verbs& verbs);
+void add_txn(Verbs& verbs);
+void add_drain(Verbs& verbs);
+void add_quota(Verbs& verbs);
 void add_torture(Verbs& verbs);
 void add_top(Verbs& verbs);
 void add_completion(Verbs& verbs);

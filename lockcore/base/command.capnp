@@ -103,6 +103,94 @@ struct ForceRelease {
   by @3 :Text;                 # who does it, in words
 }
 
+struct KeyValue {
+  key @0 :Text;
+  value @1 :Data;
+  createRevision @2 :UInt64;   # when it came to be
+  revision @3 :UInt64;         # of its last change
+  version @4 :UInt64;          # changes since it came to be, that one included
+  lease @5 :UInt64;            # it goes when this lease ends; 0: it stays
+}
+
+enum Relation {
+  equal @0;
+  notEqual @1;
+  less @2;
+  greater @3;
+}
+
+struct Compare {
+  key @0 :Text;                # or, of `holds`, a lock
+  relation @1 :Relation;
+  union {
+    value @2 :Data;            # of a key that is not there: holds in no relation
+    version @3 :UInt64;        # this and the next two: 0 for a key that is not there
+    revision @4 :UInt64;
+    create @5 :UInt64;
+    holds @6 :UInt64;          # does this token hold that lock now? equal: yes, notEqual: no
+  }
+}
+
+struct TxnOp {
+  key @0 :Text;
+  union {
+    get @1 :Void;
+    put :group {
+      value @2 :Data;
+      lease @3 :UInt64;        # bound to it: deleted when it ends; 0: to none
+      sequential @4 :Bool;     # a ten-digit number is appended: unique and growing under this key
+    }
+    delete @5 :Void;
+  }
+}
+
+struct Txn {
+  compare @0 :List(Compare);
+  then @1 :List(TxnOp);        # done if all compares hold
+  orelse @2 :List(TxnOp);      # done if one doesn't
+}
+
+struct OpResult {              # of the operation at the same place
+  union {
+    none @0 :Void;             # a get of a key that is not there
+    found @1 :KeyValue;        # a get
+    stored @2 :KeyValue;       # a put; without the value, and without a key that was given in full
+    deleted @3 :Bool;          # a delete: was it there?
+  }
+}
+
+struct CheckpointLeases {
+  decided @0 :Ballot;
+  leases @1 :List(Remainder);
+
+  struct Remainder {
+    lease @0 :UInt64;
+    leftMs @1 :UInt64;
+  }
+}
+
+enum PolicyKind {
+  drain @0;                    # nothing is granted under the prefix `name`
+  prefixQuota @1;              # limits on what is under the prefix `name`
+  ownerQuota @2;               # limits on what the user `name` has
+}
+
+struct Limits {                # 0: no limit
+  leases @0 :UInt64;
+  locks @1 :UInt64;            # held or waited for
+  waiters @2 :UInt64;
+  bytes @3 :UInt64;            # of keys and their values
+}
+
+struct SetPolicy {
+  kind @0 :PolicyKind;
+  name @1 :Text;
+  end @2 :Bool;                # true: there is to be no such policy any more
+  limits @3 :Limits;
+  reason @4 :Text;
+  by @5 :Text;                 # who does it, in words
+}
+
 struct Command {
   op @0 :OpId;
   union {
@@ -122,6 +210,9 @@ struct Command {
     setHoldValue @12 :SetHoldValue;
     forceRelease @13 :ForceRelease;
     advanceTime @14 :Ballot;             # decided in
+    txn @15 :Txn;
+    checkpointLeases @16 :CheckpointLeases;
+    setPolicy @17 :SetPolicy;
   }
 }
 
@@ -156,5 +247,10 @@ struct Answer {
     done @6 :UInt64;           # the revision at which it took effect
     waitCancelled @7 :Void;
     error @8 :Error;
+    txnDone :group {
+      succeeded @9 :Bool;      # the compares held
+      revision @10 :UInt64;    # at which it took effect, or looked
+      results @11 :List(OpResult);
+    }
   }
 }

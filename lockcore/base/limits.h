@@ -20,6 +20,17 @@ constexpr size_t kMaxCycleSteps = 32;  // of a deadlock that are told
 constexpr uint64_t kMaxReductionSteps = 1'000'000;
 constexpr size_t kMaxListedRows = 1'000;  // rows of one page of a list request
 
+// Keys (INTERFACES 2).
+constexpr size_t kMaxTxnOps = 128;                 // compares and both branches together
+constexpr size_t kMaxTxnBytes = 512 * 1024;        // keys, values and operands of a transaction
+constexpr size_t kMaxTxnAnswerBytes = 512 * 1024;  // keys and values that it reads
+constexpr size_t kMaxKeys = 1'000'000;
+constexpr size_t kMaxKeyBytes = 256 * 1024 * 1024;  // names and values of all keys together
+constexpr size_t kSequenceDigits = 10;
+constexpr uint64_t kMaxSequence = 9'999'999'999;
+// Prefixes whose sequential names are counted apart; the one that was used longest ago goes first.
+constexpr size_t kMaxSequences = 100'000;
+
 // Leases.
 constexpr uint64_t kMinLeaseTtlMs = 500;
 constexpr uint64_t kMaxLeaseTtlMs = 24ull * 3600 * 1000;
@@ -39,6 +50,9 @@ constexpr size_t kMaxAckRangesPerClient = 1024;
 constexpr uint64_t kClientTtlMs = 3600ull * 1000;
 constexpr size_t kMaxClients = 2'000'000;
 constexpr size_t kMaxAnswers = 8'000'000;  // of all clients together, pending ones included
+// Keys and values in answers to transactions.
+constexpr size_t kMaxAnswerBytesPerClient = 8 * 1024 * 1024;
+constexpr size_t kMaxAnswerBytes = 256 * 1024 * 1024;  // of all clients together
 
 // The log and its batches.
 constexpr size_t kMaxBatchBytes = 512 * 1024;
@@ -87,12 +101,25 @@ constexpr uint64_t kMaxHistoryAgeMs = 7ull * 24 * 3600 * 1000;
 constexpr size_t kEventRing = 16'384;
 constexpr size_t kEventRingBytes = 16 * 1024 * 1024;
 
+// Policies: drains and quotas together.
+constexpr size_t kMaxPolicies = 256;
+
+// Checkpoints of leases (DESIGN 6).
+constexpr uint64_t kMinCheckpointTtlMs = 60'000;  // of shorter ones none are made
+constexpr uint64_t kMaxCheckpointStepMs = 60'000;
+constexpr uint64_t kCheckpointStepsPerTtl = 4;
+constexpr size_t kMaxCheckpointsPerCommand = 5'000;
+
 // Elections.
 constexpr int64_t kDefaultHeartbeatMs = 50;
 constexpr int64_t kDefaultElectionMs = 500;
 
 static_assert(kMaxBatchBytes < kMaxPeerMessageBytes);
 static_assert(kMaxMessageBytes < kMaxPeerMessageBytes);
+static_assert(kMaxTxnBytes <= kMaxMessageBytes / 2);  // with what a message takes around them
+static_assert(kMaxTxnAnswerBytes <= kMaxMessageBytes / 2);
+static_assert(kMaxTxnAnswerBytes <= kMaxAnswerBytesPerClient);
+static_assert(kMaxValueBytes < kMaxTxnBytes);
 static_assert(kMaxSlotsInFlight <= kMaxUnappliedSlots);
 static_assert(kSnapshotPartBytes * kSnapshotPartsInFlight < kMaxPeerMessageBytes);
 static_assert(kLogPieceBytes * 4 <= kMinLogBytes && kLogPieceSlots * 4 <= kMinLogSlots);

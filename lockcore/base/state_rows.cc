@@ -30,6 +30,7 @@ const char* event_type_name(EventType type) {
     case EventType::kLeaseClose: return "lease-close";
     case EventType::kLeaseExpire: return "lease-expire";
     case EventType::kDeadlock: return "deadlock";
+    case EventType::kPolicy: return "policy";
   }
   return "unknown";
 }
@@ -51,6 +52,15 @@ const char* kind_name(LockKind kind) {
     case LockKind::kLock: return "lock";
     case LockKind::kSemaphore: return "semaphore";
     case LockKind::kElection: return "election";
+  }
+  return "unknown";
+}
+
+const char* policy_name(PolicyKind kind) {
+  switch (kind) {
+    case PolicyKind::kDrain: return "drain";
+    case PolicyKind::kPrefixQuota: return "prefix-quota";
+    case PolicyKind::kOwnerQuota: return "owner-quota";
   }
   return "unknown";
 }

@@ -54,6 +54,8 @@ struct MetaRow {
   ConfigVersion config_version;
   Ballot leader;              // ballot of the last applied NewLeader (P13)
   uint64_t event_digest = 0;  // chained over all events ever; part of the digest
+  // Sequential names under a prefix that has no SequenceRow begin above this.
+  uint64_t sequence_floor = 0;
 
   bool operator==(const MetaRow&) const = default;
 };
@@ -66,6 +68,9 @@ struct LeaseRow {
   std::string secret;  // kSecretBytes
   std::shared_ptr<const Owner> owner;
   uint64_t opened_wall_ms = 0;
+  // What was left of it at its last checkpoint: all that a new leader gives it. 0: none was made
+  // since it was opened or renewed.
+  uint64_t left_ms = 0;
 };
 
 // A lock exists while it has holders or waiters, or stays closed after the loss of a holder.
@@ -134,6 +139,56 @@ struct AnswerRow {
   std::string answer;  // a serialized base Answer message
 };
 
+struct KeyRow {
+  std::string key;
+  std::string value;
+  Revision create;
+  Revision revision;     // of its last change; unique
+  uint64_t version = 0;  // changes since it came to be, that one included
+  LeaseId lease;         // it goes when this one ends; none: it stays
+
+  bool operator==(const KeyRow&) const = default;
+};
+
+// The last number given to a sequential name under this prefix.
+struct SequenceRow {
+  std::string prefix;
+  uint64_t last = 0;
+  Revision revision;  // of that use; unique
+};
+
+enum class PolicyKind : uint8_t {  // wire values
+  kDrain = 0,
+  kPrefixQuota = 1,
+  kOwnerQuota = 2,
+};
+
+struct PolicyKey {
+  PolicyKind kind = PolicyKind::kDrain;
+  std::string name;  // a prefix, or an owner's user
+
+  auto operator<=>(const PolicyKey&) const = default;
+};
+
+// Of a quota; 0: no limit.
+struct QuotaLimits {
+  uint64_t leases = 0;
+  uint64_t locks = 0;  // held or waited for
+  uint64_t waiters = 0;
+  uint64_t bytes = 0;  // of keys and their values
+
+  bool operator==(const QuotaLimits&) const = default;
+};
+
+// A rule that an admin made.
+struct PolicyRow {
+  PolicyKey key;
+  QuotaLimits limits;
+  std::string reason;
+  std::string by;
+  uint64_t since_wall_ms = 0;
+};
+
 enum class EventType : uint8_t {
   kGrant = 0,
   kRelease = 1,
@@ -150,8 +205,9 @@ enum class EventType : uint8_t {
   kLeaseClose = 12,
   kLeaseExpire = 13,
   kDeadlock = 14,
+  kPolicy = 15,
 };
-constexpr EventType kLastEventType = EventType::kDeadlock;
+constexpr EventType kLastEventType = EventType::kPolicy;
 
 // One change, told to people and watchers. Its revision is unique: every event takes one.
 struct EventRow {
@@ -169,7 +225,7 @@ struct EventRow {
   uint64_t waited_ms = 0;  // a grant, conversion or cancel: in the queue, by cell time
   uint64_t held_ms = 0;    // a hold's end: how long it lasted, by cell time
   std::string note;        // in people's words: what for, or why it was forced and by whom
-  std::string value;       // what the holder says of itself
+  std::string value;       // of a put; what the holder says of itself
 };
 using EventRows = std::vector<EventRow>;
 
@@ -189,6 +245,9 @@ struct StateWrite {
   Changes<WaiterRow, Revision> waiters;
   Changes<ClientRow, ClientId> clients;
   Changes<AnswerRow, AnswerKey> answers;
+  Changes<KeyRow, std::string> keys;
+  Changes<SequenceRow, std::string> sequences;
+  Changes<PolicyRow, PolicyKey> policies;
   std::shared_ptr<const EventRows> events;  // ascending; null: none
 };
 
@@ -201,6 +260,9 @@ struct StateRows {
   std::vector<WaiterRow> waiters;
   std::vector<ClientRow> clients;
   std::vector<AnswerRow> answers;
+  std::vector<KeyRow> keys;
+  std::vector<SequenceRow> sequences;
+  std::vector<PolicyRow> policies;
 };
 
 // "grant", "lease-open" and so on, as users see them.
@@ -209,5 +271,7 @@ const char* event_type_name(EventType type);
 const char* mode_name(Mode mode);
 // "lock", "semaphore", "election"
 const char* kind_name(LockKind kind);
+// "drain", "prefix-quota", "owner-quota"
+const char* policy_name(PolicyKind kind);
 
 }  // namespace holdfast::base

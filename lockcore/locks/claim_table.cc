@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lockcore/locks/policy_table.h"
+
 namespace holdfast::locks {
 
 template <class Key>
@@ -93,6 +95,7 @@ void ClaimTable::unindex_identity(Claim& claim) {
 
 LockRef ClaimTable::find_or_add(const std::string& name) {
   const auto [lock, added] = locks_.try_emplace(name);
+  if (added) lock->second.drained = policies_.drain_of(name) != nullptr;
   // New here, but perhaps still on the disk under this name: then a put replaces that row.
   if (added && !erased_locks_.empty()) lock->second.mark.recorded = erased_locks_.erase(name) != 0;
   return lock;
@@ -194,9 +197,11 @@ void ClaimTable::link(Claim& claim) {
     ++claim.lease->wait_count;
   }
   dirty_claims_.add(claim);
+  policies_.count(claim, 1);
 }
 
 void ClaimTable::unlink(Claim& claim) {
+  policies_.count(claim, -1);
   Lock& lock = claim.lock->second;
   if (claim.held) {
     lock.holders.remove(&claim);

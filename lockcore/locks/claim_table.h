@@ -18,7 +18,7 @@ namespace holdfast::locks {
 
 class ClaimTable {
  public:
-  ClaimTable() = default;
+  explicit ClaimTable(PolicyTable& policies) : policies_(policies) {}
   // Claims hold iterators of locks_: moving a map keeps them valid, copying wouldn't.
   ClaimTable(const ClaimTable&) = delete;
   ClaimTable& operator=(const ClaimTable&) = delete;
@@ -27,6 +27,7 @@ class ClaimTable {
   // end(): no such lock, so it is free.
   LockRef find(std::string_view name) { return locks_.find(name); }
   LockRef end() { return locks_.end(); }
+  LockRef lower_bound(std::string_view name) { return locks_.lower_bound(name); }
   LockRef find_or_add(const std::string& name);
   // By token, or by the revision at which it queued.
   Claim* find(base::Revision id);
@@ -111,6 +112,7 @@ class ClaimTable {
   void index_identity(Claim& claim);
   void unindex_identity(Claim& claim);
 
+  PolicyTable& policies_;
   LockMap locks_;
   std::unordered_map<base::Revision, Claim> claims_;
   std::unordered_set<Claim*, HashIdentity, SameIdentity> by_identity_;  // of crowded locks

@@ -169,9 +169,96 @@ Refusal check(const ForceRelease& body) {
   return validate_name(body.lock);
 }
 
-Refusal check(const AdvanceTime& body) {
-  if (body.decided) return std::nullopt;
+Refusal check_key(const TxnOp& op) {
+  if (op.kind == TxnOp::Kind::kPut && op.sequential) {
+    return validate_name(op.key + std::string(base::kSequenceDigits, '0'));
+  }
+  return validate_name(op.key);
+}
+
+// Each key of a branch is named once: what happens to it doesn't depend on an order.
+Refusal check_branch(const std::vector<TxnOp>& ops, size_t& bytes) {
+  std::vector<std::string_view> keys;
+  keys.reserve(ops.size());
+  for (const TxnOp& op : ops) {
+    if (auto error = check_key(op)) return error;
+    if (auto error = check_value(op.value)) return error;
+    if (!op.sequential) keys.push_back(op.key);
+    bytes += op.key.size() + op.value.size();
+  }
+  std::sort(keys.begin(), keys.end());
+  const auto twice = std::adjacent_find(keys.begin(), keys.end());
+  if (twice == keys.end()) return std::nullopt;
+  return invalid("a transaction names key \"" + std::string(*twice) + "\" twice in one branch");
+}
+
+Refusal check(const Compare& compare) {
+  if (auto error = validate_name(compare.key)) return error;
+  if (compare.target != Compare::Target::kHolds) return std::nullopt;
+  if (compare.number == 0) return invalid("a token is missing: 0 holds no lock");
+  if (compare.relation == Relation::kEqual || compare.relation == Relation::kNotEqual) {
+    return std::nullopt;
+  }
+  return invalid("whether a token holds lock \"" + compare.key +
+                 "\" can be compared by == and != alone");
+}
+
+Refusal check(const Txn& body) {
+  const size_t count = body.compare.size() + body.then.size() + body.orelse.size();
+  if (count == 0) return invalid("a transaction must compare or do something");
+  if (count > base::kMaxTxnOps) {
+    return exhausted("txnOperations", base::kMaxTxnOps,
+                     "a transaction has " + std::to_string(count) + " compares and operations");
+  }
+  size_t bytes = 0;
+  for (const Compare& compare : body.compare) {
+    if (auto error = check(compare)) return error;
+    if (auto error = check_value(compare.value)) return error;
+    bytes += compare.key.size() + compare.value.size();
+  }
+  if (auto error = check_branch(body.then, bytes)) return error;
+  if (auto error = check_branch(body.orelse, bytes)) return error;
+  if (bytes <= base::kMaxTxnBytes) return std::nullopt;
+  return exhausted("txnBytes", base::kMaxTxnBytes,
+                   "a transaction's keys and values have " + std::to_string(bytes) + " bytes");
+}
+
+Refusal check_decided(const base::Ballot& decided) {
+  if (decided) return std::nullopt;
   return invalid("a leader's decision must have a ballot");
+}
+
+Refusal check(const CheckpointLeases& body) {
+  if (body.leases.size() > base::kMaxCheckpointsPerCommand) {
+    return exhausted("checkpointsPerCommand", base::kMaxCheckpointsPerCommand,
+                     "too many leases are checkpointed in one command");
+  }
+  return check_decided(body.decided);
+}
+
+Refusal check(const SetPolicy& body) {
+  const bool is_prefix = body.key.kind != base::PolicyKind::kOwnerQuota;
+  if (auto error = validate_text(is_prefix ? "prefix" : "owner's user", body.key.name,
+                                 base::kMaxNameBytes)) {
+    return error;
+  }
+  if (auto error = validate_text("name of who sets it", body.by, base::kMaxReasonBytes)) {
+    return error;
+  }
+  if (auto error = validate_text("reason", body.reason, base::kMaxReasonBytes)) return error;
+  if (body.end) return std::nullopt;
+  if (body.reason.empty()) return invalid("a reason is missing: it is shown to those who wait");
+  const bool limits = body.limits != base::QuotaLimits{};
+  if (body.key.kind == base::PolicyKind::kDrain) {
+    return limits ? Refusal(invalid("a drain has no limits; a quota has")) : std::nullopt;
+  }
+  if (!limits) return invalid("a quota limits something: leases, locks, waiters or bytes");
+  if (!is_prefix || body.limits.leases == 0) return std::nullopt;
+  return invalid("leases have no names: only an owner's quota can limit them");
+}
+
+Refusal check(const AdvanceTime& body) {
+  return check_decided(body.decided);
 }
 
 Refusal check(const NewLeader& body) {
@@ -184,7 +271,8 @@ constexpr uint64_t kMaxNumber = 1ull << 62;
 
 bool is_cells_own(const Body& body) {
   return std::holds_alternative<ExpireLeases>(body) || std::holds_alternative<NewLeader>(body) ||
-         std::holds_alternative<AdvanceTime>(body);
+         std::holds_alternative<AdvanceTime>(body) ||
+         std::holds_alternative<CheckpointLeases>(body);
 }
 
 // Bounds on what the fixed parts of a message take, with some room for fields to come.
@@ -215,6 +303,26 @@ size_t body_bytes(const Convert& body) {
 }
 size_t body_bytes(const SetHoldValue& body) {
   return 8 + text_bytes(body.lock) + text_bytes(body.value);
+}
+constexpr size_t kTxnOpOverhead = 48;
+
+size_t body_bytes(const Txn& body) {
+  size_t size = 64;
+  for (const Compare& compare : body.compare) {
+    size += kTxnOpOverhead + text_bytes(compare.key) + text_bytes(compare.value);
+  }
+  for (const auto* branch : {&body.then, &body.orelse}) {
+    for (const TxnOp& op : *branch) {
+      size += kTxnOpOverhead + text_bytes(op.key) + text_bytes(op.value);
+    }
+  }
+  return size;
+}
+size_t body_bytes(const CheckpointLeases& body) {
+  return 32 + body.leases.size() * 16;
+}
+size_t body_bytes(const SetPolicy& body) {
+  return 96 + text_bytes(body.key.name) + text_bytes(body.reason) + text_bytes(body.by);
 }
 size_t body_bytes(const ForceRelease& body) {
   return 24 + text_bytes(body.lock) + text_bytes(body.reason) + text_bytes(body.by);
@@ -273,6 +381,16 @@ std::optional<base::Error> validate(const Command& command) {
 size_t command_bytes(const Command& command) {
   return kCommandOverhead + command.op.answered.size() * 8 +
          std::visit([](const auto& body) { return body_bytes(body); }, command.body);
+}
+
+size_t answer_bytes(const Answer& answer) {
+  const auto* done = std::get_if<TxnDone>(&answer);
+  if (done == nullptr) return 0;
+  size_t size = 0;
+  for (const OpResult& result : done->results) {
+    size += sizeof(OpResult) + result.row.key.size() + result.row.value.size();
+  }
+  return size;
 }
 
 }  // namespace holdfast::locks

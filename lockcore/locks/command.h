@@ -106,9 +106,59 @@ struct NewLeader {
   base::Ballot ballot;
 };
 
-using Body =
-    std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases, Acquire,
-                 CancelWait, Release, NewLeader, Convert, SetHoldValue, ForceRelease, AdvanceTime>;
+enum class Relation : uint8_t {  // wire values
+  kEqual = 0,
+  kNotEqual = 1,
+  kLess = 2,
+  kGreater = 3,
+};
+// What a key must be like. A key that isn't there has version, revision and create 0, and no value:
+// compares of its value hold in no relation.
+struct Compare {
+  enum class Target : uint8_t { kValue, kVersion, kRevision, kCreate, kHolds };
+  std::string key;  // of kHolds: a lock
+  Target target = Target::kVersion;
+  Relation relation = Relation::kEqual;
+  uint64_t number = 0;  // of kHolds: the token that holds it (kEqual), or doesn't (kNotEqual)
+  std::string value;    // of kValue
+};
+struct TxnOp {
+  enum class Kind : uint8_t { kGet, kPut, kDelete };
+  Kind kind = Kind::kGet;
+  std::string key;
+  // The rest is of kPut.
+  std::string value;
+  base::LeaseId lease;      // the key is deleted when it ends; none: it stays
+  bool sequential = false;  // a number of kSequenceDigits is appended to the key
+};
+// Guards, and what is done if they all hold, or if one doesn't. All at once.
+struct Txn {
+  std::vector<Compare> compare;
+  std::vector<TxnOp> then;
+  std::vector<TxnOp> orelse;
+};
+// Remembers how much is left of leases that go unrenewed, so that leaders that come and go don't
+// keep them for ever (DESIGN 6). Does nothing in another ballot than `decided` (P13).
+struct CheckpointLeases {
+  struct Remainder {
+    base::LeaseId lease;
+    uint64_t left_ms = 0;
+  };
+  base::Ballot decided;
+  std::vector<Remainder> leases;
+};
+// An admin's act: a drain or a quota begins, is changed, or ends.
+struct SetPolicy {
+  base::PolicyKey key;
+  bool end = false;
+  base::QuotaLimits limits;
+  std::string reason;
+  std::string by;
+};
+
+using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
+                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue,
+                          ForceRelease, AdvanceTime, Txn, CheckpointLeases, SetPolicy>;
 
 struct Command {
   OpId op;
@@ -145,8 +195,23 @@ struct WaitCancelled {
   bool operator==(const WaitCancelled&) const = default;
 };
 
+// What became of the operation at the same place. Of a put, `row` has no value, and a key only if
+// that was sequential: who asked knows the rest.
+struct OpResult {
+  enum class Kind : uint8_t { kNone, kFound, kStored, kDeleted, kNotDeleted };
+  Kind kind = Kind::kNone;
+  base::KeyRow row;  // of kFound and kStored
+  bool operator==(const OpResult&) const = default;
+};
+struct TxnDone {
+  bool succeeded = false;   // `then` was done
+  base::Revision revision;  // of the state after it
+  std::vector<OpResult> results;
+  bool operator==(const TxnDone&) const = default;
+};
+
 using Answer =
-    std::variant<ClientRegistered, LeaseOpened, Granted, Done, WaitCancelled, base::Error>;
+    std::variant<ClientRegistered, LeaseOpened, Granted, Done, WaitCancelled, TxnDone, base::Error>;
 
 // The schema version written into every batch; a node that meets a newer one, or a command that it
 // doesn't know, must stop (DESIGN 7).
@@ -161,6 +226,8 @@ std::optional<Answer> decode_answer(std::string_view bytes);
 
 // A bound on the bytes that a command takes in a batch, cheap to compute.
 size_t command_bytes(const Command& command);
+// What the keys and values in an answer take; 0 for all but TxnDone.
+size_t answer_bytes(const Answer& answer);
 
 // nullopt: acceptable. Checks what doesn't depend on the state: names, ranges, sizes. The leader
 // refuses with it before proposing; apply() checks again, since a log may hold anything.

@@ -1,55 +1,20 @@
-// Batches and answers as bytes: Cap'n Proto messages of base/command.capnp, one segment if small.
+// Batches as bytes: Cap'n Proto messages of base/command.capnp, one segment if small.
 //
 // Bytes come from peers and from disks. Whatever is wrong with them becomes a returned reason:
 // Cap'n Proto's exceptions end here.
-#include <capnp/message.h>
-#include <capnp/serialize.h>
-#include <kj/io.h>
-
-#include <cstring>
-
 #include "lockcore/base/command.capnp.h"
 #include "lockcore/base/limits.h"
+#include "lockcore/locks/codec.h"
 #include "lockcore/locks/command.h"
 
 namespace holdfast::locks {
+
+using namespace codec;
+
 namespace {
 
 // -- writing --------------------------------------------------------------------------------------
 
-// Memory for a message's first segment, one a thread: Cap'n Proto wants it zeroed, and zeroes what
-// it used when it is done, so that a small message costs neither an allocation nor a large memset.
-kj::ArrayPtr<capnp::word> scratch() {
-  constexpr size_t kScratchWords = 8192;
-  thread_local std::vector<uint64_t> words(kScratchWords);
-  return kj::arrayPtr(reinterpret_cast<capnp::word*>(words.data()), words.size());
-}
-
-class StringOutput final : public kj::OutputStream {
- public:
-  explicit StringOutput(std::string& out) : out_(out) {}
-  void write(const void* buffer, size_t size) override {
-    out_.append(static_cast<const char*>(buffer), size);
-  }
-
- private:
-  std::string& out_;
-};
-
-std::string to_bytes(capnp::MessageBuilder& message) {
-  std::string bytes;
-  bytes.reserve(capnp::computeSerializedSizeInWords(message) * sizeof(capnp::word));
-  StringOutput output(bytes);
-  capnp::writeMessage(output, message);
-  return bytes;
-}
-
-capnp::Text::Reader text(const std::string& s) {
-  return {s.c_str(), s.size()};
-}
-capnp::Data::Reader data(const std::string& s) {
-  return {reinterpret_cast<const kj::byte*>(s.data()), s.size()};
-}
 // Absent is read as empty, and takes no bytes.
 #define HF_SET_TEXT(builder, Field, value) \
   if (!(value).empty()) (builder).set##Field(text(value))
@@ -154,84 +119,65 @@ void put_body(wire::Command::Builder out, const ForceRelease& body) {
 void put_body(wire::Command::Builder out, const AdvanceTime& body) {
   put_ballot(out.initAdvanceTime(), body.decided);
 }
+void put_compare(wire::Compare::Builder out, const Compare& compare) {
+  out.setKey(text(compare.key));
+  out.setRelation(static_cast<wire::Relation>(compare.relation));
+  switch (compare.target) {
+    case Compare::Target::kValue: return out.setValue(data(compare.value));
+    case Compare::Target::kVersion: return out.setVersion(compare.number);
+    case Compare::Target::kRevision: return out.setRevision(compare.number);
+    case Compare::Target::kCreate: return out.setCreate(compare.number);
+    case Compare::Target::kHolds: return out.setHolds(compare.number);
+  }
+}
+void put_txn_op(wire::TxnOp::Builder out, const TxnOp& op) {
+  out.setKey(text(op.key));
+  switch (op.kind) {
+    case TxnOp::Kind::kGet: return out.setGet();
+    case TxnOp::Kind::kDelete: return out.setDelete();
+    case TxnOp::Kind::kPut: break;
+  }
+  auto put = out.initPut();
+  put.setValue(data(op.value));
+  put.setLease(op.lease.value);
+  put.setSequential(op.sequential);
+}
+void put_body(wire::Command::Builder out, const Txn& body) {
+  auto txn = out.initTxn();
+  auto compare = txn.initCompare(static_cast<unsigned>(body.compare.size()));
+  for (unsigned i = 0; i < compare.size(); ++i) put_compare(compare[i], body.compare[i]);
+  auto then = txn.initThen(static_cast<unsigned>(body.then.size()));
+  for (unsigned i = 0; i < then.size(); ++i) put_txn_op(then[i], body.then[i]);
+  auto orelse = txn.initOrelse(static_cast<unsigned>(body.orelse.size()));
+  for (unsigned i = 0; i < orelse.size(); ++i) put_txn_op(orelse[i], body.orelse[i]);
+}
+void put_body(wire::Command::Builder out, const CheckpointLeases& body) {
+  auto checkpoint = out.initCheckpointLeases();
+  put_ballot(checkpoint.initDecided(), body.decided);
+  auto leases = checkpoint.initLeases(static_cast<unsigned>(body.leases.size()));
+  for (unsigned i = 0; i < leases.size(); ++i) {
+    leases[i].setLease(body.leases[i].lease.value);
+    leases[i].setLeftMs(body.leases[i].left_ms);
+  }
+}
+void put_body(wire::Command::Builder out, const SetPolicy& body) {
+  auto set = out.initSetPolicy();
+  set.setKind(static_cast<wire::PolicyKind>(body.key.kind));
+  set.setName(text(body.key.name));
+  set.setEnd(body.end);
+  auto limits = set.initLimits();
+  limits.setLeases(body.limits.leases);
+  limits.setLocks(body.limits.locks);
+  limits.setWaiters(body.limits.waiters);
+  limits.setBytes(body.limits.bytes);
+  HF_SET_TEXT(set, Reason, body.reason);
+  HF_SET_TEXT(set, By, body.by);
+}
 void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
 }
 
-void put_answer(wire::Answer::Builder out, const ClientRegistered& answer) {
-  out.setClientRegistered(answer.client.value);
-}
-void put_answer(wire::Answer::Builder out, const LeaseOpened& answer) {
-  auto opened = out.initLeaseOpened();
-  opened.setLease(answer.lease.value);
-  opened.setTtlMs(answer.ttl_ms);
-  opened.setSecret(data(answer.secret));
-}
-void put_answer(wire::Answer::Builder out, const Granted& answer) {
-  auto tokens = out.initGranted(static_cast<unsigned>(answer.tokens.size()));
-  for (unsigned i = 0; i < tokens.size(); ++i) tokens.set(i, answer.tokens[i].value);
-}
-void put_answer(wire::Answer::Builder out, const Done& answer) {
-  out.setDone(answer.revision.value);
-}
-void put_answer(wire::Answer::Builder out, const WaitCancelled&) {
-  out.setWaitCancelled();
-}
-void put_answer(wire::Answer::Builder out, const base::Error& answer) {
-  auto error = out.initError();
-  error.setCode(static_cast<uint16_t>(answer.code));
-  error.setMessage(text(answer.message));
-  auto detail = error.initDetail(static_cast<unsigned>(answer.detail.size()));
-  for (unsigned i = 0; i < detail.size(); ++i) {
-    detail[i].setName(text(answer.detail[i].first));
-    detail[i].setValue(text(answer.detail[i].second));
-  }
-}
-
 // -- reading --------------------------------------------------------------------------------------
-
-// Thrown by the readers below and caught in this file: the bytes are sound, but not of this
-// version.
-struct NotOfThisVersion {
-  std::string why;
-};
-
-// Calls read(message) on the message in `bytes`. Returns what is wrong with it, if anything.
-template <class Read>
-std::optional<std::string> read_message(std::string_view bytes, Read read) {
-  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0) {
-    return "its length, " + std::to_string(bytes.size()) + ", is not one of a message";
-  }
-  const size_t size = bytes.size() / sizeof(capnp::word);
-  capnp::ReaderOptions limits;
-  // Each part is read once. Lists that claim more elements than there are bytes end here.
-  limits.traversalLimitInWords = size * 2 + 64;
-  limits.nestingLimit = 8;
-  try {
-    kj::Array<capnp::word> aligned;
-    const auto* words = reinterpret_cast<const capnp::word*>(bytes.data());
-    if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
-      aligned = kj::heapArray<capnp::word>(size);
-      std::memcpy(aligned.begin(), bytes.data(), bytes.size());
-      words = aligned.begin();
-    }
-    capnp::FlatArrayMessageReader message(kj::arrayPtr(words, size), limits);
-    if (message.getEnd() != words + size) return "bytes follow the message";
-    read(message);
-    return std::nullopt;
-  } catch (const NotOfThisVersion& other) {
-    return other.why;
-  } catch (const kj::Exception& e) {
-    return std::string(e.getDescription().cStr());
-  }
-}
-
-std::string get_text(capnp::Text::Reader reader) {
-  return {reader.cStr(), reader.size()};
-}
-std::string get_data(capnp::Data::Reader reader) {
-  return {reinterpret_cast<const char*>(reader.begin()), reader.size()};
-}
 
 base::Ballot get_ballot(wire::Ballot::Reader in) {
   return {in.getRound(), base::NodeId{in.getNode()}};
@@ -314,6 +260,82 @@ ForceRelease get_force(wire::ForceRelease::Reader in) {
           get_text(in.getBy())};
 }
 
+Relation get_relation(wire::Relation in) {
+  const auto relation = static_cast<uint16_t>(in);
+  if (relation > static_cast<uint16_t>(Relation::kGreater)) {
+    throw NotOfThisVersion{"relation " + std::to_string(relation) + " is not known"};
+  }
+  return static_cast<Relation>(relation);
+}
+
+Compare get_compare(wire::Compare::Reader in) {
+  using Target = Compare::Target;
+  Compare compare{get_text(in.getKey()), {}, get_relation(in.getRelation()), 0, {}};
+  const auto of = [&compare](Target target, uint64_t number) {
+    compare.target = target;
+    compare.number = number;
+    return compare;
+  };
+  switch (in.which()) {
+    case wire::Compare::VALUE:
+      compare.target = Target::kValue;
+      compare.value = get_data(in.getValue());
+      return compare;
+    case wire::Compare::VERSION: return of(Target::kVersion, in.getVersion());
+    case wire::Compare::REVISION: return of(Target::kRevision, in.getRevision());
+    case wire::Compare::CREATE: return of(Target::kCreate, in.getCreate());
+    case wire::Compare::HOLDS: return of(Target::kHolds, in.getHolds());
+  }
+  throw NotOfThisVersion{"a compare is of a kind that is not known"};
+}
+
+TxnOp get_txn_op(wire::TxnOp::Reader in) {
+  TxnOp op;
+  op.key = get_text(in.getKey());
+  switch (in.which()) {
+    case wire::TxnOp::GET: op.kind = TxnOp::Kind::kGet; return op;
+    case wire::TxnOp::DELETE: op.kind = TxnOp::Kind::kDelete; return op;
+    case wire::TxnOp::PUT: {
+      const auto put = in.getPut();
+      op.kind = TxnOp::Kind::kPut;
+      op.value = get_data(put.getValue());
+      op.lease = {put.getLease()};
+      op.sequential = put.getSequential();
+      return op;
+    }
+  }
+  throw NotOfThisVersion{"an operation of a transaction is of a kind that is not known"};
+}
+
+Txn get_txn(wire::Txn::Reader in) {
+  Txn body;
+  for (const auto& compare : in.getCompare()) body.compare.push_back(get_compare(compare));
+  for (const auto& op : in.getThen()) body.then.push_back(get_txn_op(op));
+  for (const auto& op : in.getOrelse()) body.orelse.push_back(get_txn_op(op));
+  return body;
+}
+
+CheckpointLeases get_checkpoint(wire::CheckpointLeases::Reader in) {
+  CheckpointLeases body{get_ballot(in.getDecided()), {}};
+  for (const auto& lease : in.getLeases()) {
+    body.leases.push_back({base::LeaseId{lease.getLease()}, lease.getLeftMs()});
+  }
+  return body;
+}
+
+SetPolicy get_policy(wire::SetPolicy::Reader in) {
+  const auto kind = static_cast<uint16_t>(in.getKind());
+  if (kind > static_cast<uint16_t>(base::PolicyKind::kOwnerQuota)) {
+    throw NotOfThisVersion{"policy kind " + std::to_string(kind) + " is not known"};
+  }
+  const auto limits = in.getLimits();
+  return {{static_cast<base::PolicyKind>(kind), get_text(in.getName())},
+          in.getEnd(),
+          {limits.getLeases(), limits.getLocks(), limits.getWaiters(), limits.getBytes()},
+          get_text(in.getReason()),
+          get_text(in.getBy())};
+}
+
 Body get_body(wire::Command::Reader in) {
   switch (in.which()) {
     case wire::Command::REGISTER_CLIENT: return RegisterClient{in.getRegisterClient().getTtlMs()};
@@ -329,6 +351,9 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::SET_HOLD_VALUE: return get_set_value(in.getSetHoldValue());
     case wire::Command::FORCE_RELEASE: return get_force(in.getForceRelease());
     case wire::Command::ADVANCE_TIME: return AdvanceTime{get_ballot(in.getAdvanceTime())};
+    case wire::Command::TXN: return get_txn(in.getTxn());
+    case wire::Command::CHECKPOINT_LEASES: return get_checkpoint(in.getCheckpointLeases());
+    case wire::Command::SET_POLICY: return get_policy(in.getSetPolicy());
   }
   // DESIGN 7: a node stops at a command that it doesn't know. To skip it would be to diverge.
   throw NotOfThisVersion{"command kind " + std::to_string(static_cast<uint16_t>(in.which())) +
@@ -352,40 +377,6 @@ Batch get_batch(wire::Batch::Reader in) {
     batch.commands.push_back({get_op(command.getOp()), get_body(command)});
   }
   return batch;
-}
-
-base::Error get_error(wire::Error::Reader in) {
-  if (in.getCode() > static_cast<uint16_t>(base::ErrorCode::kUnknownClient)) {
-    throw NotOfThisVersion{"error code " + std::to_string(in.getCode()) + " is not known"};
-  }
-  base::Error error{static_cast<base::ErrorCode>(in.getCode()), get_text(in.getMessage()), {}};
-  for (const auto& detail : in.getDetail()) {
-    error.detail.emplace_back(get_text(detail.getName()), get_text(detail.getValue()));
-  }
-  return error;
-}
-
-Answer get_answer(wire::Answer::Reader in) {
-  switch (in.which()) {
-    case wire::Answer::NONE: break;
-    case wire::Answer::CLIENT_REGISTERED:
-      return ClientRegistered{base::ClientId{in.getClientRegistered()}};
-    case wire::Answer::LEASE_OPENED: {
-      const auto opened = in.getLeaseOpened();
-      return LeaseOpened{base::LeaseId{opened.getLease()}, opened.getTtlMs(),
-                         get_data(opened.getSecret())};
-    }
-    case wire::Answer::GRANTED: {
-      Granted granted;
-      for (uint64_t token : in.getGranted()) granted.tokens.push_back(base::Token{token});
-      return granted;
-    }
-    case wire::Answer::DONE: return Done{base::Revision{in.getDone()}};
-    case wire::Answer::WAIT_CANCELLED: return WaitCancelled{};
-    case wire::Answer::ERROR: return get_error(in.getError());
-  }
-  throw NotOfThisVersion{"answer kind " + std::to_string(static_cast<uint16_t>(in.which())) +
-                         " is not known to this version"};
 }
 
 }  // namespace
@@ -416,21 +407,6 @@ std::optional<Batch> decode_batch(std::string_view bytes, std::string& why) {
   if (!wrong) return batch;
   why = "not a batch of this version: " + *wrong;
   return std::nullopt;
-}
-
-std::string encode_answer(const Answer& answer) {
-  capnp::MallocMessageBuilder message(scratch());
-  auto out = message.initRoot<wire::Answer>();
-  std::visit([&](const auto& body) { put_answer(out, body); }, answer);
-  return to_bytes(message);
-}
-
-std::optional<Answer> decode_answer(std::string_view bytes) {
-  Answer answer;
-  const auto wrong = read_message(
-      bytes, [&](auto& message) { answer = get_answer(message.template getRoot<wire::Answer>()); });
-  if (wrong) return std::nullopt;
-  return answer;
 }
 
 }  // namespace holdfast::locks

@@ -186,6 +186,9 @@ void ClientTable::erase_op(Client& client, std::map<uint64_t, OpRecord>::iterato
   HF_ASSERT(record.waiting == nullptr);
   dirty_ops_.forget(record);
   if (record.mark.recorded) erased_ops_.push_back(record.key);
+  const size_t bytes = locks::answer_bytes(record.answer);
+  client.answer_bytes -= bytes;
+  answer_bytes_ -= bytes;
   client.ops.erase(op);
   --op_count_;
 }
@@ -193,6 +196,9 @@ void ClientTable::erase_op(Client& client, std::map<uint64_t, OpRecord>::iterato
 const Answer& ClientTable::record(Client& client, uint64_t number, Answer answer) {
   OpRecord& record = add_op(client, number);
   record.answer = std::move(answer);
+  const size_t bytes = locks::answer_bytes(record.answer);
+  client.answer_bytes += bytes;
+  answer_bytes_ += bytes;
   dirty_ops_.add(record);
   return record.answer;
 }

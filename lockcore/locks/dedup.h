@@ -41,6 +41,7 @@ struct Client {
   std::map<uint64_t, OpRecord> ops;  // none of them settled
   uint64_t lease_count = 0;          // live leases that it opened
   uint64_t wait_count = 0;           // pending ones among ops
+  size_t answer_bytes = 0;           // sum of answer_bytes() over ops
   RowMark mark;
 };
 
@@ -50,6 +51,8 @@ class ClientTable {
   const Client* find(base::ClientId id) const;
   size_t size() const { return clients_.size(); }
   size_t op_count() const { return op_count_; }  // of all clients, pending ones included
+
+  size_t answer_bytes() const { return answer_bytes_; }  // of all clients
 
   Client& add(base::ClientRow row);
   // Nothing of it waits any more.
@@ -106,6 +109,7 @@ class ClientTable {
 
   std::unordered_map<base::ClientId, Client> clients_;
   size_t op_count_ = 0;
+  size_t answer_bytes_ = 0;
   // By when they may go. A function of the rows alone, so that a node that was restarted drops the
   // same clients as the others.
   std::set<IdleKey> by_idle_end_;

@@ -49,14 +49,14 @@ class Digest {
 
 void add_meta(Digest& d, const base::MetaRow& meta) {
   d << meta.applied << meta.revision << meta.cell_time_ms << meta.wall_ms << meta.config_version
-    << meta.leader.round << meta.leader.node << meta.event_digest;
+    << meta.leader.round << meta.leader.node << meta.event_digest << meta.sequence_floor;
 }
 
 void add_leases(Digest& d, const base::StateRows& rows) {
   d << rows.leases.size();
   for (const base::LeaseRow& row : rows.leases) {
     d << row.id << row.client << row.ttl_ms << row.lock_delay_ms << row.secret << row.opened_wall_ms
-      << *row.owner;
+      << *row.owner << row.left_ms;
   }
 }
 
@@ -91,6 +91,24 @@ void add_clients(Digest& d, const base::StateRows& rows) {
     d << row.key.client << row.key.number << row.answer;
 }
 
+void add_keys(Digest& d, const base::StateRows& rows) {
+  d << rows.keys.size();
+  for (const base::KeyRow& row : rows.keys) {
+    d << row.key << row.value << row.create << row.revision << row.version << row.lease;
+  }
+  d << rows.sequences.size();
+  for (const base::SequenceRow& row : rows.sequences) d << row.prefix << row.last << row.revision;
+}
+
+void add_policies(Digest& d, const base::StateRows& rows) {
+  d << rows.policies.size();
+  for (const base::PolicyRow& row : rows.policies) {
+    d << static_cast<uint64_t>(row.key.kind) << row.key.name << row.limits.leases
+      << row.limits.locks << row.limits.waiters << row.limits.bytes << row.reason << row.by
+      << row.since_wall_ms;
+  }
+}
+
 }  // namespace
 
 uint64_t chain_event(uint64_t digest, const base::EventRow& event) {
@@ -117,6 +135,8 @@ uint64_t digest_of(const base::StateRows& rows) {
   add_leases(d, rows);
   add_claims(d, rows);
   add_clients(d, rows);
+  add_keys(d, rows);
+  add_policies(d, rows);
   return d.finish();
 }
 

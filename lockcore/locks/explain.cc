@@ -16,7 +16,15 @@ constexpr size_t kMaxRootWaiters = 20;
 // Breadth first: what is nearest comes first, and is what stays when the list is cut.
 class Explainer {
  public:
-  explicit Explainer(size_t limit) : limit_(limit) {}
+  Explainer(const PolicyTable& policies, size_t limit) : policies_(policies), limit_(limit) {}
+
+  // An admin's: nothing under it is granted, to whoever asks.
+  void add_drain(std::string_view lock, int parent) {
+    const base::PolicyRow* drain = policies_.drain_of(lock);
+    if (drain == nullptr) return;
+    Blocker* blocker = next(std::string(lock), Blocker::Kind::kDrain, parent);
+    if (blocker != nullptr) blocker->reason = drain->reason;
+  }
 
   // For who would ask for the lock exclusively now.
   void begin_with_lock(const LockMap::value_type& lock) {
@@ -63,6 +71,7 @@ class Explainer {
   }
 
   void add_those_in_the_way_of(const Claim& waiter, int parent) {
+    add_drain(waiter.lock->first, parent);
     add_delay(*waiter.lock, parent);
     uint64_t position = 0;
     for (const Claim* claim = first_claim(waiter.lock->second);
@@ -112,6 +121,7 @@ class Explainer {
     return &blocker;
   }
 
+  const PolicyTable& policies_;
   const size_t limit_;
   Explanation out_;
   std::vector<const Claim*> seen_;  // at most limit_
@@ -121,14 +131,15 @@ class Explainer {
 }  // namespace
 
 Explanation LockTable::explain_lock(std::string_view name, size_t limit) const {
-  Explainer explainer(limit);
+  Explainer explainer(state_->policies, limit);
+  explainer.add_drain(name, -1);
   const LockRef lock = state_->claims.find(name);
   if (lock != state_->claims.end()) explainer.begin_with_lock(*lock);
   return explainer.take();
 }
 
 Explanation LockTable::explain_lease(base::LeaseId id, size_t limit) const {
-  Explainer explainer(limit);
+  Explainer explainer(state_->policies, limit);
   const Lease* lease = std::as_const(state_->leases).find(id);
   if (lease != nullptr) explainer.begin_with_lease(*lease);
   return explainer.take();

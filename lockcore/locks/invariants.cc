@@ -126,6 +126,8 @@ void LockTable::State::check_indexes() const {
   });
   HF_ASSERT(leased_holds == holds && leased_waits == waiters);
 
+  check_key_indexes();
+
   uint64_t pending = 0, ops = 0;  // pending: claims, of which one operation may have several
   clients.visit_clients([&](const Client& client) {
     ops += client.ops.size();
@@ -145,8 +147,36 @@ void LockTable::State::check_indexes() const {
       }
     }
     HF_ASSERT(waits == client.wait_count);
+    size_t bytes = 0;
+    for (const auto& [number, record] : client.ops) bytes += answer_bytes(record.answer);
+    HF_ASSERT(bytes == client.answer_bytes);
   });
   HF_ASSERT(pending == waiters && ops == clients.op_count());
+}
+
+void LockTable::State::check_key_indexes() const {
+  uint64_t bytes = 0, bound = 0, bound_by_leases = 0;
+  for (const auto& [name, key] : keys.keys()) {
+    HF_ASSERT(key.name == &name && key.version != 0);
+    HF_ASSERT(key.create <= key.revision && key.revision <= meta.revision);
+    bytes += name.size() + key.value.size();
+    if (key.lease != nullptr) ++bound;
+  }
+  HF_ASSERT(bytes == keys.bytes());
+  leases.visit_above({}, [&](const Lease& lease) {
+    base::Revision last;
+    for (const Key* key = lease.keys.front(); key != nullptr;
+         key = IntrusiveList<Key, 0>::next(key)) {
+      HF_ASSERT(key->lease == &lease && key->revision > last);
+      last = key->revision;
+      ++bound_by_leases;
+    }
+    return true;
+  });
+  HF_ASSERT(bound == bound_by_leases);
+  for (const auto& entry : claims.locks()) {
+    HF_ASSERT(entry.second.drained == (policies.drain_of(entry.first) != nullptr));
+  }
 }
 
 void LockTable::check_invariants() const {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lockcore/locks/policy_table.h"
+
 namespace holdfast::locks {
 
 std::shared_ptr<const base::Owner> OwnerPool::share(base::Owner owner) {
@@ -38,11 +40,13 @@ Lease& LeaseTable::add(base::LeaseRow row, base::Owner owner) {
   lease.row.owner = owners_.share(std::move(owner));
   order_.push_back(lease.row.id);
   dirty_.add(lease);
+  policies_.count(lease, 1);
   return lease;
 }
 
 void LeaseTable::remove(Lease& lease) {
-  HF_ASSERT(lease.holds.empty() && lease.waits.empty());
+  HF_ASSERT(lease.holds.empty() && lease.waits.empty() && lease.keys.empty());
+  policies_.count(lease, -1);
   dirty_.forget(lease);
   if (lease.mark.recorded) erased_.push_back(lease.row.id);
   // The pool compares owners while it looks for this one: keep it until then.
@@ -50,6 +54,12 @@ void LeaseTable::remove(Lease& lease) {
   owners_.drop(*owner);
   leases_.erase(base::LeaseId{lease.row.id});
   if (order_.size() > 64 && order_.size() / 2 > leases_.size()) compact();
+}
+
+void LeaseTable::set_left(Lease& lease, uint64_t left_ms) {
+  if (lease.row.left_ms == left_ms) return;
+  lease.row.left_ms = left_ms;
+  dirty_.add(lease);
 }
 
 size_t LeaseTable::first_above(base::LeaseId after) const {

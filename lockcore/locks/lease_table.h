@@ -12,6 +12,8 @@
 namespace holdfast::locks {
 
 struct Claim;
+struct Key;
+class PolicyTable;
 // Which of Claim::links is which.
 constexpr size_t kLinkInLock = 0;
 constexpr size_t kLinkInLease = 1;
@@ -20,6 +22,7 @@ struct Lease {
   base::LeaseRow row;
   IntrusiveList<Claim, kLinkInLease> holds;  // in grant order
   IntrusiveList<Claim, kLinkInLease> waits;  // in queue order
+  IntrusiveList<Key, 0> keys;                // in the order of their last changes
   uint32_t hold_count = 0;
   uint32_t wait_count = 0;
   RowMark mark;
@@ -50,14 +53,18 @@ class OwnerPool {
 
 class LeaseTable {
  public:
+  explicit LeaseTable(PolicyTable& policies) : policies_(policies) {}
+
   Lease* find(base::LeaseId id);
   const Lease* find(base::LeaseId id) const;
   size_t size() const { return leases_.size(); }
 
   // `row.owner` is replaced by the shared copy. Ids come in ascending order.
   Lease& add(base::LeaseRow row, base::Owner owner);
-  // It has no claims any more.
+  // It has no claims and no keys any more.
   void remove(Lease& lease);
+  // What is left of it, by a checkpoint; 0: all.
+  void set_left(Lease& lease, uint64_t left_ms);
 
   // Calls visit(lease) in ascending order of ids above `after`, while it returns true.
   template <class Visit>
@@ -71,6 +78,7 @@ class LeaseTable {
   size_t first_above(base::LeaseId after) const;
   void compact();
 
+  PolicyTable& policies_;
   std::unordered_map<base::LeaseId, Lease> leases_;
   // Ascending; ids of leases that ended stay in it until they are the greater part.
   std::vector<base::LeaseId> order_;

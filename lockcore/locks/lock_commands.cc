@@ -102,19 +102,33 @@ std::optional<base::Error> LockTable::State::refuse_acquire(const Lease& lease,
     if (other != nullptr) return already_claimed(*other);
   }
   const size_t count = body.locks.size();
-  if (lease.hold_count + lease.wait_count + count > limits.holds_per_lease) {
-    return exhausted("holdsPerLease", limits.holds_per_lease,
-                     "lease " + base::lease_text(body.lease) + " has too many holds");
-  }
-  return refuse_claims(count);
+  if (auto error = refuse_claims(lease, count)) return error;
+  return refuse_quota(lease, body, false);
 }
 
-std::optional<base::Error> LockTable::State::refuse_claims(size_t count) const {
+std::optional<base::Error> LockTable::State::refuse_quota(const Lease& lease, const Acquire& body,
+                                                          bool waiting) const {
+  if (policies.policies().empty()) return std::nullopt;
+  std::vector<std::string_view> names;
+  for (const LockRequest& request : body.locks) names.push_back(request.name);
+  return policies.refuse_claims(names, *lease.row.owner, waiting);
+}
+
+std::optional<base::Error> LockTable::State::refuse_claims(const Lease& lease, size_t count) const {
+  if (lease.hold_count + lease.wait_count + count > limits.holds_per_lease) {
+    return exhausted("holdsPerLease", limits.holds_per_lease,
+                     "lease " + base::lease_text(lease.row.id) + " has too many holds and waits");
+  }
   if (claims.size() + count <= limits.holds) return std::nullopt;
   return exhausted("holds", limits.holds, "the cell has no room for more holds and waits");
 }
 
 base::Error LockTable::State::refuse_busy(const LockRequest& request) {
+  if (const base::PolicyRow* drain = policies.drain_of(request.name)) {
+    return {base::ErrorCode::kWouldBlock,
+            "nothing is granted under \"" + drain->key.name + "\" now: " + drain->reason,
+            {{"lock", request.name}, {"drain", drain->key.name}, {"reason", drain->reason}}};
+  }
   const Lock& lock = claims.find(request.name)->second;
   if (!only_delayed(lock, mode_of(request), request.permits)) return would_block(request.name);
   const uint64_t left_ms = lock.delay->until_ms - meta.cell_time_ms;
@@ -128,7 +142,10 @@ base::Error LockTable::State::refuse_busy(const LockRequest& request) {
 const LockRequest* LockTable::State::first_busy(const Acquire& body) {
   for (const LockRequest& request : body.locks) {
     const LockRef lock = claims.find(request.name);
-    if (lock == claims.end()) continue;
+    if (lock == claims.end()) {
+      if (policies.drain_of(request.name) != nullptr) return &request;
+      continue;
+    }
     const bool overtakes = HF_MUTANT(waiter_overtaken) &&
                            (lock->second.held_modes.conflicts() & set_of(request.mode)) == 0;
     if (!overtakes && !grantable(lock->second, mode_of(request), request.permits)) return &request;
@@ -226,6 +243,7 @@ std::optional<Answer> LockTable::State::queue_up(Lease& lease, const OpId& op, c
   for (const LockRequest& request : body.locks) {
     if (auto error = refuse_waiter(request.name)) return std::move(*error);
   }
+  if (auto error = refuse_quota(lease, body, true)) return std::move(*error);
   Claim* first = nullptr;
   Claim* last = nullptr;
   base::Revision id = meta.revision;
@@ -278,6 +296,10 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body
 std::optional<Answer> LockTable::State::execute(const OpId&, const ForceRelease& body,
                                                 Applied& out) {
   Claim* hold = claims.find_hold(body.lock, body.token);
+  if (hold == nullptr && HF_MUTANT(force_with_stale_token)) {
+    const LockRef lock = claims.find(body.lock);
+    if (lock != claims.end()) hold = lock->second.holders.front();
+  }
   if (hold == nullptr) {
     return base::Error{base::ErrorCode::kNotHeld,
                        "token " + std::to_string(body.token.value) + " doesn't hold lock \"" +
@@ -342,7 +364,10 @@ const Claim* upgrader_in_the_way(const Claim& hold, base::Mode mode) {
 std::optional<Answer> LockTable::State::queue_conversion(Claim& hold, const OpId& op,
                                                          const Convert& body) {
   if (auto error = refuse_waiter(body.lock)) return std::move(*error);
-  if (auto error = refuse_claims(1)) return std::move(*error);
+  if (auto error = refuse_claims(*hold.lease, 1)) return std::move(*error);
+  if (auto error = policies.refuse_claims({body.lock}, *hold.lease->row.owner, true)) {
+    return std::move(*error);
+  }
   if (const Claim* other = upgrader_in_the_way(hold, body.mode)) {
     return refused_for({other, &hold}, *hold.lease);
   }
@@ -375,6 +400,7 @@ base::Token LockTable::State::downgrade(Claim& hold, base::Mode mode) {
   const base::Revision revision = advance();
   claims.convert(hold, mode, hold.id);
   log_event(EventType::kConvert, revision, hold, "downgraded");
+  if (HF_MUTANT(downgrade_admits_nobody)) return hold.id;
   touch(hold.lock, revision);
   return hold.id;
 }
@@ -382,7 +408,7 @@ base::Token LockTable::State::downgrade(Claim& hold, base::Mode mode) {
 // A new token, above those of all who shared the lock with it: their writes come too late now.
 base::Token LockTable::State::upgrade(Claim& hold, base::Mode mode, uint64_t number,
                                       const char* cause, uint64_t waited_ms) {
-  const base::Token token = advance();
+  const base::Token token = HF_MUTANT(upgrade_keeps_token) ? hold.id : advance();
   claims.convert(hold, mode, token);
   hold.number = number;
   log_event(EventType::kConvert, token, hold, cause).waited_ms = waited_ms;
@@ -431,7 +457,7 @@ void LockTable::State::grant_request(Claim& first, Granted& granted) {
     claims.grant(*claim, token, meta);  // leaves the ring
     claims.change(claim->lock, token);
     // Who waited behind it may be in front now: at another lock than the one being served.
-    if (!is_alone) touch(claim->lock, token);
+    if (!is_alone && !HF_MUTANT(several_wake_nobody_behind)) touch(claim->lock, token);
     base::EventRow& event = log_event(EventType::kGrant, token, *claim, "waited");
     event.waited_ms = waited_ms;
     tell_intent(event, *claim);
@@ -448,10 +474,11 @@ void LockTable::State::end_hold(Claim& hold, EventType type, const char* cause,
   event.held_ms = age_ms(hold);
   event.note = note;
   // Its holder doesn't know yet, and may be in the middle of a write. Not so who gave it back.
-  const bool is_lost = type == EventType::kExpire || type == EventType::kForce;
+  const bool is_lost =
+      type == EventType::kExpire || (type == EventType::kForce && !HF_MUTANT(no_delay_after_force));
   const uint64_t delay_ms = hold.lease->row.lock_delay_ms;
   if (is_lost && delay_ms != 0) {
-    claims.delay(hold, meta.cell_time_ms + delay_ms);
+    claims.delay(hold, meta.cell_time_ms + delay_ms / (HF_MUTANT(delay_ends_early) ? 2 : 1));
     revision = advance();
     log_event(EventType::kDelay, revision, hold, cause);
   }

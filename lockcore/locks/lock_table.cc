@@ -93,6 +93,7 @@ void LockTable::State::apply(const Command& command, Applied& out) {
     case OpState::kUnknownClient:
     case OpState::kNew: break;
   }
+  if (!refused && std::holds_alternative<Txn>(command.body)) refused = refuse_answer(*client);
   const size_t most = scale * base::kMaxAnswersPerClient;
   if (!refused && client->ops.size() >= most) {
     refused = exhausted("answersPerClient", most,
@@ -106,6 +107,20 @@ void LockTable::State::apply(const Command& command, Applied& out) {
   // Not recorded: the same number may be sent again.
   if (refused) return reply(op, std::move(*refused), out);
   apply_new(*client, command, out);
+}
+
+// An answer to a transaction may be large, and is kept until the client says that it has it.
+std::optional<base::Error> LockTable::State::refuse_answer(const Client& client) const {
+  if (client.answer_bytes >= base::kMaxAnswerBytesPerClient) {
+    return exhausted("answerBytesPerClient", base::kMaxAnswerBytesPerClient,
+                     "client " + std::to_string(client.row.id.value) +
+                         " has too much in answers that it hasn't confirmed");
+  }
+  if (clients.answer_bytes() >= base::kMaxAnswerBytes) {
+    return exhausted("answerBytes", base::kMaxAnswerBytes,
+                     "the cell keeps too much in answers that clients haven't confirmed");
+  }
+  return std::nullopt;
 }
 
 void LockTable::State::apply_new(Client& client, const Command& command, Applied& out) {
@@ -138,6 +153,8 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
     meta.leader = leader->ballot;
   } else if (const auto* expire = std::get_if<ExpireLeases>(&command.body)) {
     expire_leases(*expire, out);
+  } else if (const auto* checkpoint = std::get_if<CheckpointLeases>(&command.body)) {
+    checkpoint_leases(*checkpoint);
   } else {
     HF_ASSERT(std::holds_alternative<AdvanceTime>(command.body));  // its batch's time did it
   }
@@ -201,6 +218,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   if (leases.size() >= limits.leases) {
     return exhausted("leases", limits.leases, "the cell has no room for more leases");
   }
+  if (auto error = policies.refuse_lease(body.owner)) return std::move(*error);
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kDefaultLeaseTtlMs : body.ttl_ms;
@@ -237,6 +255,15 @@ void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
   serve_touched(out);
 }
 
+void LockTable::State::checkpoint_leases(const CheckpointLeases& body) {
+  // P13, as above: what a later leader gave the lease must not be taken from it.
+  if (body.decided != meta.leader && !HF_MUTANT(late_checkpoint_counts)) return;
+  for (const CheckpointLeases::Remainder& remainder : body.leases) {
+    Lease* lease = leases.find(remainder.lease);
+    if (lease != nullptr) leases.set_left(*lease, std::min(remainder.left_ms, lease->row.ttl_ms));
+  }
+}
+
 void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType type, Applied& out) {
   const bool expired = type == EventType::kLeaseExpire;
   const char* cause = expired ? "expired" : "closed";
@@ -254,6 +281,14 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
   for (Lease* lease : ending) {
     while (!lease->holds.empty()) {
       end_hold(*lease->holds.front(), expired ? EventType::kExpire : EventType::kRelease, cause);
+    }
+    while (!lease->keys.empty()) {
+      const Key& key = *lease->keys.front();
+      if (HF_MUTANT(keys_outlive_their_lease)) {
+        keys.put(*key.name, key.value, nullptr, advance());
+      } else {
+        delete_key(key, cause);
+      }
     }
     out.ended.push_back(lease->row.id);
     clients.lease_ended(lease->row.client, meta.cell_time_ms);

@@ -30,6 +30,8 @@ struct TableLimits {
   size_t waiters_per_lock = base::kMaxWaitersPerLock;
   size_t clients = base::kMaxClients;
   size_t answers = base::kMaxAnswers;
+  size_t keys = base::kMaxKeys;
+  size_t key_bytes = base::kMaxKeyBytes;
 };
 
 // An answer for whoever waits for this operation on this node. A RegisterClient comes without a
@@ -79,6 +81,11 @@ struct LockInfo {
   std::vector<HolderInfo> holders;  // in grant order
   std::vector<WaiterInfo> waiters;  // in queue order, conversions first
   uint64_t delay_until_ms = 0;      // cell time until which a lock-delay keeps it closed; 0: none
+  std::string drain;                // why an admin lets nobody have it now; empty: no drain
+};
+struct PolicyInfo {
+  base::PolicyRow row;
+  base::QuotaLimits used;  // of a quota
 };
 struct LeaseInfo {
   base::LeaseId lease;
@@ -137,12 +144,17 @@ class LockTable {
   std::vector<std::string> lock_names(std::string_view prefix, std::string_view after,
                                       size_t limit) const;
   std::vector<base::LeaseId> lease_ids(base::LeaseId after, size_t limit) const;
-  // Calls `visit(id, ttl_ms)` for every lease.
-  void for_each_lease(void (*visit)(void* context, base::LeaseId, uint64_t ttl_ms),
-                      void* context) const;
+  std::optional<base::KeyRow> key(std::string_view name) const;
+  // Keys with `prefix`, ascending, above `after`, while `take` returns true.
+  void for_each_key(std::string_view prefix, std::string_view after,
+                    const std::function<bool(const base::KeyRow&)>& take) const;
+  std::vector<PolicyInfo> policies() const;
+  // Calls `visit` for every lease.
+  void for_each_lease(void (*visit)(void* context, const base::LeaseRow&), void* context) const;
 
   struct Counts {
     uint64_t leases = 0, locks = 0, holds = 0, waiters = 0, clients = 0;
+    uint64_t keys = 0, key_bytes = 0;
     uint64_t grants_total = 0, expirations_total = 0;  // since this process started
   };
   Counts counts() const;

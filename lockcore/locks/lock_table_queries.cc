@@ -30,6 +30,7 @@ const base::LeaseRow* LockTable::lease(base::LeaseId id) const {
 LockInfo LockTable::describe(std::string_view name) const {
   LockInfo info;
   info.name = name;
+  if (const base::PolicyRow* drain = state_->policies.drain_of(name)) info.drain = drain->reason;
   const LockRef found = state_->claims.find(name);
   if (found == state_->claims.end()) return info;
   const Lock& lock = found->second;
@@ -79,7 +80,8 @@ bool LockTable::is_held(std::string_view name) const {
 
 bool LockTable::could_acquire(std::string_view name, base::Mode mode) const {
   const LockRef lock = state_->claims.find(name);
-  return lock == state_->claims.end() || grantable(lock->second, mode, 1);
+  if (lock == state_->claims.end()) return state_->policies.drain_of(name) == nullptr;
+  return grantable(lock->second, mode, 1);
 }
 
 bool LockTable::is_current(std::string_view name, base::Token token) const {
@@ -112,19 +114,42 @@ std::vector<base::LeaseId> LockTable::lease_ids(base::LeaseId after, size_t limi
   return ids;
 }
 
-void LockTable::for_each_lease(void (*visit)(void* context, base::LeaseId, uint64_t ttl_ms),
+void LockTable::for_each_lease(void (*visit)(void* context, const base::LeaseRow&),
                                void* context) const {
   state_->leases.visit_above({}, [&](const Lease& lease) {
-    visit(context, lease.row.id, lease.row.ttl_ms);
+    visit(context, lease.row);
     return true;
   });
+}
+
+std::optional<base::KeyRow> LockTable::key(std::string_view name) const {
+  const Key* key = state_->keys.find(name);
+  if (key == nullptr) return std::nullopt;
+  return key_row(*key);
+}
+
+void LockTable::for_each_key(std::string_view prefix, std::string_view after,
+                             const std::function<bool(const base::KeyRow&)>& take) const {
+  const KeyMap& keys = state_->keys.keys();
+  auto key = after < prefix ? keys.lower_bound(prefix) : keys.upper_bound(after);
+  for (; key != keys.end() && key->first.starts_with(prefix); ++key) {
+    if (!take(key_row(key->second))) return;
+  }
+}
+
+std::vector<PolicyInfo> LockTable::policies() const {
+  std::vector<PolicyInfo> infos;
+  for (const auto& [key, policy] : state_->policies.policies()) {
+    infos.push_back({policy.row, policy.used});
+  }
+  return infos;
 }
 
 LockTable::Counts LockTable::counts() const {
   const State& state = *state_;
   return {state.leases.size(),         state.claims.locks().size(), state.claims.hold_count(),
-          state.claims.waiter_count(), state.clients.size(),        state.grants_total,
-          state.expirations_total};
+          state.claims.waiter_count(), state.clients.size(),        state.keys.keys().size(),
+          state.keys.bytes(),          state.grants_total,          state.expirations_total};
 }
 
 }  // namespace holdfast::locks

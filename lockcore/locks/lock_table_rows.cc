@@ -3,6 +3,7 @@
 #include <map>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/locks/digest.h"
 #include "lockcore/locks/lock_table.h"
 #include "lockcore/locks/lock_table_state.h"
@@ -16,6 +17,8 @@ base::StateWrite LockTable::take_changes() {
   state.leases.take_changes(out.leases);
   state.claims.take_changes(out);
   state.clients.take_changes(out);
+  state.keys.take_changes(out);
+  state.policies.take_changes(out.policies);
   out.events = state.events.take();
   state.taken = state.meta.applied;
   return out;
@@ -73,6 +76,9 @@ void sort_rows(base::StateRows& rows) {
   sort_by(rows.waiters, &base::WaiterRow::queued);
   sort_by(rows.clients, &base::ClientRow::id);
   sort_by(rows.answers, &base::AnswerRow::key);
+  sort_by(rows.keys, &base::KeyRow::key);
+  sort_by(rows.sequences, &base::SequenceRow::prefix);
+  sort_by(rows.policies, &base::PolicyRow::key);
 }
 
 }  // namespace
@@ -98,6 +104,9 @@ base::StateRows LockTable::State::rows() const {
       if (record.waiting == nullptr) out.answers.push_back(answer_row(record));
     }
   });
+  for (const auto& [name, key] : keys.keys()) out.keys.push_back(key_row(key));
+  keys.visit_sequences([&](base::SequenceRow row) { out.sequences.push_back(std::move(row)); });
+  for (const auto& [key, policy] : policies.policies()) out.policies.push_back(policy.row);
   sort_rows(out);
   return out;
 }
@@ -109,16 +118,27 @@ namespace {
 // Rows as they were found on a disk: every reference between them is looked at before it is used.
 class Loader {
  public:
-  Loader(const base::MetaRow& meta, LeaseTable& leases, ClaimTable& claims, ClientTable& clients)
-      : meta_(meta), leases_(leases), claims_(claims), clients_(clients) {}
+  Loader(const base::MetaRow& meta, PolicyTable& policies, LeaseTable& leases, ClaimTable& claims,
+         KeyTable& keys, ClientTable& clients)
+      : meta_(meta),
+        policies_(policies),
+        leases_(leases),
+        claims_(claims),
+        keys_(keys),
+        clients_(clients) {}
 
   std::optional<std::string> load(base::StateRows& rows) {
+    // First: they count what comes after them, and close the locks under drains.
+    for (base::PolicyRow& row : rows.policies) load_policy(std::move(row));
     for (base::ClientRow& row : rows.clients) load_client(std::move(row));
     for (base::LeaseRow& row : rows.leases) load_lease(std::move(row));
     for (const base::LockRow& row : rows.locks) load_lock(row);
     for (base::HoldRow& row : rows.holds) load_hold(row);
     for (base::WaiterRow& row : rows.waiters) load_waiter(row);
     for (const base::AnswerRow& row : rows.answers) load_answer(row);
+    load_keys(rows.keys);
+    keys_.set_sequence_floor(meta_.sequence_floor);
+    for (const base::SequenceRow& row : rows.sequences) load_sequence(row);
     return problem_;
   }
 
@@ -135,6 +155,43 @@ class Loader {
                                                          std::to_string(meta_.revision.value));
     last = id;
     return sound;
+  }
+
+  void load_policy(base::PolicyRow row) {
+    const std::string what =
+        std::string(base::policy_name(row.key.kind)) + " \"" + row.key.name + "\"";
+    if (!require(policies_.find(row.key) == nullptr, what + " is there twice")) return;
+    policies_.set(std::move(row));
+  }
+
+  // Those of one lease are in the order of their last changes.
+  void load_keys(std::vector<base::KeyRow>& rows) {
+    std::vector<const base::KeyRow*> by_revision;
+    for (const base::KeyRow& row : rows) by_revision.push_back(&row);
+    std::sort(by_revision.begin(), by_revision.end(),
+              [](const auto* a, const auto* b) { return a->revision < b->revision; });
+    for (const base::KeyRow* row : by_revision) load_key(*row);
+  }
+
+  void load_key(const base::KeyRow& row) {
+    const std::string what = "key \"" + row.key + "\"";
+    if (!check_id(row.revision, last_key_, what)) return;
+    require(row.version != 0 && row.create && row.create <= row.revision,
+            what + " has a version, a creation and a change that contradict each other");
+    Lease* lease = leases_.find(row.lease);
+    if (!require(
+            !row.lease || lease != nullptr,
+            what + " names lease " + std::to_string(row.lease.value) + ", which isn't there")) {
+      return;
+    }
+    require(keys_.load(row, lease), what + " is there twice");
+  }
+
+  void load_sequence(const base::SequenceRow& row) {
+    const std::string what = "the sequence of \"" + row.prefix + "\"";
+    require(row.revision <= meta_.revision && row.last <= base::kMaxSequence,
+            what + " is above what there can be");
+    require(keys_.load(row), what + " is there twice, or was used together with another");
   }
 
   void load_client(base::ClientRow row) {
@@ -283,10 +340,12 @@ class Loader {
   }
 
   const base::MetaRow& meta_;
+  PolicyTable& policies_;
   LeaseTable& leases_;
   ClaimTable& claims_;
+  KeyTable& keys_;
   ClientTable& clients_;
-  base::Revision last_client_, last_lease_, last_hold_, last_waiter_;
+  base::Revision last_client_, last_lease_, last_hold_, last_waiter_, last_key_;
   std::map<base::AnswerKey, Claim*> last_of_;  // of an operation that waits, its last claim so far
   std::optional<std::string> problem_;
 };
@@ -297,11 +356,15 @@ std::optional<std::string> LockTable::State::load(base::StateRows rows) {
   sort_rows(rows);
   meta = rows.meta;
   events = EventLog(meta.revision);
-  if (auto problem = Loader(meta, leases, claims, clients).load(rows)) return problem;
+  if (auto problem = Loader(meta, policies, leases, claims, keys, clients).load(rows)) {
+    return problem;
+  }
   taken = meta.applied;
   leases.mark_recorded();
   claims.mark_recorded();
   clients.mark_recorded();
+  keys.mark_recorded();
+  policies.mark_recorded();
   return std::nullopt;
 }
 

@@ -7,16 +7,20 @@
 #include "lockcore/locks/claim_table.h"
 #include "lockcore/locks/dedup.h"
 #include "lockcore/locks/event_log.h"
+#include "lockcore/locks/key_table.h"
 #include "lockcore/locks/lease_table.h"
 #include "lockcore/locks/lock_table.h"
+#include "lockcore/locks/policy_table.h"
 
 namespace holdfast::locks {
 
 struct LockTable::State {
   TableLimits limits;
   base::MetaRow meta;
-  LeaseTable leases;
-  ClaimTable claims;
+  PolicyTable policies;  // counts what is in the other tables
+  LeaseTable leases{policies};
+  ClaimTable claims{policies};
+  KeyTable keys{policies};
   ClientTable clients;
   EventLog events;
   base::Slot taken;  // meta.applied at the last take_changes()
@@ -38,6 +42,7 @@ struct LockTable::State {
   std::optional<std::string> contradiction() const;
   // Aborts if counts and indexes don't agree with what they count and index.
   void check_indexes() const;
+  void check_key_indexes() const;
 
  private:
   // Each of these carries out one command; nullopt: the answer comes later.
@@ -50,11 +55,15 @@ struct LockTable::State {
   std::optional<Answer> execute(const OpId& op, const ForceRelease& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const CancelWait& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const ForgetClient& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const Txn& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const SetPolicy& body, Applied& out);
 
   // Commands without an operation's number.
   Answer register_client(const RegisterClient& body);
   void expire_leases(const ExpireLeases& body, Applied& out);
+  void checkpoint_leases(const CheckpointLeases& body);
   void apply_unnumbered(const Command& command, Applied& out);
+  std::optional<base::Error> refuse_answer(const Client& client) const;
   void apply_new(Client& client, const Command& command, Applied& out);
 
   base::Revision advance();
@@ -64,11 +73,27 @@ struct LockTable::State {
   base::EventRow& log_event(base::EventType type, base::Revision revision, const Claim& claim,
                             const char* cause);
 
+  // -- txn.cc ------------------------------------------------------------------------------------
+  bool holds(const Compare& compare) const;
+  struct BranchSize;
+  std::optional<base::Error> refuse_branch(const std::vector<TxnOp>& ops);
+  OpResult carry_out(const TxnOp& op);
+  base::KeyRow put_key(const TxnOp& op);
+  void delete_key(const Key& key, const char* cause);
+  void log_key_event(base::EventType type, const Key& key, base::Revision revision,
+                     const char* cause);
+
+  // -- policy.cc ---------------------------------------------------------------------------------
+  void mark_drained(const std::string& prefix);
+  void count_use(Policy& policy);
+
   // -- lock_commands.cc --------------------------------------------------------------------------
   // What speaks against an acquire, whether it waits or not; and against waiting.
   std::optional<base::Error> refuse_acquire(const Lease& lease, const Acquire& body);
-  std::optional<base::Error> refuse_claims(size_t count) const;  // so many more
+  std::optional<base::Error> refuse_claims(const Lease& lease, size_t count) const;  // so many more
   std::optional<base::Error> refuse_waiter(const std::string& name) const;
+  std::optional<base::Error> refuse_quota(const Lease& lease, const Acquire& body,
+                                          bool waiting) const;
   std::optional<base::Error> refuse_deadlock(Claim& waiter);
   base::Error refused_for(const std::vector<const Claim*>& cycle, const Lease& lease);
   const LockRequest* first_busy(const Acquire& body);

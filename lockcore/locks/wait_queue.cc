@@ -15,12 +15,14 @@ ModeSet blocked_by_holders(const Lock& lock, const Claim* converting = nullptr) 
 
 bool permits_left(const Lock& lock, uint32_t permits) {
   const uint64_t lost = lock.delay == nullptr ? 0 : lock.delay->permits;
-  return lock.held_permits + lost + permits <= lock.capacity;
+  const uint64_t one_too_many = HF_MUTANT(semaphore_admits_too_many) ? 1 : 0;
+  return lock.held_permits + lost + permits <= lock.capacity + one_too_many;
 }
 
 // Has the turn of this claim come in its own lock? It is no conversion.
 bool is_served_next(const Claim& waiter) {
   const Lock& lock = waiter.lock->second;
+  if (lock.drained) return false;
   const WaitQueue& queue = *lock.queue;
   if (lock.counts_permits()) {
     return queue.waiters.front() == &waiter && permits_left(lock, waiter.permits);
@@ -41,6 +43,7 @@ bool is_served_next(const Claim& waiter) {
 
 // The turn of `waiter` has come in its own lock. Has it in the others of its request?
 bool is_served_next_elsewhere(const Claim& waiter) {
+  if (HF_MUTANT(several_granted_in_part)) return true;
   for (const Claim* c = waiter.partner; c != &waiter; c = c->partner) {
     if (!is_served_next(*c)) return false;
   }
@@ -65,7 +68,11 @@ Claim* next_of_semaphore(const Lock& lock) {
 }  // namespace
 
 bool grantable(const Lock& lock, base::Mode mode, uint32_t permits) {
-  if (lock.counts_permits()) return lock.queue == nullptr && permits_left(lock, permits);
+  if (lock.drained && !HF_MUTANT(drain_binds_waiters_only)) return false;
+  if (lock.counts_permits()) {
+    const bool is_first = lock.queue == nullptr || HF_MUTANT(small_request_overtakes);
+    return is_first && permits_left(lock, permits);
+  }
   ModeSet blocked = blocked_by_holders(lock);
   if (HF_MUTANT(shared_beside_exclusive)) blocked &= set_of(base::Mode::kExclusive);
   if (lock.queue != nullptr) blocked |= lock.queue->modes.conflicts();
@@ -73,7 +80,7 @@ bool grantable(const Lock& lock, base::Mode mode, uint32_t permits) {
 }
 
 bool only_delayed(const Lock& lock, base::Mode mode, uint32_t permits) {
-  if (lock.delay == nullptr) return false;
+  if (lock.delay == nullptr || lock.drained) return false;
   if (lock.counts_permits()) {
     return lock.queue == nullptr && lock.held_permits + permits <= lock.capacity;
   }
@@ -84,7 +91,8 @@ bool only_delayed(const Lock& lock, base::Mode mode, uint32_t permits) {
 
 bool convertible(const Claim& hold, base::Mode mode) {
   const Lock& lock = hold.lock->second;
-  ModeSet blocked = blocked_by_holders(lock, &hold);
+  if (lock.drained) return false;
+  ModeSet blocked = HF_MUTANT(upgrade_beside_readers) ? 0 : blocked_by_holders(lock, &hold);
   if (lock.queue != nullptr) {
     for (const Claim* c = lock.queue->conversions.front(); c != nullptr;
          c = ClaimsOfLock::next(c)) {
@@ -95,15 +103,22 @@ bool convertible(const Claim& hold, base::Mode mode) {
 }
 
 Claim* next_grantable(const Lock& lock) {
-  if (lock.queue == nullptr) return nullptr;
+  if (lock.queue == nullptr || (lock.drained && !HF_MUTANT(drain_binds_newcomers_only))) {
+    return nullptr;
+  }
   if (lock.counts_permits()) return next_of_semaphore(lock);
-  if (Claim* conversion = next_conversion(lock)) return conversion;
+  Claim* const conversion = next_conversion(lock);
+  const bool waits = HF_MUTANT(upgrade_waits_its_turn) && !lock.queue->waiters.empty();
+  if (conversion != nullptr && !waits) return conversion;
   ModeSet blocked = blocked_by_holders(lock);
   for (Claim* c = lock.queue->conversions.front(); c != nullptr; c = ClaimsOfLock::next(c)) {
     blocked |= conflicts_of(c->mode);
   }
-  // With exclusive and shared alone this looks at one waiter: whatever stops the first stops all.
-  for (Claim* waiter = lock.queue->waiters.front(); waiter != nullptr && blocked != kAllConflicting;
+  // With exclusive and shared alone this looks at one waiter: whatever stops the first stops all,
+  // but for the mode null, which conflicts with nothing. It waits behind a drain alone.
+  const bool has_null = lock.queue->modes.of(base::Mode::kNull) != 0;
+  for (Claim* waiter = lock.queue->waiters.front();
+       waiter != nullptr && (blocked != kAllConflicting || has_null);
        waiter = ClaimsOfLock::next(waiter)) {
     if ((blocked & set_of(waiter->mode)) == 0 && is_served_next_elsewhere(*waiter)) {
       Claim* behind = ClaimsOfLock::next(waiter);

@@ -56,6 +56,7 @@ struct Lock {
   RowMark mark;
   bool crowded = false;  // has so many claims that they are looked up in an index
   bool touched = false;  // in the list of those that a command has yet to serve
+  bool drained = false;  // a drain keeps it from being granted to anybody
 
   bool unused() const { return holders.empty() && queue == nullptr && delay == nullptr; }
   uint32_t claim_count() const { return held_modes.total() + waiter_count(); }

@@ -57,7 +57,7 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   };
   for (const base::LeaseId lease : out.opened) {
     // Opened and ended in one batch: nothing to time.
-    if (table.lease(lease)) clock.add(lease, full_ttl(lease), now);
+    if (table.lease(lease)) clock.add(lease, full_ttl(lease), full_ttl(lease), now);
   }
   for (const base::LeaseId lease : out.ended) clock.remove(lease);
   for (locks::Reply& reply : out.replies) {
@@ -65,11 +65,14 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
       fx.replies.push_back(CommandReply{ref, reply.answer});
     });
   }
-  if (ours && batch) finish_endings(*batch, fx);
+  if (!ours || !batch) return;
+  finish_endings(*batch);
+  finish_checkpoints(*batch);
+  answer_held_renewals(fx);
 }
 
 // The fate of leases whose Close or Expire was in this batch is known now.
-void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
+void Node::State::finish_endings(const locks::Batch& batch) {
   if (ending.empty()) return;
   const auto finish = [this](base::LeaseId lease) {
     const auto it = ending.find(lease);
@@ -86,7 +89,19 @@ void Node::State::finish_endings(const locks::Batch& batch, Effects& fx) {
       for (const base::LeaseId lease : expire->leases) finish(lease);
     }
   }
-  for (RenewCall& call : std::exchange(held_renewals, {})) answer_renewal(std::move(call), fx);
+}
+
+void Node::State::finish_checkpoints(const locks::Batch& batch) {
+  if (checkpoints.empty()) return;
+  for (const locks::Command& command : batch.commands) {
+    const auto* checkpoint = std::get_if<locks::CheckpointLeases>(&command.body);
+    if (checkpoint == nullptr) continue;
+    for (const auto& each : checkpoint->leases) {
+      const auto under_way = checkpoints.find(each.lease);
+      HF_ASSERT(under_way != checkpoints.end());
+      if (--under_way->second.count == 0) checkpoints.erase(under_way);
+    }
+  }
 }
 
 // A slot is recorded only after this node's own log holds it durably (DESIGN 8): else a crash could

@@ -165,6 +165,7 @@ void Node::State::answer_confirmed(Effects& fx) {
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   const auto decide = [this, &call](uint32_t i) {
     if (ending.contains(call.leases[i]) && !HF_MUTANT(renewed_while_ending)) return false;
+    if (must_end_checkpoint(call.leases[i])) return false;
     const bool alive = clock.deadline(call.leases[i]).has_value();
     call.answers[i] = alive ? Renewal::kAlive : Renewal::kNotFound;
     renewals_total += alive;
@@ -184,6 +185,29 @@ void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   }
   renewing_leases -= call.leases.size();
   fx.renewals.push_back(RenewReply{call.ref, std::move(call.answers), std::nullopt});
+}
+
+// DESIGN 6: a lease that counts as checkpointed would end too early under a next leader. Its
+// renewal is answered when the checkpoint's end is applied; this sees to it that the end is on its
+// way.
+bool Node::State::must_end_checkpoint(base::LeaseId lease) {
+  const base::LeaseRow* row = table.lease(lease);
+  if (row == nullptr || HF_MUTANT(checkpoint_outlives_renewal)) return false;
+  const auto under_way = checkpoints.find(lease);
+  const bool is_last_an_end = under_way != checkpoints.end() && under_way->second.ends;
+  const bool counts =
+      row->left_ms != 0 || (under_way != checkpoints.end() && !HF_MUTANT(checkpoint_counts_late));
+  if (!counts) return false;
+  if (is_last_an_end) return true;
+  CheckpointsUnderWay& mine = checkpoints[lease];
+  ++mine.count;
+  mine.ends = true;
+  batcher.add(locks::Command{{}, locks::CheckpointLeases{active_ballot, {{lease, 0}}}});
+  return true;
+}
+
+void Node::State::answer_held_renewals(Effects& fx) {
+  for (RenewCall& call : std::exchange(held_renewals, {})) answer_renewal(std::move(call), fx);
 }
 
 void Node::State::answer_lookup(LookupCall& call, Effects& fx) {

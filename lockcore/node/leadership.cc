@@ -42,18 +42,23 @@ void Node::State::become_active(Instant now, Effects& fx) {
   active_ballot = led;
   active_since = now;
   active_cell_ms = table.meta().cell_time_ms;
-  // DESIGN 6: every lease has its full TTL from this moment. Whatever renewal an older leader
-  // acknowledged had arrived before a quorum promised this ballot, and so before now.
+  // DESIGN 6: every lease has its full TTL from this moment, or what is left of it by a checkpoint.
+  // Whatever renewal an older leader acknowledged had arrived before a quorum promised this ballot,
+  // and so before now; and if it met a checkpoint, the end of that is applied.
   clock.clear();
   struct Context {
     LeaseClock* clock;
     Instant now;
   } context{&clock, now};
   table.for_each_lease(
-      [](void* raw, base::LeaseId lease, uint64_t ttl_ms) {
+      [](void* raw, const base::LeaseRow& lease) {
         auto& to = *static_cast<Context*>(raw);
         const int64_t share = HF_MUTANT(new_leader_gives_less) ? 4 : 1;
-        to.clock->add(lease, base::Duration::from_ms(static_cast<int64_t>(ttl_ms) / share), to.now);
+        const auto ttl = base::Duration::from_ms(static_cast<int64_t>(lease.ttl_ms));
+        const bool known = lease.left_ms != 0 && !HF_MUTANT(checkpoint_not_heeded);
+        const auto left =
+            known ? base::Duration::from_ms(static_cast<int64_t>(lease.left_ms)) : ttl;
+        to.clock->add(lease.id, ttl, left / share, to.now);
       },
       &context);
   fx.became_active = true;
@@ -87,6 +92,7 @@ void Node::State::step_down(Effects& fx) {
   expiry_round.reset();
   delay_end_proposed_ms = 0;
   ending.clear();
+  checkpoints.clear();
   fx.stepped_down |= was_active;
 }
 
@@ -113,6 +119,27 @@ void Node::State::expire(Instant now) {
   // P13: the ballot in which it is decided goes along; applied under another leader it does
   // nothing.
   batcher.add(locks::Command{{}, locks::ExpireLeases{active_ballot, std::move(due)}});
+}
+
+// DESIGN 6: what is left of leases that go unrenewed for long is kept, so that leaders that come
+// and go don't keep the leases of dead clients for ever. P13 makes it harmless under another
+// leader.
+void Node::State::checkpoint(Instant now) {
+  if (!is_active() || clock.next_unrenewed() > now) return;
+  std::vector<LeaseClock::Left> due;
+  clock.take_unrenewed(now, base::kMaxCheckpointsPerCommand, due);
+  locks::CheckpointLeases body{active_ballot, {}};
+  for (const LeaseClock::Left& lease : due) {
+    // One that is under way, or the lease's end, says more than this would.
+    if (ending.contains(lease.lease) || checkpoints.contains(lease.lease)) continue;
+    // Rounded up: a lease is never cut short. At least 1: 0 would end the checkpoint.
+    body.leases.push_back({lease.lease, static_cast<uint64_t>(lease.left.ms_ceil())});
+  }
+  if (body.leases.empty()) return;
+  std::sort(body.leases.begin(), body.leases.end(),
+            [](const auto& a, const auto& b) { return a.lease < b.lease; });
+  for (const auto& each : body.leases) checkpoints[each.lease] = {1, false};
+  batcher.add(locks::Command{{}, std::move(body)});
 }
 
 // A lock-delay ends by time alone, and cell time moves with batches.

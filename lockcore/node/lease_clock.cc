@@ -17,6 +17,7 @@ static_assert(base::kMaxLeaseTtlMs <= UINT32_MAX);
 void LeaseClock::clear() {
   leases_.clear();
   buckets_.clear();
+  unrenewed_.clear();
   filed_ = 0;
 }
 
@@ -27,13 +28,50 @@ void LeaseClock::file(LeaseId lease, Entry& entry) {
   ++filed_;
 }
 
-void LeaseClock::add(LeaseId lease, Duration ttl, Instant now) {
+void LeaseClock::add(LeaseId lease, Duration ttl, Duration left, Instant now) {
   const auto [place, added] = leases_.try_emplace(lease);
   HF_ASSERT(added);
   Entry& entry = place->second;
   entry.ttl_ms = static_cast<uint32_t>(ttl.ms_ceil());
-  entry.deadline = now + entry.ttl() * (HF_MUTANT(lease_ends_early) ? 9 : 10) / 10;
+  entry.deadline = now + left * (HF_MUTANT(lease_ends_early) ? 9 : 10) / 10;
+  entry.noted = now;
   file(lease, entry);
+  if (ttl >= checkpoints_.min_ttl) file_unrenewed(lease, entry);
+}
+
+Duration LeaseClock::step_of(const Entry& entry) const {
+  return std::min(entry.ttl() / static_cast<int64_t>(base::kCheckpointStepsPerTtl),
+                  checkpoints_.longest_step);
+}
+
+void LeaseClock::file_unrenewed(LeaseId lease, const Entry& entry) {
+  const Instant due = entry.noted + step_of(entry);
+  unrenewed_[(due.ns + kBucketNs - 1) / kBucketNs].push_back(lease);
+}
+
+void LeaseClock::take_unrenewed(Instant now, size_t limit, std::vector<Left>& due) {
+  while (!unrenewed_.empty() && unrenewed_.begin()->first * kBucketNs <= now.ns) {
+    auto& ids = unrenewed_.begin()->second;
+    while (!ids.empty()) {
+      if (due.size() >= limit) return;
+      const LeaseId id = ids.back();
+      ids.pop_back();
+      const auto it = leases_.find(id);
+      if (it == leases_.end()) continue;
+      Entry& entry = it->second;
+      // Else it was renewed since it was filed. Its bucket is a later one: this loop ends.
+      if (entry.noted + step_of(entry) <= now) {
+        entry.noted = now;
+        if (entry.deadline > now) due.push_back({id, entry.deadline - now});
+      }
+      file_unrenewed(id, entry);
+    }
+    unrenewed_.erase(unrenewed_.begin());
+  }
+}
+
+Instant LeaseClock::next_unrenewed() const {
+  return unrenewed_.empty() ? base::kNever : Instant{unrenewed_.begin()->first * kBucketNs};
 }
 
 void LeaseClock::remove(LeaseId lease) {
@@ -51,6 +89,10 @@ void LeaseClock::drop_ghosts() {
     filed_ += ids.size();
     it = ids.empty() ? buckets_.erase(it) : std::next(it);
   }
+  for (auto it = unrenewed_.begin(); it != unrenewed_.end();) {
+    std::erase_if(it->second, [this](LeaseId id) { return !leases_.contains(id); });
+    it = it->second.empty() ? unrenewed_.erase(it) : std::next(it);
+  }
 }
 
 bool LeaseClock::renew(LeaseId lease, Instant arrival) {
@@ -58,6 +100,7 @@ bool LeaseClock::renew(LeaseId lease, Instant arrival) {
   if (it == leases_.end()) return false;
   if (HF_MUTANT(lease_clock_runs_fast)) arrival = arrival - it->second.ttl() / 10;
   it->second.deadline = std::max(it->second.deadline, arrival + it->second.ttl());
+  it->second.noted = std::max(it->second.noted, arrival);
   return true;
 }
 

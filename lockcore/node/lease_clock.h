@@ -17,15 +17,25 @@
 #include <vector>
 
 #include "lockcore/base/ids.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/base/time.h"
 
 namespace holdfast::node {
 
+// Leases that go unrenewed for long are to be checkpointed (DESIGN 6), again and again. That is
+// kept in buckets in the same way.
 class LeaseClock {
  public:
+  // Which leases are to be checkpointed, and how often: after min(ttl / steps, longest_step).
+  struct Checkpoints {
+    base::Duration min_ttl = base::Duration::from_ms(base::kMinCheckpointTtlMs);
+    base::Duration longest_step = base::Duration::from_ms(base::kMaxCheckpointStepMs);
+  };
+  explicit LeaseClock(const Checkpoints& checkpoints) : checkpoints_(checkpoints) {}
+
   void clear();
-  // A lease that lives from now on, with its full TTL.
-  void add(base::LeaseId lease, base::Duration ttl, base::Instant now);
+  // A lease that lives from now on, with `left` of its TTL.
+  void add(base::LeaseId lease, base::Duration ttl, base::Duration left, base::Instant now);
   void remove(base::LeaseId lease);
   // Moves the deadline to arrival + ttl, if that is later. False: no such lease.
   bool renew(base::LeaseId lease, base::Instant arrival);
@@ -37,6 +47,15 @@ class LeaseClock {
   // Puts a lease that was taken, and yet lives, back into a bucket. Nothing happens if it is gone,
   // or was not taken.
   void refile(base::LeaseId lease);
+  // Appends to `due`, with what is left of them, leases that went unrenewed and without a
+  // checkpoint for a whole step, at most `limit`. It counts as if they were checkpointed now.
+  struct Left {
+    base::LeaseId lease;
+    base::Duration left;
+  };
+  void take_unrenewed(base::Instant now, size_t limit, std::vector<Left>& due);
+  base::Instant next_unrenewed() const;  // none is taken before this moment
+
   // No lease is due before this moment; kNever without leases.
   base::Instant next_due() const;
   size_t size() const { return leases_.size(); }
@@ -44,6 +63,7 @@ class LeaseClock {
  private:
   struct Entry {
     base::Instant deadline;
+    base::Instant noted;  // when it was last renewed or checkpointed, or came here
     uint32_t ttl_ms = 0;  // at most a day
     bool filed = false;   // it stands in a bucket, and in one only
 
@@ -53,12 +73,17 @@ class LeaseClock {
   static constexpr int64_t kBucketNs = 8'000'000;
 
   void file(base::LeaseId lease, Entry& entry);
+  base::Duration step_of(const Entry& entry) const;
+  void file_unrenewed(base::LeaseId lease, const Entry& entry);
   void drop_ghosts();
 
+  const Checkpoints checkpoints_;
   std::unordered_map<base::LeaseId, Entry> leases_;
   // By the number of the bucket's end. A filed lease's bucket is never after its deadline's.
   std::map<int64_t, std::vector<base::LeaseId>> buckets_;
   size_t filed_ = 0;  // ids in buckets_, those of removed leases included
+  // As buckets_, of the leases that are to be checkpointed. Each of them stands in one.
+  std::map<int64_t, std::vector<base::LeaseId>> unrenewed_;
 };
 
 }  // namespace holdfast::node

@@ -144,6 +144,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
   state.propose_new_leader(now, wall, fx);
   state.expire(now);
   state.advance_time(now);
+  state.checkpoint(now);
   state.seal_batches(now, wall, fx);
   state.replica.finish_turn(now, fx.paxos);
   // A cell of one confirms by itself in the line above, with nobody's message to wait for.
@@ -161,6 +162,7 @@ Instant Node::next_tick() const {
       state.expiry_round && state.replica.confirmed() < state.expiry_round->needed;
   if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
   next = std::min(next, state.next_delay_end());
+  if (state.is_active()) next = std::min(next, state.clock.next_unrenewed());
   if (state.can_record()) {
     next = std::min(next, state.last_record + state.options.record_interval);
   }
@@ -192,6 +194,11 @@ uint64_t Node::State::known_cell_time_ms(Instant now) const {
 uint64_t Node::delay_remaining_ms(uint64_t until_ms, Instant now) const {
   const uint64_t cell_ms = state_->known_cell_time_ms(now);
   return until_ms > cell_ms ? until_ms - cell_ms : 0;
+}
+
+uint64_t Node::state_age_ms(Instant now) const {
+  if (state_->is_active()) return 0;
+  return static_cast<uint64_t>((now - state_->replica.followed_at()).ms_ceil());
 }
 
 uint64_t Node::age_ms(uint64_t since_ms, Instant now) const {

@@ -22,6 +22,9 @@ namespace holdfast::node {
 struct Options {
   paxos::Options paxos;
   base::Duration record_interval = base::Duration::from_ms(200);  // between writes to state.db
+  // Of which leases remainders are kept through the log, and how often (DESIGN 6).
+  base::Duration checkpoint_min_ttl = base::Duration::from_ms(base::kMinCheckpointTtlMs);
+  base::Duration checkpoint_longest_step = base::Duration::from_ms(base::kMaxCheckpointStepMs);
 };
 
 // A value that the driver brings along: the time for people, put into batches.
@@ -95,6 +98,9 @@ class Node {
   // Of a lock-delay that lasts until this cell time; by the clock of the active leader, elsewhere
   // as of the last applied slot.
   uint64_t delay_remaining_ms(uint64_t until_ms, base::Instant now) const;
+  // How long ago this node last heard from a leader, which may be how far its state lags behind; 0
+  // on the active leader.
+  uint64_t state_age_ms(base::Instant now) const;
   // How long ago this cell time was, by the same clock.
   uint64_t age_ms(uint64_t since_ms, base::Instant now) const;
   uint64_t renewals_total() const;

@@ -34,6 +34,7 @@ struct Node::State {
   void propose_new_leader(base::Instant now, WallClock wall, Effects& fx);
   void expire(base::Instant now);
   void advance_time(base::Instant now);
+  void checkpoint(base::Instant now);
   base::Instant next_delay_end() const;  // for which nothing was proposed yet; kNever: none
   void seal_batches(base::Instant now, WallClock wall, Effects& fx);
   uint64_t cell_time_ms(base::Instant now) const;
@@ -47,13 +48,16 @@ struct Node::State {
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
   void answer_confirmed(Effects& fx);
   void answer_renewal(RenewCall call, Effects& fx);
+  void answer_held_renewals(Effects& fx);
+  bool must_end_checkpoint(base::LeaseId lease);
   // Queues a call for the next confirm round. False: too many wait already.
   bool wait_for_confirm(decltype(ConfirmWait::call) call);
 
   // -- apply.cc ----------------------------------------------------------------------------------
   void apply_chosen(base::Instant now, Effects& fx);
   void apply_entry(const base::Entry& entry, base::Instant now, Effects& fx);
-  void finish_endings(const locks::Batch& batch, Effects& fx);
+  void finish_endings(const locks::Batch& batch);
+  void finish_checkpoints(const locks::Batch& batch);
   bool can_record() const;
   void record(base::Instant now, Effects& fx);
   // Once nothing is being recorded, names the snapshot that waits the current state.
@@ -91,7 +95,7 @@ struct Node::State {
   Batcher batcher;
   OperationWaits operations;
   std::deque<ConfirmWait> confirms;  // `needed` ascends
-  LeaseClock clock;
+  LeaseClock clock{{options.checkpoint_min_ttl, options.checkpoint_longest_step}};
   struct ExpiryRound {
     base::Confirm needed;
     base::Instant as_of;
@@ -102,6 +106,13 @@ struct Node::State {
   // Leases with a Close or an Expire queued or proposed, and how many: a renewal isn't answered
   // until that is applied (DESIGN 6).
   std::unordered_map<base::LeaseId, uint32_t> ending;
+  // Leases with a CheckpointLeases queued or proposed, which may be one that ends a checkpoint.
+  // They count as checkpointed (DESIGN 6).
+  struct CheckpointsUnderWay {
+    uint32_t count = 0;
+    bool ends = false;  // the last one of them ends the checkpoint
+  };
+  std::unordered_map<base::LeaseId, CheckpointsUnderWay> checkpoints;
   std::vector<RenewCall> held_renewals;  // confirmed, but the fate of a lease in them is open
   size_t renewing_leases = 0;            // named by all renewals that wait
 

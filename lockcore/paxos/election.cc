@@ -159,9 +159,10 @@ void heard(ReplicaState& s, base::NodeId from, base::Instant now) {
 void follow(ReplicaState& s, base::NodeId from, const base::Ballot& ballot, base::Instant now,
             Effects& fx) {
   HF_ASSERT(ballot >= s.promised);
-  if (from == s.leader && ballot == s.leader_ballot) return heard(s, from, now);
   // A late word of an older leader is answered, but not followed.
   if (ballot < s.leader_ballot) return;
+  s.election.followed_at = now;
+  if (from == s.leader && ballot == s.leader_ballot) return heard(s, from, now);
   step_down(s, "heard " + ballot_text(ballot), now, fx);
   s.leader = from;
   s.leader_ballot = ballot;

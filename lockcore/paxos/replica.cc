@@ -275,6 +275,10 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
   note_role(s, fx);
 }
 
+base::Instant Replica::followed_at() const {
+  return state_->election.followed_at;
+}
+
 base::Instant Replica::next_tick() const {
   return next_tick_of(*state_);
 }

@@ -142,6 +142,8 @@ class Replica {
   void finish_turn(base::Instant now, Effects& fx);
   // When on_tick should be called at the latest.
   base::Instant next_tick() const;
+  // When a leader's word last came: what this node knows was all there was then, or soon before.
+  base::Instant followed_at() const;
 
   // -- the leader's use --------------------------------------------------------------------------
   // Proposes a value; role() must be kLeader and can_propose() true. The first proposal of a ballot

@@ -46,6 +46,7 @@ struct ElectionState {
   // patience), and when. 0: nobody since its link closed.
   base::NodeId heard_from;
   base::Instant heard_at;
+  base::Instant followed_at;   // when a leader's word last came
   uint64_t highest_round = 0;  // of any ballot seen anywhere
   uint32_t attempts = 0;       // probes in vain since the last leader
   VoterSet yes;                // probing: who would promise

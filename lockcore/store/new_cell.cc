@@ -52,6 +52,9 @@ base::StateWrite endings_of(const base::StateRows& rows, const NewCell& cell) {
   for (const base::WaiterRow& row : rows.waiters) write.waiters.erase.push_back(row.queued);
   for (const base::ClientRow& row : rows.clients) write.clients.erase.push_back(row.id);
   for (const base::AnswerRow& row : rows.answers) write.answers.erase.push_back(row.key);
+  for (const base::KeyRow& row : rows.keys) {
+    if (row.lease) write.keys.erase.push_back(row.key);
+  }
   base::EventRow event;
   event.revision = cell.revision;
   event.type = base::EventType::kForce;

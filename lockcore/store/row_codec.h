@@ -100,6 +100,7 @@ class RowWriter {
   void operator()(const char*, const base::EventType& type) { text(base::event_type_name(type)); }
   void operator()(const char*, const base::Mode& mode) { text(base::mode_name(mode)); }
   void operator()(const char*, const base::LockKind& kind) { text(base::kind_name(kind)); }
+  void operator()(const char*, const base::PolicyKind& kind) { text(base::policy_name(kind)); }
   void operator()(const char*, Blob<const std::string> blob) {
     sum_.add(std::string_view(blob.bytes));
     statement_.bind_blob(++index_, blob.bytes);
@@ -164,6 +165,9 @@ class RowReader {
   }
   void operator()(const char*, base::LockKind& kind) {
     named(kind, base::LockKind::kElection, base::kind_name);
+  }
+  void operator()(const char*, base::PolicyKind& kind) {
+    named(kind, base::PolicyKind::kOwnerQuota, base::policy_name);
   }
   void operator()(const char*, base::EventType& type) {
     named(type, base::kLastEventType, base::event_type_name);

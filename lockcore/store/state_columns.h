@@ -35,11 +35,13 @@ CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1), incarnation INTEGER NOT NULL,
   applied INTEGER NOT NULL, revision INTEGER NOT NULL, cell_time_ms INTEGER NOT NULL,
   wall_ms INTEGER NOT NULL, config_version INTEGER NOT NULL, leader_round INTEGER NOT NULL,
-  leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL, events INTEGER NOT NULL,
-  event_bytes INTEGER NOT NULL, events_pruned INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+  leader_node INTEGER NOT NULL, event_digest INTEGER NOT NULL, sequence_floor INTEGER NOT NULL,
+  events INTEGER NOT NULL, event_bytes INTEGER NOT NULL, events_pruned INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
 CREATE TABLE lease (
   lease INTEGER PRIMARY KEY, client INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,
   lock_delay_ms INTEGER NOT NULL, secret BLOB NOT NULL, opened_ms INTEGER NOT NULL,
+  left_ms INTEGER NOT NULL,
   host TEXT NOT NULL, pid INTEGER NOT NULL, boot_id TEXT NOT NULL, program TEXT NOT NULL,
   user TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, started_ms INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
@@ -64,6 +66,18 @@ CREATE TABLE client (
 CREATE TABLE answer (
   client INTEGER NOT NULL, number INTEGER NOT NULL, answer BLOB NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY (client, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE key (
+  key TEXT PRIMARY KEY, value BLOB NOT NULL, create_revision INTEGER NOT NULL,
+  revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE sequence (
+  prefix TEXT PRIMARY KEY, last INTEGER NOT NULL, revision INTEGER NOT NULL,
+  sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE policy (
+  kind TEXT NOT NULL, name TEXT NOT NULL, leases INTEGER NOT NULL, locks INTEGER NOT NULL,
+  waiters INTEGER NOT NULL, bytes INTEGER NOT NULL, reason TEXT NOT NULL, by TEXT NOT NULL,
+  since_ms INTEGER NOT NULL, sum INTEGER NOT NULL,
+  PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;
 CREATE TABLE event (
   revision INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL,
   lease INTEGER NOT NULL, owner INTEGER NOT NULL, cause TEXT NOT NULL, mode TEXT NOT NULL,
@@ -106,6 +120,7 @@ struct Table<StateMeta> {
     visitor("leader_round", meta.row.leader.round);
     visitor("leader_node", meta.row.leader.node);
     visitor("event_digest", meta.row.event_digest);
+    visitor("sequence_floor", meta.row.sequence_floor);
     visitor("events", meta.events);
     visitor("event_bytes", meta.event_bytes);
     visitor("events_pruned", meta.pruned);
@@ -137,6 +152,7 @@ struct Table<base::LeaseRow> {
     visitor("lock_delay_ms", row.lock_delay_ms);
     visitor("secret", Blob{row.secret});
     visitor("opened_ms", row.opened_wall_ms);
+    visitor("left_ms", row.left_ms);
     visitor.owner(row.owner);
   }
 };
@@ -267,6 +283,48 @@ struct Table<base::AnswerRow> {
     visitor("client", row.key.client);
     visitor("number", row.key.number);
     visitor("answer", Blob{row.answer});
+  }
+};
+
+template <>
+struct Table<base::KeyRow> {
+  static constexpr const char* kName = "key";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("key", row.key);
+    visitor("value", Blob{row.value});
+    visitor("create_revision", row.create);
+    visitor("revision", row.revision);
+    visitor("version", row.version);
+    visitor("lease", row.lease);
+  }
+};
+
+template <>
+struct Table<base::SequenceRow> {
+  static constexpr const char* kName = "sequence";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("prefix", row.prefix);
+    visitor("last", row.last);
+    visitor("revision", row.revision);
+  }
+};
+
+template <>
+struct Table<base::PolicyRow> {
+  static constexpr const char* kName = "policy";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("kind", row.key.kind);
+    visitor("name", row.key.name);
+    visitor("leases", row.limits.leases);
+    visitor("locks", row.limits.locks);
+    visitor("waiters", row.limits.waiters);
+    visitor("bytes", row.limits.bytes);
+    visitor("reason", row.reason);
+    visitor("by", row.by);
+    visitor("since_ms", row.since_wall_ms);
   }
 };
 

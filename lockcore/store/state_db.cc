@@ -15,7 +15,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 4};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 6};
 constexpr int kCacheKib = 4096;
 
 }  // namespace
@@ -43,8 +43,8 @@ struct StateDb::Impl {
   }
 
   void check_all() {
-    db_.check(
-        {"meta", "lease", "lock", "hold", "waiter", "client", "answer", "event", "event_owner"});
+    db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "key", "sequence",
+               "policy", "event", "event_owner"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -85,6 +85,9 @@ struct StateDb::Impl {
     load_table(rows.waiters, owners);
     load_table(rows.clients, owners);
     load_table(rows.answers, owners);
+    load_table(rows.keys, owners);
+    load_table(rows.sequences, owners);
+    load_table(rows.policies, owners);
     events_.check(meta_);
     return rows;
   }
@@ -144,12 +147,18 @@ struct StateDb::Impl {
     for (const auto queued : changes.waiters.erase) erase(erase_waiter_, queued.value);
     for (const auto id : changes.clients.erase) erase(erase_client_, id.value);
     for (const auto& key : changes.answers.erase) erase(key);
+    for (const auto& key : changes.keys.erase) erase(erase_key_, key);
+    for (const auto& prefix : changes.sequences.erase) erase(erase_sequence_, prefix);
+    for (const auto& key : changes.policies.erase) erase(key);
     for (const auto& row : changes.leases.put) put_lease_.put(row);
     for (const auto& row : changes.locks.put) put_lock_.put(row);
     for (const auto& row : changes.holds.put) put_hold_.put(row);
     for (const auto& row : changes.waiters.put) put_waiter_.put(row);
     for (const auto& row : changes.clients.put) put_client_.put(row);
     for (const auto& row : changes.answers.put) put_answer_.put(row);
+    for (const auto& row : changes.keys.put) put_key_.put(row);
+    for (const auto& row : changes.sequences.put) put_sequence_.put(row);
+    for (const auto& row : changes.policies.put) put_policy_.put(row);
     if (changes.events != nullptr) events_.append(*changes.events, meta_);
     events_.prune(changes.events == nullptr ? 0 : changes.events->size(), meta_);
     put_meta_.put(meta_);
@@ -168,6 +177,12 @@ struct StateDb::Impl {
     erase_answer_.bind(1, key.client.value);
     erase_answer_.bind(2, key.number);
     erase_answer_.run();
+  }
+
+  void erase(const base::PolicyKey& key) {
+    erase_policy_.bind_text(1, base::policy_name(key.kind));
+    erase_policy_.bind_text(2, key.name);
+    erase_policy_.run();
   }
 
   // -- giving a snapshot away ---------------------------------------------------------------------
@@ -215,12 +230,18 @@ struct StateDb::Impl {
   RowWriter<base::WaiterRow> put_waiter_{db_};
   RowWriter<base::ClientRow> put_client_{db_};
   RowWriter<base::AnswerRow> put_answer_{db_};
+  RowWriter<base::KeyRow> put_key_{db_};
+  RowWriter<base::SequenceRow> put_sequence_{db_};
+  RowWriter<base::PolicyRow> put_policy_{db_};
   Statement erase_lease_{db_, "DELETE FROM lease WHERE lease = ?"};
   Statement erase_lock_{db_, "DELETE FROM lock WHERE name = ?"};
   Statement erase_hold_{db_, "DELETE FROM hold WHERE token = ?"};
   Statement erase_waiter_{db_, "DELETE FROM waiter WHERE queued = ?"};
   Statement erase_client_{db_, "DELETE FROM client WHERE client = ?"};
   Statement erase_answer_{db_, "DELETE FROM answer WHERE client = ? AND number = ?"};
+  Statement erase_key_{db_, "DELETE FROM key WHERE key = ?"};
+  Statement erase_sequence_{db_, "DELETE FROM sequence WHERE prefix = ?"};
+  Statement erase_policy_{db_, "DELETE FROM policy WHERE kind = ? AND name = ?"};
   EventTable events_;
 };
 

@@ -16,10 +16,12 @@ from shell import Shell, error_of
 USAGE, UNREACHABLE, IO_ERROR, UNANSWERED = 2, 69, 74, 75
 VERBS = [["run"], ["acquire"], ["release"], ["try"], ["held"], ["ls"], ["show"], ["lease", "open"],
          ["lease", "renew"], ["lease", "close"], ["lease", "ls"], ["lease", "show"], ["status"],
-         ["verify"], ["release-force"], ["bench"], ["completion"], ["elect"], ["observe"],
-         ["watch"], ["history"], ["why"], ["waits"], ["sql"], ["top"], ["torture"]]
+         ["verify"], ["release-force"], ["drain"], ["quota", "set"], ["quota", "rm"],
+         ["quota", "ls"], ["key", "get"], ["key", "put"], ["key", "del"], ["key", "ls"], ["txn"],
+         ["bench"], ["completion"], ["elect"], ["observe"], ["watch"], ["history"], ["why"],
+         ["waits"], ["sql"], ["top"], ["torture"]]
 NOT_YET = ["--join", "--http", "--cacert", "--cert", "--key", "--token"]
-KNOWN = [(["release"], "--token"), (["release-force"], "--token")]
+KNOWN = [(["release"], "--token"), (["release-force"], "--token"), (["key", "put"], "--token")]
 
 # Nobody listens there, so whoever asked the cell would exit with 69, not with 2.
 NOBODY = own_address() + ":7440"

@@ -259,7 +259,7 @@ def test_show_tells_of_holders_and_queue(shell, lease):
     shell.wait_waiters("s/one")
     info = shell.object("show", "s/one")
     assert set(info) == {"name", "kind", "mode", "capacity", "holders", "waiters",
-                         "delayRemaining", "value", "revision"}
+                         "delayRemaining", "value", "revision", "drain"}
     assert (info["name"], info["kind"], info["mode"]) == ("s/one", "lock", "exclusive")
     assert is_number_in_string(info["revision"])
     (holder,), (waiter,) = info["holders"], info["waiters"]

@@ -109,9 +109,57 @@ inline locks::SetHoldValue some_value(Input& in, const Known& known,
   return {hold.lease, std::move(hold.lock), hold.token, in.text(255)};
 }
 
+inline locks::TxnOp some_key_op(Input& in, const Known& known) {
+  locks::TxnOp op;
+  const uint8_t how = in.byte();
+  op.kind = static_cast<locks::TxnOp::Kind>(how % 3);
+  op.key = some_name(in);
+  if (op.kind != locks::TxnOp::Kind::kPut) return op;
+  op.value = in.text(how < 200 ? 8 : 255);
+  if (how % 2 == 0) op.lease = some_id(in, known.leases);
+  op.sequential = how % 5 == 0;
+  return op;
+}
+
+inline locks::Compare some_compare(Input& in, const locks::LockTable& table) {
+  locks::Compare compare;
+  const uint8_t how = in.byte();
+  compare.target = static_cast<locks::Compare::Target>(how % 5);
+  compare.relation = static_cast<locks::Relation>(how / 8 % 4);
+  compare.key = some_name(in);
+  if (compare.target == locks::Compare::Target::kValue) {
+    compare.value = in.text(8);
+  } else {
+    const auto key = table.key(compare.key);
+    const auto holders = table.describe(compare.key).holders;
+    const bool holds = compare.target == locks::Compare::Target::kHolds && !holders.empty();
+    compare.number = in.near(holds ? holders.front().token.value : key ? key->revision.value : 0);
+  }
+  return compare;
+}
+
+inline locks::Txn some_txn(Input& in, const Known& known, const locks::LockTable& table) {
+  locks::Txn txn;
+  const uint8_t how = in.byte();
+  for (int i = how % 4; i > 0; --i) txn.compare.push_back(some_compare(in, table));
+  for (int i = how / 4 % 4; i > 0; --i) txn.then.push_back(some_key_op(in, known));
+  for (int i = how / 16 % 4; i > 0; --i) txn.orelse.push_back(some_key_op(in, known));
+  return txn;
+}
+
+inline locks::SetPolicy some_policy(Input& in) {
+  const uint8_t how = in.byte();
+  locks::SetPolicy set{
+      {static_cast<base::PolicyKind>(how % 3), some_name(in)}, how % 2 == 0, {}, "why", "who"};
+  if (set.key.kind != base::PolicyKind::kDrain) {
+    set.limits = {how / 8 % 4u, in.below(8), in.below(4), in.number()};
+  }
+  return set;
+}
+
 // What a client may ask for.
 inline locks::Body some_request(Input& in, const Known& known, const locks::LockTable& table) {
-  switch (in.below(18)) {
+  switch (in.below(23)) {
     case 0: return locks::RegisterClient{in.flag() ? in.number() * 100 : 0};
     case 1: return locks::ForgetClient{};
     case 2:
@@ -129,6 +177,11 @@ inline locks::Body some_request(Input& in, const Known& known, const locks::Lock
     case 8: return some_release(in, known, table);
     case 9: return some_convert(in, known, table);
     case 10: return some_value(in, known, table);
+    case 18:
+    case 19:
+    case 20:
+    case 21: return some_txn(in, known, table);
+    case 22: return some_policy(in);
     default: return some_acquire(in, known);
   }
 }
@@ -142,6 +195,14 @@ inline locks::Command some_command(Input& in, Known& known, const locks::LockTab
     if (in.below(8) == 0) expire.decided.round = in.near(expire.decided.round);
     for (uint64_t i = in.below(4); i > 0; --i) expire.leases.push_back(some_id(in, known.leases));
     return {{}, std::move(expire)};
+  }
+  if (kind < 40) {
+    locks::CheckpointLeases checkpoint{table.meta().leader, {}};
+    if (in.below(8) == 0) checkpoint.decided.round = in.near(checkpoint.decided.round);
+    for (uint64_t i = in.below(4); i > 0; --i) {
+      checkpoint.leases.push_back({some_id(in, known.leases), in.number()});
+    }
+    return {{}, std::move(checkpoint)};
   }
   locks::Body body = some_request(in, known, table);
   if (std::holds_alternative<locks::RegisterClient>(body) && kind < 240) {

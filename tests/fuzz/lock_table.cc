@@ -22,7 +22,9 @@ constexpr locks::TableLimits kLimits{.leases = 5,
                                      .holds_per_lease = 4,
                                      .waiters_per_lock = 3,
                                      .clients = 4,
-                                     .answers = 40};
+                                     .answers = 40,
+                                     .keys = 6,
+                                     .key_bytes = 200};
 
 // The keys of the rows that state.db would have.
 template <class Row, class Key>
@@ -52,6 +54,9 @@ struct Record {
   Shadow<base::WaiterRow, base::Revision> waiters{&base::WaiterRow::queued};
   Shadow<base::ClientRow, base::ClientId> clients{&base::ClientRow::id};
   Shadow<base::AnswerRow, base::AnswerKey> answers{&base::AnswerRow::key};
+  Shadow<base::KeyRow, std::string> keys{&base::KeyRow::key};
+  Shadow<base::SequenceRow, std::string> sequences{&base::SequenceRow::prefix};
+  Shadow<base::PolicyRow, base::PolicyKey> policies{&base::PolicyRow::key};
 
   base::StateRows add(const base::StateWrite& write) {
     leases.apply(write.leases);
@@ -60,8 +65,11 @@ struct Record {
     waiters.apply(write.waiters);
     clients.apply(write.clients);
     answers.apply(write.answers);
-    return {write.meta,     leases.rows(),  locks.rows(),  holds.rows(),
-            waiters.rows(), clients.rows(), answers.rows()};
+    keys.apply(write.keys);
+    sequences.apply(write.sequences);
+    policies.apply(write.policies);
+    return {write.meta,     leases.rows(),  locks.rows(), holds.rows(),     waiters.rows(),
+            clients.rows(), answers.rows(), keys.rows(),  sequences.rows(), policies.rows()};
   }
 };
 
@@ -118,9 +126,17 @@ class Run {
     locks::LockTable restored(kLimits);
     const auto problem = restored.restore(std::move(rows));
     HF_ASSERT(!problem);
+    HF_ASSERT(used_of(restored) == used_of(table_));
     restored.check_invariants();
     HF_ASSERT(restored.digest() == table_.digest());
     table_ = std::move(restored);
+  }
+
+  // Of the quotas: counted as things came and went, and from what is there.
+  static std::vector<base::QuotaLimits> used_of(const locks::LockTable& table) {
+    std::vector<base::QuotaLimits> used;
+    for (const locks::PolicyInfo& policy : table.policies()) used.push_back(policy.used);
+    return used;
   }
 
   Input& in_;

@@ -26,6 +26,11 @@ void Client::start() {
   become_somebody();
 }
 
+void Client::drain() {
+  draining_ = true;
+  if (options_.claims != 0) end_drains();
+}
+
 void Client::after(Duration by_own_clock, std::function<void()> what) {
   world_.after(clock_.true_ns(by_own_clock),
                [this, life = life_, what = std::move(what)] { happen(life, what); });
@@ -130,6 +135,9 @@ void Client::on_result(uint64_t serial, uint64_t attempt, const CallResult& resu
   }
   leader_guess_ = it->second.target;
   if (const auto* done = std::get_if<locks::Done>(&*result.answer)) reads_.on_told(done->revision);
+  if (const auto* done = std::get_if<locks::TxnDone>(&*result.answer)) {
+    reads_.on_told(done->revision);
+  }
   if (const auto* grant = std::get_if<locks::Granted>(&*result.answer)) {
     reads_.on_told(grant->tokens[0]);
   }
@@ -182,6 +190,9 @@ void Client::open_lease() {
   open.ttl_ms = static_cast<uint64_t>(options_.ttl_ms);
   open.secret.assign(base::kSecretBytes, 's');
   open.owner.program = "sim";
+  if (options_.lock_delay != 0 && chance_of(random_, options_.lock_delay)) {
+    open.lock_delay_ms = random_.between(1, 1'500);
+  }
   const base::Instant first_sent = now();
   issue(open, [this, first_sent](const locks::Answer& answer) {
     const auto* opened = std::get_if<locks::LeaseOpened>(&answer);
@@ -267,6 +278,7 @@ void Client::work() {
     open_lease();
     return;
   }
+  if (options_.claims != 0 && chance_of(random_, options_.claims)) return claim();
   const std::string lock = "lock/" + std::to_string(random_.below(options_.locks));
   locks::Acquire acquire;
   acquire.lease = lease_->id;
@@ -277,40 +289,49 @@ void Client::work() {
   acquire.wait = !chance_of(random_, options_.try_only);
   const bool waits = acquire.wait;
   const uint64_t serial = next_serial_;
-  issue(
-      std::move(acquire),
-      [this, lock, mode](const locks::Answer& answer) { on_acquired(lock, mode, answer); }, waits);
-  if (waits && chance_of(random_, options_.cancel)) {
-    after(think() * 4, [this, serial, lock, mode] { maybe_cancel(serial, lock, mode); });
-  }
+  const OnAnswer acquired = [this, lock, mode](const locks::Answer& answer) {
+    on_acquired(lock, mode, answer);
+  };
+  issue(std::move(acquire), acquired, waits);
+  if (waits && chance_of(random_, options_.cancel)) cancel_later(serial, acquired);
 }
 
-void Client::maybe_cancel(uint64_t serial, const std::string& lock, Mode mode) {
+void Client::cancel_later(uint64_t serial, OnAnswer on_granted) {
+  after(think() * 4,
+        [this, serial, on_granted = std::move(on_granted)] { cancel(serial, on_granted); });
+}
+
+void Client::cancel(uint64_t serial, OnAnswer on_granted) {
   const auto it = operations_.find(serial);
   if (it == operations_.end()) return;
   const uint64_t target = it->second.command.op.number;
-  issue(locks::CancelWait{target}, [this, serial, target, lock, mode](const locks::Answer& answer) {
-    if (!operations_.contains(serial)) return;  // the acquire's own answer came first
-    operations_.erase(serial);
-    untold_.push_back(target);
-    if (std::holds_alternative<locks::Granted>(answer)) {
-      answers_.emplace(target, answer);
-      on_acquired(lock, mode, answer);
-    } else {
-      after(think(), [this] { work(); });
-    }
-  });
+  issue(locks::CancelWait{target},
+        [this, serial, target, on_granted = std::move(on_granted)](const locks::Answer& answer) {
+          if (!operations_.contains(serial)) return;  // the acquire's own answer came first
+          operations_.erase(serial);
+          untold_.push_back(target);
+          if (std::holds_alternative<locks::Granted>(answer)) {
+            answers_.emplace(target, answer);
+            on_granted(answer);
+          } else {
+            holding_ = false;
+            after(think(), [this] { work(); });
+          }
+        });
+}
+
+void Client::check_not_early(const base::Error& error) {
+  const bool early = lease_ && believes(*lease_) && beliefs_.trusts(index_);
+  if (error.code == ErrorCode::kLeaseNotFound && early) {
+    world_.fail("client " + std::to_string(index_) + " was told too early that its lease is gone");
+  }
 }
 
 void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer& answer) {
   const auto* granted = std::get_if<locks::Granted>(&answer);
   if (!granted) {
     const auto& error = std::get<base::Error>(answer);
-    const bool early = lease_ && believes(*lease_) && beliefs_.trusts(index_);
-    if (error.code == ErrorCode::kLeaseNotFound && early) {
-      world_.fail("client " + std::to_string(index_) +
-                  " was told too early that its lease is gone");
-    }
+    check_not_early(error);
     if (error.code == ErrorCode::kUnknownClient) {
       become_somebody();
       return;
@@ -319,25 +340,28 @@ void Client::on_acquired(const std::string& lock, Mode mode, const locks::Answer
     return;
   }
   ++grants;
-  const base::Token token = granted->tokens[0];
+  const base::Token token = last_token_ = granted->tokens[0];
   if (lease_alive()) {
     beliefs_.begin_belief(index_, lock, mode, token,
                           [this, lease = lease_] { return believes(*lease); });
   }
   holding_ = true;
   write(lock, mode, token);
-  if (chance_of(random_, options_.vanish) && !draining_) {
-    // The process dies with the lock held: its belief lasts until its deadline, its lease until the
-    // cell ends it.
-    const auto lease = lease_;
-    ++life_;
-    operations_.clear();
-    holding_ = false;
-    world_.after(static_cast<int64_t>(random_.below(5'000)) * kMs,
-                 [this, life = life_] { happen(life, [this] { become_somebody(); }); });
-    return;
-  }
+  if (maybe_vanish()) return;
   after(think(), [this, lock, token] { release(lock, token); });
+}
+
+// The process dies with what it holds: its belief lasts until its deadline, its lease until the
+// cell ends it.
+bool Client::maybe_vanish() {
+  if (!chance_of(random_, options_.vanish) || draining_) return false;
+  const auto lease = lease_;
+  ++life_;
+  operations_.clear();
+  holding_ = false;
+  world_.after(static_cast<int64_t>(random_.below(5'000)) * kMs,
+               [this, life = life_] { happen(life, [this] { become_somebody(); }); });
+  return true;
 }
 
 // What the lock is for. It asks no clock before it writes, and what it wrote may come late: the

@@ -10,6 +10,7 @@
 
 #include "tests/sim/checkers/belief_checker.h"
 #include "tests/sim/checkers/read_checker.h"
+#include "tests/sim/claims.h"
 #include "tests/sim/clock.h"
 #include "tests/sim/cluster.h"
 
@@ -20,7 +21,7 @@ class Client {
   Client(World& world, Cluster& cluster, BeliefChecker& beliefs, ReadChecker& reads,
          const Options& options, uint32_t index);
   void start();
-  void drain() { draining_ = true; }
+  void drain();
   bool idle() const { return draining_ && operations_.empty() && !holding_; }
   std::string describe() const;
   base::LeaseId lease() const { return lease_ ? lease_->id : base::LeaseId{}; }
@@ -73,7 +74,24 @@ class Client {
   void close_lease();
   void work();
   void on_acquired(const std::string& lock, base::Mode mode, const locks::Answer& answer);
-  void maybe_cancel(uint64_t serial, const std::string& lock, base::Mode mode);
+  void cancel_later(uint64_t serial, OnAnswer on_granted);
+  void cancel(uint64_t serial, OnAnswer on_granted);
+  bool maybe_vanish();
+  void check_not_early(const base::Error& error);
+  // client_claims.cc: all that the cell can do besides plain locks.
+  void claim();
+  void on_claimed(std::shared_ptr<Claims> claims, const locks::Answer& answer);
+  void use_claims(std::shared_ptr<Claims> claims, int steps);
+  void convert(std::shared_ptr<Claims> claims, int steps);
+  void begin_beliefs(const Claims& claims);
+  void end_beliefs(const Claims& claims);
+  void release_claims(std::shared_ptr<Claims> claims);
+  void force();
+  void change_keys();
+  locks::TxnOp draw_key_op(const std::string& key);
+  locks::Compare draw_guard();
+  void drain_locks();
+  void end_drains();
   void release(const std::string& lock, base::Token token);
   void write(const std::string& lock, base::Mode mode, base::Token token);
   base::Duration think();
@@ -100,6 +118,7 @@ class Client {
   uint64_t lowest_told_ = 1;
   std::vector<uint64_t> untold_;  // answered, above lowest_told_, not told yet
   uint64_t next_holder_ = 1;
+  base::Token last_token_;  // of any of its grants
   std::shared_ptr<Lease> lease_;
   uint32_t leader_guess_ = 0;
 

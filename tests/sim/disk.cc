@@ -77,6 +77,9 @@ void StateImage::apply(const base::StateWrite& write) {
   apply_changes(waiters, write.waiters, [](const base::WaiterRow& r) { return r.queued; });
   apply_changes(clients, write.clients, [](const base::ClientRow& r) { return r.id; });
   apply_changes(answers, write.answers, [](const base::AnswerRow& r) { return r.key; });
+  apply_changes(keys, write.keys, [](const base::KeyRow& r) { return r.key; });
+  apply_changes(sequences, write.sequences, [](const base::SequenceRow& r) { return r.prefix; });
+  apply_changes(policies, write.policies, [](const base::PolicyRow& r) { return r.key; });
 }
 
 base::StateRows StateImage::rows() const {
@@ -88,6 +91,9 @@ base::StateRows StateImage::rows() const {
   copy_rows(waiters, out.waiters);
   copy_rows(clients, out.clients);
   copy_rows(answers, out.answers);
+  copy_rows(keys, out.keys);
+  copy_rows(sequences, out.sequences);
+  copy_rows(policies, out.policies);
   return out;
 }
 

@@ -28,6 +28,9 @@ struct StateImage {
   std::map<base::Revision, base::WaiterRow> waiters;
   std::map<base::ClientId, base::ClientRow> clients;
   std::map<base::AnswerKey, base::AnswerRow> answers;
+  std::map<std::string, base::KeyRow> keys;
+  std::map<std::string, base::SequenceRow> sequences;
+  std::map<base::PolicyKey, base::PolicyRow> policies;
 
   void apply(const base::StateWrite& write);
   base::StateRows rows() const;

@@ -35,6 +35,10 @@ node::Options Machine::node_options() {
   options.paxos.heartbeat = base::Duration::from_ms(options_.heartbeat_ms);
   options.paxos.election = base::Duration::from_ms(options_.election_ms);
   options.paxos.rest_delay = base::Duration::from_ms(options_.rest_delay_ms);
+  // Leases here are short.
+  if (options_.checkpoints != 0) {
+    options.checkpoint_min_ttl = base::Duration::from_ms(base::kMinLeaseTtlMs);
+  }
   options.paxos.log_slots = static_cast<uint64_t>(options_.log_slots);
   options.paxos.log_bytes = static_cast<uint64_t>(options_.log_bytes);
   options.paxos.snapshot_part_bytes = static_cast<size_t>(options_.snapshot_part_bytes);
@@ -241,6 +245,7 @@ void Machine::carry_out() {
       world_.trace(name() + " is active, round " + std::to_string(node_->replica().ballot().round));
     }
   }
+  if (fx_.became_active) check_remainders();
   tell_peers_and_disk();
   if (dying_) return;
   node::Effects fx = std::exchange(fx_, {});
@@ -386,6 +391,19 @@ void Machine::read_log(paxos::LogRead read) {
       node.on_log_read(read.id, disk_->read_log(read.from, read.to, read.max_bytes), now, fx);
     });
   });
+}
+
+// Section 6: a new leader gives a lease that was checkpointed what was left of it, and no more.
+void Machine::check_remainders() {
+  const locks::LockTable& table = node_->table();
+  for (const base::LeaseId id : table.lease_ids({}, SIZE_MAX)) {
+    const uint64_t left_ms = table.lease(id)->left_ms;
+    const auto given_ms = node_->remaining_ms(id, now());
+    if (left_ms == 0 || !given_ms || *given_ms <= static_cast<int64_t>(left_ms)) continue;
+    world_.fail(name() + " gives lease " + std::to_string(id.value) + " " +
+                std::to_string(*given_ms) + " ms of which " + std::to_string(left_ms) +
+                " were left");
+  }
 }
 
 // -- snapshots ------------------------------------------------------------------------------------

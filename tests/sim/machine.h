@@ -91,6 +91,7 @@ class Machine {
 
   node::Options node_options();
   void forget(const char* how);
+  void check_remainders();
   void plan_turn();
   void finish_turn();
   void carry_out();

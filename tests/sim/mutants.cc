@@ -6,7 +6,7 @@
 namespace holdfast::sim {
 namespace {
 
-constexpr std::array kMutants = std::to_array<Mutant>({
+constexpr std::array kOfTheCell = std::to_array<Mutant>({
     // -- Paxos
     {"ballot_used_again", "P1", 50, "a candidate takes a ballot that was used before"},
     {"ballot_before_durable", "P1", 50, "a ballot is used before it is durable"},
@@ -61,6 +61,9 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"retry_takes_new_number", "7a", 50, "a retry has a number of its own"},
     {"tells_what_it_hasnt", "7a", 50, "the cell is told that all answers have come"},
     {"calls_end_with_connection", "10", 50, "calls aren't repeated when their connection is lost"},
+});
+
+constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     // -- the state machine, and what users rely on
     {"shared_beside_exclusive", "2.1", 50, "a reader is let in beside a writer"},
     {"token_of_the_release", "2.2", 50, "a token is a revision that was given before"},
@@ -75,6 +78,33 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
     {"read_unconfirmed", "2.8", 400, "a read is answered without a confirm round"},
     {"follower_answers_reads", "2.8", 400, "a follower answers a linearizable read"},
+    // -- modes, semaphores, several locks, conversions, delays, forced releases
+    {"upgrade_waits_its_turn", "2.6", 400, "an upgrade waits behind those who wait for the lock"},
+    {"upgrade_beside_readers", "2.1", 100, "an upgrade is granted beside other holders"},
+    {"upgrade_keeps_token", "1", 100, "an upgrade keeps the token that it had"},
+    {"downgrade_admits_nobody", "2.5", 100, "a downgrade doesn't admit those who may go beside it"},
+    {"semaphore_admits_too_many", "2.1", 100, "a semaphore gives out one permit too many"},
+    {"small_request_overtakes", "2.6", 100,
+     "a small request goes ahead of one that waits for more"},
+    {"several_granted_in_part", "2.1", 100, "several locks are granted when one of them is free"},
+    {"several_wake_nobody_behind", "2.5", 400, "who waits behind a request for several isn't seen"},
+    {"no_delay_after_force", "2", 400, "a forced release leaves out the lock-delay"},
+    {"delay_ends_early", "2", 400, "a lock-delay ends when half of it is over"},
+    {"force_with_stale_token", "2.2", 400, "a forced release with an old token ends a newer hold"},
+    // -- keys and drains
+    {"first_guard_decides", "2.8", 100, "of several guards only the first is looked at"},
+    {"guard_holds_always", "2.2", 400, "a guard doesn't see that a token holds a lock no more"},
+    {"put_keeps_the_lease", "7", 100, "a put doesn't change the lease that the key ends with"},
+    {"keys_outlive_their_lease", "7", 100, "keys stay when their lease ends"},
+    {"sequence_begins_anew", "7", 400, "a sequence without keys begins anew"},
+    {"drain_binds_waiters_only", "2", 100, "a drain doesn't keep newcomers out"},
+    {"drain_binds_newcomers_only", "2", 400, "a drain doesn't keep waiters out"},
+    {"drain_end_wakes_nobody", "2.5", 100, "the end of a drain lets nobody in who waits"},
+    // -- lease checkpoints
+    {"checkpoint_outlives_renewal", "6", 400, "a renewal is answered while a checkpoint stands"},
+    {"checkpoint_not_heeded", "6", 400, "a new leader gives checkpointed leases their full TTL"},
+    {"late_checkpoint_counts", "P13", 400, "a checkpoint decided in an older ballot is applied"},
+    {"checkpoint_counts_late", "6", 400, "a checkpoint under way doesn't hold up a renewal"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
     {"barrier_passed", "8", 50, "more is applied before a barrier is recorded"},
     // -- trimming and snapshots
@@ -84,6 +114,12 @@ constexpr std::array kMutants = std::to_array<Mutant>({
     {"install_forgets_promise", "8", 400, "a snapshot drops the promise"},
     {"snapshot_part_unchecked", "8", 400, "the checksum of a snapshot's part isn't looked at"},
 });
+
+constexpr auto kMutants = [] {
+  std::array<Mutant, kOfTheCell.size() + kOfTheStateMachine.size()> all{};
+  std::ranges::copy(kOfTheStateMachine, std::ranges::copy(kOfTheCell, all.begin()).out);
+  return all;
+}();
 
 }  // namespace
 

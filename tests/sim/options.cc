@@ -42,6 +42,9 @@ constexpr std::array kFields = std::to_array<Field>({
     {"tell", &Options::tell},
     {"stubborn", &Options::stubborn},
     {"renew_percent", &Options::renew_percent},
+    {"claims", &Options::claims},
+    {"lock_delay", &Options::lock_delay},
+    {"checkpoints", &Options::checkpoints},
     {"programs", &Options::programs},
     {"sessions", &Options::sessions},
     {"threads", &Options::threads},
@@ -130,6 +133,9 @@ Options draw_options(uint64_t seed) {
   o.rest_delay_ms = delays_ms[random.below(5)];
   draw_programs(o, random);
   draw_log(o, random);
+  if (random.chance(0.5)) o.claims = 100 * between(1, 9);
+  if (random.chance(0.3)) o.lock_delay = 100 * between(1, 5);
+  if (random.chance(0.5)) o.checkpoints = 1;
   return o;
 }
 

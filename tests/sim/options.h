@@ -52,6 +52,9 @@ struct Options {
   int64_t read = 200;          // between two locks: a linearizable read
   int64_t tell = 500;          // of the commands say at once which answers came
   int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
+  int64_t claims = 0;          // of what they do: modes, semaphores, conversions, keys, ...
+  int64_t lock_delay = 0;      // of the leases have one
+  int64_t checkpoints = 0;     // 1: of leases that go unrenewed remainders are kept
   int64_t renew_percent = 33;  // of the TTL between two renewals
 
   // Programs that use the library: clients as well, numbered after those that don't.

@@ -36,6 +36,11 @@ base::StateWrite record_of(uint64_t slot, uint64_t last_recorded) {
   write.leases.put = {{{slot}, {1}, 1000, 0, std::string(16, 's'), nullptr, 5}};
   write.clients.put = {{{1}, slot, {{slot + 2, slot + 3}}, slot, 60'000}};
   write.answers.put = {{{{1}, slot}, std::string(4000, 'a')}};
+  write.keys.put = {{"key", std::string(900, 'k'), {1}, {slot}, slot, {slot}},
+                    {"key " + std::to_string(slot), "v", {slot}, {slot}, 1, {}}};
+  write.sequences.put = {{"q/", slot, {slot}}};
+  write.policies.put = {{{base::PolicyKind::kDrain, "p"}, {}, "why", "who", slot}};
+  if (last_recorded != 0) write.keys.erase.push_back("key " + std::to_string(last_recorded));
   for (uint64_t gone = last_recorded; gone != 0 && gone < slot; ++gone) {
     write.holds.erase.push_back({gone});
     write.leases.erase.push_back({gone});
@@ -66,11 +71,18 @@ std::string wrong_in_state(const base::StateRows& rows, const Expected& expected
   if (rows.holds.size() != (is_new ? 0 : 1)) return at + "holds";
   if (rows.leases.size() != (is_new ? 0 : 1)) return at + "leases";
   if (rows.clients.size() != (is_new ? 0 : 1)) return at + "clients";
+  if (rows.keys.size() != (is_new ? 0 : 2)) return at + "keys";
+  if (rows.sequences.size() != (is_new ? 0 : 1)) return at + "sequences";
+  if (rows.policies.size() != (is_new ? 0 : 1)) return at + "policies";
   if (is_new) return rows.answers.empty() ? "" : at + "answers";
   if (rows.locks[0].revision.value != applied) return at + "another write's lock";
   if (rows.holds[0].token.value != applied) return at + "another write's hold";
   if (rows.leases[0].id.value != applied) return at + "another write's lease";
   if (rows.clients[0].lowest_unanswered != applied) return at + "another write's client";
+  if (rows.keys[0].version != applied) return at + "another write's key";
+  if (rows.keys[1].key != "key " + std::to_string(applied)) return at + "a key that was deleted";
+  if (rows.sequences[0].last != applied) return at + "another write's sequence";
+  if (rows.policies[0].since_wall_ms != applied) return at + "another write's policy";
   if (rows.answers.empty() || rows.answers.back().key.number != applied) return at + "no answer";
   return "";
 }

@@ -55,6 +55,11 @@ base::Owner CellState::owner(const std::string& reason) const {
   return owner;
 }
 
+std::string CellState::who() const {
+  const base::Owner me = owner({});
+  return me.user + "@" + me.host + ", " + me.program + ", pid " + std::to_string(me.pid);
+}
+
 void CellState::remember(base::LeaseId lease, BareLease facts) {
   std::lock_guard lock(bare_mutex);
   bare_leases[lease] = facts;
@@ -241,12 +246,7 @@ std::optional<Cell::RawGrant> Cell::acquire(std::string_view lease, std::string_
 
 void Cell::force_release_async(std::string_view name, uint64_t token, std::string reason,
                                Finished done) {
-  const base::Owner me = state_->owner({});
-  locks::ForceRelease body{
-      std::string(name),
-      {token},
-      std::move(reason),
-      me.user + "@" + me.host + ", " + me.program + ", pid " + std::to_string(me.pid)};
+  locks::ForceRelease body{std::string(name), {token}, std::move(reason), state_->who()};
   state_->start([body = std::move(body)](Core& core, Ref ref, Instant now,
                                          Effects& fx) { core.force(ref, body, now, fx); },
                 detail::report(std::move(done)));

@@ -57,6 +57,7 @@ struct CellState : std::enable_shared_from_this<CellState> {
   bool forked() const { return client::fork_count() != forks; }
   void check_may_wait() const;  // throws if this is the engine's thread
   base::Owner owner(const std::string& reason) const;
+  std::string who() const;  // this process, in words, as admins' acts are recorded
 
   std::unique_ptr<Engine> engine;
   std::atomic<bool> closed{false};
@@ -243,6 +244,8 @@ T wait_for_value(const CellState& cell, Start start) {
   });
   return future.get();
 }
+
+KeyValue to_pair(base::KeyRow row);
 
 template <class T, class Begin>
 T CellState::wait_for(Begin begin) {

@@ -107,8 +107,20 @@ void Core::set_value(Ref ref, SetValueCall call, Instant now, Effects& fx) {
 }
 
 void Core::force(Ref ref, locks::ForceRelease body, Instant now, Effects& fx) {
+  command(OpKind::kForce, ref, std::move(body), now, fx);
+}
+
+void Core::txn(Ref ref, locks::Txn body, Instant now, Effects& fx) {
+  command(OpKind::kTxn, ref, std::move(body), now, fx);
+}
+
+void Core::set_policy(Ref ref, locks::SetPolicy body, Instant now, Effects& fx) {
+  command(OpKind::kPolicy, ref, std::move(body), now, fx);
+}
+
+void Core::command(OpKind kind, Ref ref, locks::Body body, Instant now, Effects& fx) {
   begin_event();
-  Op& op = make(OpKind::kForce, ref, now + options_.request_timeout);
+  Op& op = make(kind, ref, now + options_.request_timeout);
   make_command(op).body = std::move(body);
   submit(op);
   settle(now, fx);
@@ -220,7 +232,11 @@ Core::AcquireId Core::read(Ref ref, ReadRequest request, Instant now, Effects& f
   begin_event();
   const auto* events = std::get_if<EventsRequest>(&request);
   const bool waits = events != nullptr && events->wait_ms != 0;
-  Op& op = make(OpKind::kRead, ref, waits ? kNever : now + options_.request_timeout);
+  const auto* get = std::get_if<GetRequest>(&request);
+  const auto* keys = std::get_if<KeysRequest>(&request);
+  const bool is_stale = (get != nullptr && get->stale) || (keys != nullptr && keys->stale);
+  const OpKind kind = is_stale ? OpKind::kStaleRead : OpKind::kRead;
+  Op& op = make(kind, ref, waits ? kNever : now + options_.request_timeout);
   op.wait = waits;
   std::visit([&](auto& value) { op.request = std::move(value); }, request);
   submit(op);
@@ -364,7 +380,10 @@ void Core::enqueue(Op& op, bool in_front) {
   op.queued = true;
   op.resend_at = kNever;
   ++queued_ops_;
-  Queue& queue = !op.is_mutation() ? others_ : op.gives_back() ? giving_ : taking_;
+  Queue& queue = op.kind == OpKind::kStaleRead ? for_anybody_
+                 : !op.is_mutation()           ? others_
+                 : op.gives_back()             ? giving_
+                                               : taking_;
   if (in_front) {
     queue.emplace_front(op.slot, op.order);
   } else {
@@ -452,6 +471,10 @@ void Core::submit_held_back() {
 
 void Core::pump(Instant now, Effects& fx) {
   ConnectionId leader = router_.leader();
+  if (!for_anybody_.empty()) {
+    const ConnectionId anybody = leader != 0 ? leader : router_.anybody();
+    if (anybody != 0) pump_queue(for_anybody_, anybody, now, fx);
+  }
   if (leader == 0) return;
   if (leader != current_) {
     current_ = leader;
@@ -542,7 +565,7 @@ void Core::transmit(Op& op, ConnectionId connection, Duration patience, Instant 
   op.connection = connection;
   op.in_flight = (++last_request_ << kSlotBits) | op.slot;
   fx.sends.push_back({connection, op.in_flight, &op.request});
-  if (op.kind == OpKind::kQuestion) return;
+  if (op.is_for_anybody()) return;
   ++(op.wait ? queued_in_flight_ : ordinary_in_flight_);
   if (op.is_mutation() && !op.wait) ++(op.gives_back() ? giving_in_flight_ : taking_in_flight_);
   router_.on_sent(patience, now);
@@ -552,7 +575,7 @@ void Core::land(Op& op) {
   HF_ASSERT(op.in_flight != 0);
   op.in_flight = 0;
   op.connection = 0;
-  if (op.kind == OpKind::kQuestion) return;
+  if (op.is_for_anybody()) return;
   --(op.wait ? queued_in_flight_ : ordinary_in_flight_);
   if (op.is_mutation() && !op.wait) --(op.gives_back() ? giving_in_flight_ : taking_in_flight_);
 }
@@ -585,8 +608,8 @@ void Core::requeue_in_flight(ConnectionId lost, Instant now, Effects& fx) {
   for (uint32_t slot = 0; slot < ops_.slots(); ++slot) {
     Op* op = ops_.find(slot);
     if (op == nullptr || op->in_flight == 0) continue;
-    bool away = lost != 0 ? op->connection == lost
-                          : op->connection != current_ && op->kind != OpKind::kQuestion;
+    bool away =
+        lost != 0 ? op->connection == lost : op->connection != current_ && !op->is_for_anybody();
     if (away) moved.emplace_back(op->order, slot);
   }
   // In front of what came later, the oldest first: as they were sent.

@@ -104,8 +104,10 @@ class Core {
   // the session is over: a hold whose token nobody knows could not be released. Granted,
   // NotAcquired: the hold is as it was.
   AcquireId convert(Ref ref, ConvertCall call, base::Instant now, Effects& fx);
-  void set_value(Ref ref, SetValueCall call, base::Instant now, Effects& fx);     // Done
-  void force(Ref ref, locks::ForceRelease body, base::Instant now, Effects& fx);  // Done
+  void set_value(Ref ref, SetValueCall call, base::Instant now, Effects& fx);       // Done
+  void force(Ref ref, locks::ForceRelease body, base::Instant now, Effects& fx);    // Done
+  void txn(Ref ref, locks::Txn body, base::Instant now, Effects& fx);               // TxnDone
+  void set_policy(Ref ref, locks::SetPolicy body, base::Instant now, Effects& fx);  // Done
   // Ends the wait with `cancelled`; does nothing if it is over.
   void cancel(AcquireId acquire, base::Instant now, Effects& fx);
   void release(Ref ref, const LeaseName& under, std::string lock, base::Token token,
@@ -152,6 +154,8 @@ class Core {
   void set_patience(Op& op, const std::optional<base::Duration>& timeout, base::Instant now);
   static AcquireId id_of(const Op& op);
   locks::Command& make_command(Op& op);
+  // A mutation of no session.
+  void command(OpKind kind, Ref ref, locks::Body body, base::Instant now, Effects& fx);
   void submit(Op& op);
   bool may_hold_already(const Op& op);
   void submit_held_back();
@@ -190,6 +194,7 @@ class Core {
   void on_call_failed(Op& op, const CallFailed& failed, base::Instant now, Effects& fx);
   void on_opened(Op& op, const locks::LeaseOpened& opened, base::Instant now, Effects& fx);
   void on_granted(Op& op, const std::vector<base::Token>& tokens, Effects& fx);
+  void on_txn_done(Op& op, locks::TxnDone done, Effects& fx);
   void on_cancel_answer(Op& cancel, const locks::Answer& answer, base::Instant now, Effects& fx);
   void on_acquire_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);
   void on_release_error(Op& op, const base::Error& error, base::Instant now, Effects& fx);
@@ -237,6 +242,7 @@ class Core {
   Queue taking_;
   Queue giving_;
   Queue others_;
+  Queue for_anybody_;  // they need no leader
   uint64_t last_order_ = 0;
   uint64_t last_request_ = 0;
   ConnectionId current_ = 0;  // where the last things were sent

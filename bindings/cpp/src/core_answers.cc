@@ -52,6 +52,8 @@ void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& 
     if (op.kind == OpKind::kOpen) return on_opened(op, *opened, now, fx);
   } else if (const auto* granted = std::get_if<locks::Granted>(&answer)) {
     if (op.may_queue() && fits(op, *granted)) return on_granted(op, granted->tokens, fx);
+  } else if (const auto* done = std::get_if<locks::TxnDone>(&answer)) {
+    if (op.kind == OpKind::kTxn) return on_txn_done(op, *done, fx);
   } else if (std::holds_alternative<locks::Done>(answer)) {
     if (op.giving_up != GivingUp::kNo) return conclude(op, given_up_outcome(op), fx);
     return conclude(op, Done{}, fx);
@@ -84,6 +86,23 @@ void Core::on_granted(Op& op, const std::vector<base::Token>& tokens, Effects& f
   if (HF_MUTANT(late_grant_kept)) return conclude(op, given_up_outcome(op), fx);
   give_back(op, tokens);
   conclude(op, Done{}, fx);
+}
+
+// What was asked for isn't sent back: keys and values of puts are completed from the request.
+void Core::on_txn_done(Op& op, locks::TxnDone done, Effects& fx) {
+  const auto& txn = std::get<locks::Txn>(op.command().body);
+  const std::vector<locks::TxnOp>& ops = done.succeeded ? txn.then : txn.orelse;
+  if (done.results.size() != ops.size()) {
+    return conclude(op, Failure{Code::internal, "the cell's answer doesn't fit the question", {}},
+                    fx);
+  }
+  for (size_t i = 0; i < ops.size(); ++i) {
+    base::KeyRow& row = done.results[i].row;
+    if (done.results[i].kind != locks::OpResult::Kind::kStored) continue;
+    if (row.key.empty()) row.key = ops[i].key;
+    row.value = ops[i].value;
+  }
+  conclude(op, std::move(done), fx);
 }
 
 // The acquire came through although its caller was told, or is about to be told, that it didn't.
@@ -217,6 +236,8 @@ void Core::on_refused(Op& op, const base::Error& error, Instant now, Effects& fx
       op.refusal = to_failure(error);
       return give_up(op, GivingUp::kRefused, now, fx);
     case OpKind::kOpen:
+    case OpKind::kTxn:
+    case OpKind::kPolicy:
       if (op.attempts == 1) break;
       return pause(op, now);
     case OpKind::kClose:
@@ -287,7 +308,7 @@ void Core::leave_cell(Instant now, Effects& fx) {
     if (op == nullptr) continue;
     if (op->kind == OpKind::kRegister) registering_ = false;
     bool fresh_open = op->kind == OpKind::kOpen && op->number == 0;
-    bool elsewhere = op->kind == OpKind::kRead || op->kind == OpKind::kQuestion;
+    bool elsewhere = op->kind == OpKind::kRead || op->is_for_anybody();
     if (!fresh_open && !elsewhere) conclude(*op, gone, fx);
   }
 }

@@ -3,6 +3,7 @@
 
 #include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
+#include "rpc/key_convert.h"
 #include "rpc/peer_convert.h"
 
 namespace holdfast::client {
@@ -29,6 +30,7 @@ LockInfo lock_of(wire::LockInfo::Reader reader) {
   if (!from.holders.empty()) to.mode = base::mode_name(from.mode);
   to.capacity = from.capacity;
   to.revision = from.revision.value;
+  to.drain = text(reader.getDrain());
   if (!from.holders.empty()) to.value = from.holders.front().value;
   for (const locks::HolderInfo& holder : from.holders) {
     to.holders.push_back({base::lease_text(holder.lease), holder.holder.value,
@@ -58,7 +60,53 @@ LeaseInfo lease_of(wire::LeaseInfo::Reader reader) {
   return to;
 }
 
+KeyValue pair_of(wire::KeyValue::Reader reader) {
+  base::KeyRow row = rpc::read_key(reader);
+  return {std::move(row.key), std::move(row.value),
+          row.create.value,   row.revision.value,
+          row.version,        row.lease ? base::lease_text(row.lease) : std::string()};
+}
+
+QuotaLimits limits_of(const base::QuotaLimits& from) {
+  return {from.leases, from.locks, from.waiters, from.bytes};
+}
+
 }  // namespace
+
+Response key_found(wire::Cell::GetResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  KeyFound to;
+  if (from.getFound()) to.pair = pair_of(from.getPair());
+  to.as_of = {from.getRevision(), from.getAgeMs()};
+  return to;
+}
+
+Response keys_page(wire::Cell::KeysResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  KeysPage page;
+  page.more = from.getMore();
+  page.as_of = {from.getRevision(), from.getAgeMs()};
+  for (auto key : from.getKeys()) page.keys.push_back(pair_of(key));
+  return page;
+}
+
+Response policy_list(wire::Cell::PoliciesResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  PolicyList to;
+  for (auto reader : from.getPolicies()) {
+    locks::PolicyInfo policy = rpc::read_policy(reader);
+    base::PolicyRow& row = policy.row;
+    const auto since = static_cast<int64_t>(row.since_wall_ms);
+    if (row.key.kind == base::PolicyKind::kDrain) {
+      to.drains.push_back({row.key.name, row.reason, row.by, since});
+    } else {
+      to.quotas.push_back({row.key.kind == base::PolicyKind::kOwnerQuota, row.key.name,
+                           limits_of(row.limits), limits_of(policy.used), row.reason, row.by,
+                           since});
+    }
+  }
+  return to;
+}
 
 Owner public_owner(const base::Owner& from) {
   return {from.host, from.pid,    from.boot_id, from.program,

@@ -75,6 +75,17 @@ struct WhyRequest {
   std::string name;  // empty: of the lease
   base::LeaseId lease;
 };
+struct GetRequest {
+  std::string key;
+  bool stale = false;
+};
+struct KeysRequest {
+  std::string prefix;
+  std::string after;
+  uint32_t limit = 0;
+  bool stale = false;
+};
+struct PoliciesRequest {};
 struct BarrierRequest {};
 struct StatusRequest {
   bool verify = false;
@@ -82,11 +93,12 @@ struct StatusRequest {
 
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest>;
-using Request =
-    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
-                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
-                 SnapshotRequest, BarrierRequest, StatusRequest>;
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest, GetRequest,
+                 KeysRequest, PoliciesRequest>;
+using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
+                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
+                             EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
+                             GetRequest, KeysRequest, PoliciesRequest, StatusRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -108,6 +120,19 @@ struct LeasesPage {
   std::vector<LeaseInfo> leases;
   bool more = false;
 };
+struct KeyFound {
+  std::optional<KeyValue> pair;
+  AsOf as_of;
+};
+struct KeysPage {
+  std::vector<KeyValue> keys;
+  bool more = false;
+  AsOf as_of;
+};
+struct PolicyList {
+  std::vector<Drain> drains;
+  std::vector<Quota> quotas;
+};
 struct Barrier {
   base::Slot slot;
 };
@@ -126,9 +151,10 @@ struct StatusResponse {
   std::vector<Member> members;
 };
 
-using Response = std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo,
-                              Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                              base::SnapshotPart, Barrier, StatusResponse>;
+using Response =
+    std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
+                 Barrier, KeyFound, KeysPage, PolicyList, StatusResponse>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -148,9 +174,10 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
-                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
-                             base::SnapshotPart, Barrier, CellStatus>;
+using Outcome =
+    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
+                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
+                 Barrier, KeyFound, KeysPage, PolicyList, locks::TxnDone, CellStatus>;
 
 struct Completion {
   Ref ref = 0;

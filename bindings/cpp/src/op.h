@@ -20,12 +20,15 @@ enum class OpKind : uint8_t {
   kRelease,
   kSetValue,
   kForce,
+  kTxn,
+  kPolicy,
   kForget,
   // The others may be sent as often as one likes.
   kRegister,
   kRenew,
   kRead,
-  kQuestion,  // a status question of the router or a survey, for one certain node
+  kStaleRead,  // for whichever node
+  kQuestion,   // a status question of the router or a survey, for one certain node
 };
 
 // Why an acquire or convert is being cancelled.
@@ -86,6 +89,8 @@ struct Op {
   bool is_mutation() const { return kind <= OpKind::kForget; }
   // Of mutations: the cell lets these go beyond a client's limits, so that it gets out of them.
   bool gives_back() const { return kind != OpKind::kOpen && !may_queue(); }
+  // Nobody counts on the leader's answer.
+  bool is_for_anybody() const { return kind == OpKind::kStaleRead || kind == OpKind::kQuestion; }
   // May have to wait in a queue of the cell, and be cancelled there.
   bool may_queue() const { return kind == OpKind::kAcquire || kind == OpKind::kConvert; }
   locks::Command& command() { return std::get<locks::Command>(request); }

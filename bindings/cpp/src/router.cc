@@ -67,6 +67,13 @@ std::string Router::complaint() const {
   return text;
 }
 
+ConnectionId Router::anybody() const {
+  for (const Node& node : nodes_) {
+    if (node.state == Node::State::kUp) return node.connection;
+  }
+  return 0;
+}
+
 bool Router::any_up() const {
   return std::any_of(nodes_.begin(), nodes_.end(),
                      [](const Node& node) { return node.state == Node::State::kUp; });

@@ -68,6 +68,7 @@ class Router {
   // -- what is known ------------------------------------------------------------------------------
   ConnectionId leader() const;                // 0: none, or not connected yet
   const std::string& leader_address() const;  // empty: none
+  ConnectionId anybody() const;               // to a node that is reached; 0: none is
   bool seeking() const { return seeking_; }
   const std::vector<Node>& nodes() const { return nodes_; }
   std::optional<uint32_t> node_of(ConnectionId connection) const;

@@ -5,6 +5,7 @@
 #include "lockcore/base/lease_text.h"
 #include "rpc/convert.h"
 #include "rpc/dial.h"
+#include "rpc/key_convert.h"
 
 namespace holdfast::client {
 
@@ -180,6 +181,18 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
     rpc::fill_force(*force, request.initForce());
     return answer(id, request.send());
   }
+  if (const auto* txn = std::get_if<locks::Txn>(&command.body)) {
+    auto request = client.txnRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_txn(*txn, request.initTxn());
+    return answer(id, request.send());
+  }
+  if (const auto* policy = std::get_if<locks::SetPolicy>(&command.body)) {
+    auto request = client.setPolicyRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_set_policy(*policy, request.initPolicy());
+    return answer(id, request.send());
+  }
   if (const auto* open = std::get_if<locks::OpenLease>(&command.body)) {
     auto request = client.openLeaseRequest();
     rpc::fill_op(command.op, request.initOp());
@@ -196,6 +209,27 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
   auto request = client.forgetRequest();
   rpc::fill_op(command.op, request.initOp());
   return answer(id, request.send());
+}
+
+// What is asked about keys and policies; the others are call()'s.
+kj::Promise<void> Transport::call_keys(Link& link, RequestId id, const Request& body) {
+  if (const auto* get = std::get_if<GetRequest>(&body)) {
+    auto request = link.cell.getRequest();
+    request.setKey(get->key);
+    request.setStale(get->stale);
+    return then(id, request.send(), [](auto&& results) { return key_found(results); });
+  }
+  if (const auto* list = std::get_if<KeysRequest>(&body)) {
+    auto request = link.cell.keysRequest();
+    request.setPrefix(list->prefix);
+    request.setAfter(list->after);
+    request.setLimit(list->limit);
+    request.setStale(list->stale);
+    return then(id, request.send(), [](auto&& results) { return keys_page(results); });
+  }
+  KJ_REQUIRE(std::holds_alternative<PoliciesRequest>(body));
+  return then(id, link.cell.policiesRequest().send(),
+              [](auto&& results) { return policy_list(results); });
 }
 
 kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body) {
@@ -273,6 +307,7 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     return then(id, operated(link).barrierRequest().send(),
                 [](auto&& results) { return barrier_of(results); });
   }
+  if (!std::holds_alternative<StatusRequest>(body)) return call_keys(link, id, body);
   auto request = link.cell.statusRequest();
   request.setVerify(std::get<StatusRequest>(body).verify);
   return then(id, request.send(), [](auto&& results) { return status_of(results.getStatus()); });

@@ -66,6 +66,7 @@ class Transport {
   wire::ClientRecord::Client& record(Link& link, uint64_t client);
   wire::Operator::Client& operated(Link& link);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
+  kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);
   kj::Promise<void> register_client(Link& link, RequestId request);
   template <class Promise>

@@ -55,7 +55,9 @@ std::string line(const Blocker& blocker) {
     return lock + " stays closed for another " + span(blocker.remaining) +
            ": its last holder was lost and may still be writing (lock-delay)";
   }
-  if (blocker.kind == "drain") return lock + " is being drained: nothing under it is granted";
+  if (blocker.kind == "drain") {
+    return lock + " is being drained, nothing is granted: " + blocker.owner.reason;
+  }
   if (blocker.kind == "waiter") {
     return who(blocker) + " waits for " + lock + in_mode(blocker) + " ahead, at position " +
            std::to_string(blocker.position) + ", for " + span(blocker.age) + what_for(blocker);

@@ -46,6 +46,7 @@ from holdfast._errors import (
     Unavailable,
 )
 from holdfast._fence import Fence, SqliteFence
+from holdfast._keys import Drain, KeyValue, TxnResult
 from holdfast._lock import Grant, Lock
 from holdfast._session import Session
 from holdfast._values import (
@@ -68,11 +69,11 @@ __version__ = _holdfast.version
 
 __all__ = [
     "AlreadyHeld", "Blocker", "Cancelled", "Cell", "CellStatus", "Compacted", "Conflict",
-    "CycleStep", "Deadlock", "Election", "Error", "Event", "Fence", "Fenced", "Forked", "Grant",
-    "Hold", "Holder", "InvalidArgument", "Leader", "LeaseInfo", "LeaseLost", "Lock", "LockDelay",
-    "LockError", "LockInfo", "LockLost", "LockTimeout", "NodeStatus", "NotHeld", "Observer",
-    "Owner", "PermissionDenied", "ResourceExhausted", "Session", "SqliteFence", "Timeout",
-    "Unavailable", "Waiter", "Watch", "Why", "connect",
+    "CycleStep", "Deadlock", "Drain", "Election", "Error", "Event", "Fence", "Fenced", "Forked",
+    "Grant", "Hold", "Holder", "InvalidArgument", "KeyValue", "Leader", "LeaseInfo", "LeaseLost",
+    "Lock", "LockDelay", "LockError", "LockInfo", "LockLost", "LockTimeout", "NodeStatus",
+    "NotHeld", "Observer", "Owner", "PermissionDenied", "ResourceExhausted", "Session",
+    "SqliteFence", "Timeout", "TxnResult", "Unavailable", "Waiter", "Watch", "Why", "connect",
 ]
 
 # People see holdfast.Lock, in messages and in help, not where it happens to be written.

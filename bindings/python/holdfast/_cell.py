@@ -15,7 +15,7 @@ from holdfast._durations import milliseconds
 from holdfast._errors import Error, InvalidArgument, failures_about
 from holdfast._events import Events
 from holdfast._fence import checked_token
-from holdfast._process import ProcessBound
+from holdfast._keys import KeyCalls
 from holdfast._session import Session
 from holdfast._values import (
     CellStatus,
@@ -54,7 +54,7 @@ def connect(endpoints: str | Iterable[str] | None = None, *, timeout: float = 5.
     return Cell(addresses, timeout)
 
 
-class Cell(ProcessBound):
+class Cell(KeyCalls):
     """Finds and follows the leader, reconnects, retries. Make one and share it among threads."""
 
     def __init__(self, endpoints: list[str], timeout: float) -> None:

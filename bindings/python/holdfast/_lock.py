@@ -95,6 +95,10 @@ class Grant(ProcessBound):
                 self._loss = settled_loss(self._lost_reason)
             return self._loss
 
+    def guard(self) -> tuple[Literal["holds"], str, Literal["=="], int]:
+        """A compare for Cell.txn() and Cell.put(): this hold is still the cell's word."""
+        return "holds", self._lock, "==", self.token
+
     def release(self) -> None:
         """Gives the hold back. NotHeld: it was before. LockLost: it was lost meanwhile."""
         self._check_process()

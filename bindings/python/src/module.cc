@@ -15,6 +15,7 @@
 #include "bindings/python/src/errors.h"
 #include "bindings/python/src/events.h"
 #include "bindings/python/src/history.h"
+#include "bindings/python/src/keys.h"
 #include "bindings/python/src/values.h"
 #include "bindings/python/src/wait.h"
 
@@ -89,9 +90,10 @@ void close_cell(Cell& cell) {
 }
 
 void define_cell(py::module_& module) {
-  py::class_<Cell> cell(module, "Cell");
-  define_history(cell);
-  cell.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
+  py::class_<Cell> methods(module, "Cell");
+  define_history(methods);
+  define_keys(methods);
+  methods.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
       .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a, "events"_a,
            "key"_a)
       .def("describe", &describe, "name"_a)

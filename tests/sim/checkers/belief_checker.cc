@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tests/unit/locks/simple_model.h"
+
 namespace holdfast::sim {
 
 void BeliefChecker::begin_belief(uint32_t client, const std::string& lock, base::Mode mode,
@@ -30,7 +32,7 @@ void BeliefChecker::check(const std::string& lock, const Belief& one,
   if (!trusts(one.client) || !one.believes()) return;
   for (const Belief& other : all) {
     if (&other == &one || !trusts(other.client) || !other.believes()) continue;
-    if (other.mode != base::Mode::kExclusive && one.mode != base::Mode::kExclusive) continue;
+    if (locks::SimpleModel::is_compatible(other.mode, one.mode)) continue;
     world_.fail("clients " + std::to_string(other.client) + " and " + std::to_string(one.client) +
                 " both believe that they hold " + lock + ", with tokens " +
                 std::to_string(other.token.value) + " and " + std::to_string(one.token.value));

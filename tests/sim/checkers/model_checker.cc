@@ -32,12 +32,14 @@ bool is_outside_the_log(const locks::Answer& answer) {
 std::string claims_of(const base::StateRows& rows) {
   std::vector<locks::SimpleModel::ClaimText> claims;
   for (const base::HoldRow& hold : rows.holds) {
-    claims.push_back({hold.lock, hold.lease.value, hold.holder.value, hold.token.value});
+    claims.push_back({hold.lock, hold.lease.value, hold.holder.value, hold.token.value, hold.mode,
+                      hold.permits});
   }
   for (const base::WaiterRow& waiter : rows.waiters) {
-    claims.push_back({waiter.lock, waiter.lease.value, waiter.holder.value, 0});
+    claims.push_back(
+        {waiter.lock, waiter.lease.value, waiter.holder.value, 0, waiter.mode, waiter.permits});
   }
-  return locks::SimpleModel::text_of(rows.meta.revision.value, std::move(claims));
+  return locks::SimpleModel::text_of(rows.meta.revision.value, std::move(claims), rows.keys);
 }
 
 }  // namespace

@@ -25,21 +25,12 @@ void StateChecker::on_recovered(base::NodeId node, const locks::LockTable& table
 }
 
 void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
-  std::map<std::string, const base::HoldRow*> exclusive;
-  std::map<std::string, const base::HoldRow*> any;
+  check_conflicts(node, rows);
   std::set<base::LeaseId> leases;
   for (const base::LeaseRow& lease : rows.leases) leases.insert(lease.id);
   for (const base::HoldRow& hold : rows.holds) {
-    const bool is_exclusive = hold.mode == base::Mode::kExclusive;
-    if (exclusive.contains(hold.lock) || (is_exclusive && any.contains(hold.lock))) {
-      world_.fail("two conflicting holds of " + hold.lock + " in the state of node " +
-                  std::to_string(node.value) + " at slot " +
-                  std::to_string(rows.meta.applied.value));
-    }
     if (!leases.contains(hold.lease)) world_.fail("a hold of " + hold.lock + " has no lease");
     if (hold.token > rows.meta.revision) world_.fail("a token above the revision");
-    any[hold.lock] = &hold;
-    if (is_exclusive) exclusive[hold.lock] = &hold;
   }
   // Slots may be seen out of order, from nodes that lag: only the newest state tells of growth.
   if (rows.meta.applied < newest_) return;
@@ -52,6 +43,7 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
   check_order(rows);
   for (const base::HoldRow& hold : rows.holds) {
     if (!seen_.insert(hold.token).second) continue;
+    if (hold.mode == base::Mode::kNull) continue;  // conflicts with nothing
     auto& newest = newest_exclusive_[hold.lock];
     if (hold.token <= newest) {
       world_.fail("a later grant of " + hold.lock + " has the token " +
@@ -61,9 +53,33 @@ void StateChecker::check_holds(base::NodeId node, const base::StateRows& rows) {
   }
 }
 
+// 2.1: holds of a lock go together by their modes; of a semaphore, by its capacity.
+void StateChecker::check_conflicts(base::NodeId node, const base::StateRows& rows) {
+  std::map<std::string, uint64_t> capacity;
+  for (const base::LockRow& lock : rows.locks) capacity[lock.name] = lock.capacity;
+  std::map<std::string, std::vector<const base::HoldRow*>> held;
+  for (const base::HoldRow& hold : rows.holds) {
+    auto& others = held[hold.lock];
+    uint64_t permits = hold.permits;
+    bool conflicts = false;
+    for (const base::HoldRow* other : others) {
+      permits += other->permits;
+      conflicts |= !locks::SimpleModel::is_compatible(hold.mode, other->mode);
+    }
+    const uint64_t most = capacity[hold.lock];
+    if (most != 0 ? permits > most : conflicts) {
+      world_.fail("conflicting holds of " + hold.lock + " in the state of node " +
+                  std::to_string(node.value) + " at slot " +
+                  std::to_string(rows.meta.applied.value));
+    }
+    others.push_back(&hold);
+  }
+}
+
 void StateChecker::check_order(const base::StateRows& rows) {
   for (const base::HoldRow& hold : rows.holds) {
-    if (!in_order_.insert(hold.token).second) continue;
+    // Upgrades go ahead of those who wait: of locks that have them the model knows the order.
+    if (!hold.lock.starts_with("lock/") || !in_order_.insert(hold.token).second) continue;
     // A holder id is used once. Who was in a queue at the last look asked then, others later.
     const auto queued = queued_.find({hold.lease, hold.holder});
     const base::Revision asked = queued == queued_.end() ? looked_at_.next() : queued->second;

@@ -21,6 +21,7 @@ class StateChecker {
   void on_recovered(base::NodeId node, const locks::LockTable& table);
 
  private:
+  void check_conflicts(base::NodeId node, const base::StateRows& rows);
   void check_holds(base::NodeId node, const base::StateRows& rows);
   // 2.6: no hold that is new came before a waiter that conflicts with it and asked earlier.
   void check_order(const base::StateRows& rows);

@@ -159,7 +159,8 @@ TEST_CASE_FIXTURE(LeaseTest, "leases: ids are listed in order, page by page, wha
   CHECK(table.lease_ids({}, 1000) == left);
   CHECK(table.lease_ids(left[2], 2) == std::vector{left[3], left[4]});
   size_t visited = 0;
-  table.for_each_lease([](void* context, LeaseId, uint64_t) { ++*static_cast<size_t*>(context); },
+  using Row = holdfast::base::LeaseRow;
+  table.for_each_lease([](void* context, const Row&) { ++*static_cast<size_t*>(context); },
                        &visited);
   CHECK(visited == left.size());
 }

@@ -23,6 +23,7 @@ class Workload {
     if (clients_.empty() || random_.chance(0.02)) return {{}, RegisterClient{random_client_ttl()}};
     if (random_.chance(0.01)) return {{}, NewLeader{random_ballot()}};
     if (random_.chance(0.01)) return {{}, AdvanceTime{random_ballot()}};
+    if (random_.chance(0.01)) return {{}, random_checkpoint()};
     if (random_.chance(0.015)) return {{}, ExpireLeases{random_ballot(), random_leases()}};
     // A copy of something sent before, late or not, as it was.
     if (!sent_.empty() && random_.chance(0.15)) return sent_[random_.below(sent_.size())];
@@ -88,6 +89,8 @@ class Workload {
     if (kind < 16) return CloseLease{random_lease()};
     if (kind < 22) return CancelWait{random_.between(1, client.last_number)};
     if (kind < 23) return ForgetClient{};
+    if (kind < 33) return random_txn();
+    if (kind < 35) return random_drain();
     if (kind < 60 || tokens_.empty()) return random_acquire();
     if (kind < 70 && first) return random_convert();
     if (kind < 71) return random_value();
@@ -139,6 +142,67 @@ class Workload {
                      random_mode(), hold.agent, random_.chance(0.8)};
     }
     return random_release();
+  }
+
+  Txn random_txn() {
+    Txn body;
+    for (uint64_t n = random_.below(3); n > 0; --n) body.compare.push_back(random_compare());
+    for (auto* branch : {&body.then, &body.orelse}) {
+      for (const char* key : {"k", "l", "q0000000002"}) {
+        if (random_.chance(0.4)) branch->push_back(random_op(key));
+      }
+      if (random_.chance(0.1)) {
+        branch->push_back({TxnOp::Kind::kPut, "q", "v", random_binding(), true});
+      }
+    }
+    if (body.then.empty()) body.then.push_back(random_op("k"));
+    return body;
+  }
+
+  TxnOp random_op(const char* key) {
+    TxnOp op{static_cast<TxnOp::Kind>(random_.below(3)), key, "", {}, false};
+    if (op.kind != TxnOp::Kind::kPut) return op;
+    op.value = std::string(1, static_cast<char>('x' + random_.below(3)));
+    op.lease = random_binding();
+    return op;
+  }
+  LeaseId random_binding() {
+    return random_.chance(0.4) && !leases_.empty() ? random_lease() : LeaseId{};
+  }
+
+  Compare random_compare() {
+    const auto relation = static_cast<Relation>(random_.below(4));
+    const std::string key = random_.chance(0.5) ? "k" : "l";
+    switch (random_.below(5)) {
+      case 0: return {key, Compare::Target::kValue, relation, 0, "y"};
+      case 1: return {key, Compare::Target::kVersion, relation, random_.below(3), ""};
+      case 2: return {key, Compare::Target::kRevision, relation, known_revision(key), ""};
+      case 3: return {key, Compare::Target::kCreate, relation, known_revision(key), ""};
+      default: break;
+    }
+    const Release hold = tokens_.empty() ? Release{{}, "a", Token{1}} : random_release();
+    const bool wants = random_.chance(0.7);
+    return {hold.lock, Compare::Target::kHolds, wants ? Relation::kEqual : Relation::kNotEqual,
+            hold.token.value, ""};
+  }
+  uint64_t known_revision(const std::string& key) {
+    const auto row = table_.key(key);
+    return row ? row->revision.value + random_.below(2) : random_.below(2);
+  }
+
+  SetPolicy random_drain() {
+    const auto policies = table_.policies();
+    if (!policies.empty() && random_.chance(0.8)) {
+      return {policies[random_.below(policies.size())].row.key, true, {}, "", ""};
+    }
+    const std::string prefix = random_.chance(0.1) ? "" : random_lock();
+    return {{PolicyKind::kDrain, prefix}, random_.chance(0.1), {}, "repairs", ""};
+  }
+
+  CheckpointLeases random_checkpoint() {
+    CheckpointLeases body{random_ballot(), {}};
+    for (LeaseId lease : random_leases()) body.leases.push_back({lease, random_.below(70'000)});
+    return body;
   }
 
   ForceRelease random_force() {

@@ -19,12 +19,22 @@ class ShadowRows {
     apply(waiters_, write.waiters, &base::WaiterRow::queued);
     apply(clients_, write.clients, &base::ClientRow::id);
     apply(answers_, write.answers, &base::AnswerRow::key);
+    apply(keys_, write.keys, &base::KeyRow::key);
+    apply(sequences_, write.sequences, &base::SequenceRow::prefix);
+    apply(policies_, write.policies, &base::PolicyRow::key);
   }
 
   base::StateRows rows() const {
-    return {meta_,           values(leases_),  values(locks_),
-            values(holds_),  values(waiters_), values(clients_),
-            values(answers_)};
+    return {meta_,
+            values(leases_),
+            values(locks_),
+            values(holds_),
+            values(waiters_),
+            values(clients_),
+            values(answers_),
+            values(keys_),
+            values(sequences_),
+            values(policies_)};
   }
 
  private:
@@ -51,6 +61,9 @@ class ShadowRows {
   std::map<base::Revision, base::WaiterRow> waiters_;
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
+  std::map<std::string, base::KeyRow> keys_;
+  std::map<std::string, base::SequenceRow> sequences_;
+  std::map<base::PolicyKey, base::PolicyRow> policies_;
 };
 
 }  // namespace holdfast::locks

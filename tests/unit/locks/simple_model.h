@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -84,26 +85,48 @@ class SimpleModel {
     });
   }
 
-  // Who holds and waits, in a form that can be compared: by lock, then as granted or queued.
+  // Who holds and waits, and the keys, in a form that can be compared: by lock, then as granted or
+  // queued.
   struct ClaimText {
     std::string lock;
     uint64_t lease, holder, token;  // token 0: waits
+    base::Mode mode;
+    uint64_t permits;
     auto operator<=>(const ClaimText&) const = default;
   };
-  static std::string text_of(uint64_t revision, std::vector<ClaimText> claims) {
+  static std::string text_of(uint64_t revision, std::vector<ClaimText> claims,
+                             const std::vector<base::KeyRow>& keys) {
     std::sort(claims.begin(), claims.end());
     std::string text = "revision " + std::to_string(revision);
     for (const ClaimText& claim : claims) {
       text += "; " + claim.lock + (claim.token == 0 ? " awaited by " : " held by ") +
-              std::to_string(claim.lease) + "/" + std::to_string(claim.holder);
+              std::to_string(claim.lease) + "/" + std::to_string(claim.holder) + " as " +
+              base::mode_name(claim.mode) + "*" + std::to_string(claim.permits);
       if (claim.token != 0) text += " with " + std::to_string(claim.token);
     }
+    for (const base::KeyRow& key : keys) text += "; " + key_text(key);
     return text;
   }
   std::string claims_text() const {
     std::vector<ClaimText> claims;
-    for (const Claim& c : claims_) claims.push_back({c.lock, c.lease, c.holder, c.token});
-    return text_of(revision_, std::move(claims));
+    for (const Claim& c : claims_) {
+      // Permits have no modes, and say shared.
+      const auto mode = c.kind == base::LockKind::kSemaphore ? base::Mode::kShared : c.mode;
+      claims.push_back({c.lock, c.lease, c.holder, c.token, mode, c.permits});
+    }
+    std::vector<base::KeyRow> keys;
+    for (const auto& [name, key] : keys_) keys.push_back(key);
+    return text_of(revision_, std::move(claims), keys);
+  }
+  // What a key is, as of the last command; null: it isn't there.
+  const base::KeyRow* key(const std::string& name) const {
+    const auto found = keys_.find(name);
+    return found == keys_.end() ? nullptr : &found->second;
+  }
+  static std::string key_text(const base::KeyRow& key) {
+    return key.key + "=" + key.value + "@" + std::to_string(key.create.value) + "," +
+           std::to_string(key.revision.value) + "," + std::to_string(key.version) + "," +
+           std::to_string(key.lease.value);
   }
 
   static std::string text_of(const Answer& answer) {
@@ -117,6 +140,19 @@ class SimpleModel {
       }
       std::string operator()(const Done& a) { return number("done", a.revision.value); }
       std::string operator()(const WaitCancelled&) { return "waitCancelled"; }
+      std::string operator()(const TxnDone& a) {
+        std::string text = number(a.succeeded ? "then" : "orelse", a.revision.value);
+        for (const OpResult& result : a.results) {
+          switch (result.kind) {
+            case OpResult::Kind::kNone: text += " none"; break;
+            case OpResult::Kind::kFound: text += " found " + key_text(result.row); break;
+            case OpResult::Kind::kStored: text += " stored " + key_text(result.row); break;
+            case OpResult::Kind::kDeleted: text += " deleted"; break;
+            case OpResult::Kind::kNotDeleted: text += " kept"; break;
+          }
+        }
+        return text;
+      }
       std::string operator()(const base::Error& a) {
         return "error " + std::string(base::error_code_name(a.code));
       }
@@ -125,6 +161,31 @@ class SimpleModel {
   }
   static std::string reply_text(base::ClientId client, uint64_t number, const std::string& text) {
     return std::to_string(client.value) + "#" + std::to_string(number) + " " + text;
+  }
+
+  // The newest token of those that hold this lock; none: nobody does.
+  base::Token newest_token(const std::string& lock) const {
+    base::Token newest;
+    for (const Claim& c : claims_) {
+      if (c.lock == lock) newest = std::max(newest, base::Token{c.token});
+    }
+    return newest;
+  }
+
+  // The table of the VMS manual, each mode with those that it goes along with.
+  static bool is_compatible(base::Mode a, base::Mode b) {
+    static const std::set<std::pair<int, int>> kTable = {
+        {0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}, {1, 0}, {1, 1}, {1, 2}, {1, 3},
+        {1, 4}, {2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 3}, {4, 0}, {4, 1}, {5, 0}};
+    return kTable.contains({static_cast<int>(a), static_cast<int>(b)});
+  }
+  // Goes along with all that `than` goes along with.
+  static bool is_weaker(base::Mode mode, base::Mode than) {
+    for (int other = 0; other < 6; ++other) {
+      const auto m = static_cast<base::Mode>(other);
+      if (is_compatible(than, m) && !is_compatible(mode, m)) return false;
+    }
+    return true;
   }
 
  private:
@@ -191,7 +252,8 @@ class SimpleModel {
       reply(command.op, number("client", revision_));
     } else if (const auto* leader = std::get_if<NewLeader>(&command.body)) {
       leader_ = leader->ballot;
-    } else if (std::holds_alternative<AdvanceTime>(command.body)) {
+    } else if (std::holds_alternative<AdvanceTime>(command.body) ||
+               std::holds_alternative<CheckpointLeases>(command.body)) {
       return;
     } else if (const auto& expire = std::get<ExpireLeases>(command.body);
                expire.decided == leader_) {
@@ -320,6 +382,90 @@ class SimpleModel {
     drop_claims([&](const Claim& c) { return c.token == body.token.value; }, true);
     return number("done", revision_);
   }
+  std::string execute(const OpId&, const Txn& body) {
+    bool holds_all = true;
+    for (const Compare& compare : body.compare) holds_all = holds_all && holds(compare);
+    const std::vector<TxnOp>& ops = holds_all ? body.then : body.orelse;
+    for (const TxnOp& op : ops) {
+      if (op.lease && !leases_.contains(op.lease.value)) return "error leaseNotFound";
+    }
+    TxnDone done{holds_all, {}, {}};
+    for (const TxnOp& op : ops) done.results.push_back(carry_out(op));
+    done.revision = {revision_};
+    return text_of(done);
+  }
+  bool holds(const Compare& compare) const {
+    if (compare.target == Compare::Target::kHolds) {
+      const bool held = is_held(compare.key, base::Token{compare.number});
+      return compare.relation == Relation::kEqual ? held : !held;
+    }
+    const base::KeyRow* row = key(compare.key);
+    if (compare.target == Compare::Target::kValue) {
+      return row != nullptr && is_so(row->value.compare(compare.value), compare.relation);
+    }
+    const base::KeyRow found = row == nullptr ? base::KeyRow() : *row;
+    const uint64_t left = compare.target == Compare::Target::kVersion    ? found.version
+                          : compare.target == Compare::Target::kRevision ? found.revision.value
+                                                                         : found.create.value;
+    const int order = left < compare.number ? -1 : left > compare.number ? 1 : 0;
+    return is_so(order, compare.relation);
+  }
+  static bool is_so(int order, Relation relation) {
+    if (relation == Relation::kEqual) return order == 0;
+    if (relation == Relation::kNotEqual) return order != 0;
+    return relation == Relation::kLess ? order < 0 : order > 0;
+  }
+  OpResult carry_out(const TxnOp& op) {
+    if (op.kind == TxnOp::Kind::kPut) {
+      std::string name = op.key;
+      while (op.sequential) {
+        const std::string digits = std::to_string(++sequences_[op.key]);
+        name = op.key + std::string(10 - digits.size(), '0') + digits;
+        if (!keys_.contains(name)) break;
+      }
+      base::KeyRow& row = keys_[name];
+      row.key = name;
+      row.value = op.value;
+      row.revision = {++revision_};
+      if (row.version++ == 0) row.create = row.revision;
+      row.lease = op.lease;
+      base::KeyRow told = row;
+      told.value.clear();
+      if (!op.sequential) told.key.clear();
+      return {OpResult::Kind::kStored, told};
+    }
+    const base::KeyRow* row = key(op.key);
+    if (op.kind == TxnOp::Kind::kGet) {
+      return row == nullptr ? OpResult{} : OpResult{OpResult::Kind::kFound, *row};
+    }
+    if (row == nullptr) return {OpResult::Kind::kNotDeleted, {}};
+    ++revision_;
+    keys_.erase(op.key);
+    return {OpResult::Kind::kDeleted, {}};
+  }
+  // Quotas are limits, of which this knows none.
+  std::string execute(const OpId&, const SetPolicy& body) {
+    if (body.end && !policies_.contains(body.key)) return "error notHeld";
+    ++revision_;
+    if (!body.end) {
+      policies_.insert(body.key);
+      return number("done", revision_);
+    }
+    policies_.erase(body.key);
+    const std::string outcome = number("done", revision_);
+    if (body.key.kind != base::PolicyKind::kDrain) return outcome;
+    std::set<std::string> locks;
+    for (const Claim& c : claims_) locks.insert(c.lock);
+    for (const std::string& lock : locks) {
+      if (lock.starts_with(body.key.name)) free_up(lock);
+    }
+    return outcome;
+  }
+  bool is_drained(const std::string& lock) const {
+    return std::any_of(policies_.begin(), policies_.end(), [&](const base::PolicyKey& key) {
+      return key.kind == base::PolicyKind::kDrain && lock.starts_with(key.name);
+    });
+  }
   // The first lock that can't be had; if only a delay keeps it from that, so it says.
   std::string refuse_busy(const std::vector<Claim>& wanted) {
     for (const Claim& claim : wanted) {
@@ -415,6 +561,11 @@ class SimpleModel {
     }
     for (uint64_t lease : ending) {
       drop_claims([&](const Claim& c) { return c.lease == lease; }, lost);
+      for (auto entry = keys_.begin(); entry != keys_.end();) {
+        const bool ends = entry->second.lease.value == lease;
+        if (ends) ++revision_;
+        entry = ends ? keys_.erase(entry) : std::next(entry);
+      }
       use(leases_.at(lease));
       leases_.erase(lease);
     }
@@ -462,6 +613,7 @@ class SimpleModel {
   }
   template <class Counts>
   bool is_blocked(const Claim& claim, size_t place, Counts counts) const {
+    if (is_drained(claim.lock)) return true;
     uint64_t permits = claim.permits;
     if (const auto delay = delays_.find(claim.lock); delay != delays_.end()) {
       for (const Claim& lost : delay->second.lost) {
@@ -486,22 +638,6 @@ class SimpleModel {
       }
     }
     return claim.kind == base::LockKind::kSemaphore && permits > claim.capacity;
-  }
-
-  // The table of the VMS manual, each mode with those that it goes along with.
-  static bool is_compatible(base::Mode a, base::Mode b) {
-    static const std::set<std::pair<int, int>> kTable = {
-        {0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}, {1, 0}, {1, 1}, {1, 2}, {1, 3},
-        {1, 4}, {2, 0}, {2, 1}, {2, 2}, {3, 0}, {3, 1}, {3, 3}, {4, 0}, {4, 1}, {5, 0}};
-    return kTable.contains({static_cast<int>(a), static_cast<int>(b)});
-  }
-  // Goes along with all that `than` goes along with.
-  static bool is_weaker(base::Mode mode, base::Mode than) {
-    for (int other = 0; other < 6; ++other) {
-      const auto m = static_cast<base::Mode>(other);
-      if (is_compatible(than, m) && !is_compatible(mode, m)) return false;
-    }
-    return true;
   }
 
   Claim* find_hold(base::LeaseId lease, const std::string& lock, base::Token token) {
@@ -555,6 +691,7 @@ class SimpleModel {
     if (asks.second == 0) return false;
     const std::vector<Claim> before = claims_;
     const auto delays = std::exchange(delays_, {});  // they end by themselves
+    const auto policies = std::exchange(policies_, {});
     claims_.insert(claims_.end(), wanted.begin(), wanted.end());
     std::set<Agent> stuck;
     for (const Claim& c : claims_) {
@@ -576,6 +713,7 @@ class SimpleModel {
     }
     claims_ = before;
     delays_ = delays;
+    policies_ = policies;
     return stuck.contains(asks);
   }
   std::string refuse_deadlock() {
@@ -591,6 +729,9 @@ class SimpleModel {
   uint64_t revision_ = 0, now_ = 0;
   std::map<uint64_t, uint64_t> lock_delays_;  // of all leases that there ever were
   std::map<std::string, Delay> delays_;
+  std::map<std::string, base::KeyRow> keys_;
+  std::map<std::string, uint64_t> sequences_;  // the last number under each prefix
+  std::set<base::PolicyKey> policies_;
   base::Ballot leader_;
   std::map<uint64_t, ClientState> clients_;
   std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it

@@ -31,6 +31,8 @@
 #include <variant>
 #include <vector>
 
+#include <holdfast/keys.h>
+
 #if defined(__GNUC__)
 #define HOLDFAST_API __attribute__((visibility("default")))
 #else
@@ -159,6 +161,7 @@ struct LockInfo {
   milliseconds delay_remaining{0};  // how long a lock-delay keeps it closed, by the leader's clock
   std::string value;                // what an election's leader says of itself
   uint64_t as_of = 0;               // the cell's revision when it was read
+  std::string drain;                // why a drain keeps it from being granted; empty: none does
 };
 struct LeaseInfo {
   std::string lease;
@@ -423,6 +426,53 @@ class HOLDFAST_API Cell {
                                   LockOptions options, std::optional<milliseconds> timeout);
   void release(std::string_view lease, std::string_view lock, uint64_t token);  // not_held
 
+  // -- small keys ---------------------------------------------------------------------------------
+  // Keys have names like locks, and values up to 64 KiB. Reads are linearizable unless `stale` is
+  // asked for; `as_of`, if given, is told how old the answer is.
+  std::optional<KeyValue> get(std::string_view key, ReadOptions options = {},
+                              AsOf* as_of = nullptr);
+  std::vector<KeyValue> keys(std::string_view prefix = "", ReadOptions options = {},
+                             AsOf* as_of = nullptr);  // ascending
+  // The key as it is now. Errors: conflict (its guard didn't hold), lease_not_found,
+  // resource_exhausted.
+  KeyValue put(std::string_view key, std::string value, PutOptions options = {});
+  bool remove(std::string_view key);  // it was there
+  // Up to 128 compares and operations. If all compares hold, `then` is done, else `orelse`, all at
+  // once. Each key of a list is named once. Results are in the order of the list that was done.
+  TxnResult txn(std::vector<Compare> compare, std::vector<TxnOp> then,
+                std::vector<TxnOp> orelse = {});
+  // What a read reports, and how old that is.
+  template <class T>
+  struct Dated {
+    T value;
+    AsOf as_of;
+  };
+  void get_async(std::string_view key, ReadOptions options,
+                 Callback<Dated<std::optional<KeyValue>>> done);
+  void keys_async(std::string_view prefix, ReadOptions options,
+                  Callback<Dated<std::vector<KeyValue>>> done);
+  void put_async(std::string_view key, std::string value, PutOptions options,
+                 Callback<KeyValue> done);
+  void remove_async(std::string_view key, Callback<bool> done);
+  void txn_async(std::vector<Compare> compare, std::vector<TxnOp> then, std::vector<TxnOp> orelse,
+                 Callback<TxnResult> done);
+
+  // -- what admins allow --------------------------------------------------------------------------
+  // Nothing is granted under the prefix from now on: neither to newcomers, whose tries fail and
+  // whose waits wait, nor to those who wait already, nor as an upgrade. What is held stays. The
+  // reason is shown to those who wait.
+  void drain(std::string_view prefix, std::string reason);
+  bool undrain(std::string_view prefix);  // false: there was no such drain
+  std::vector<Drain> drains();
+  // Limits what is under a prefix, or what a user's leases have. Whoever would go beyond it gets
+  // resource_exhausted; what is there already stays.
+  void set_quota(bool of_owner, std::string_view name, QuotaLimits limits, std::string reason);
+  bool end_quota(bool of_owner, std::string_view name);  // false: there was no such quota
+  std::vector<Quota> quotas();
+  void drain_async(std::string_view prefix, std::string reason, Finished done);
+  void undrain_async(std::string_view prefix, Callback<bool> done);
+  void drains_async(Callback<std::vector<Drain>> done);
+
   // An admin's act: ends the hold with that token, whosever it is. It is recorded with the reason
   // and with who this process is. not_held: the token doesn't hold the lock (any more).
   void force_release(std::string_view name, uint64_t token, std::string reason);
@@ -579,6 +629,8 @@ class HOLDFAST_API Grant {
   bool held() const;  // certainly held now, by the local deadline
   Deadline deadline() const;
   nanoseconds remaining() const;
+  // A compare for transactions: this hold is still the cell's word.
+  Compare guard() const;
   // Another mode in place. To a weaker one (a downgrade) at once, and the token stays. To any other
   // (an upgrade) as soon as nobody else's hold is in the way, ahead of all who wait, and with a new
   // token, above that of everybody who held it besides. False: the time is up, and the hold is as
