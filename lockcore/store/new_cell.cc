@@ -55,6 +55,9 @@ base::StateWrite endings_of(const base::StateRows& rows, const NewCell& cell) {
   for (const base::KeyRow& row : rows.keys) {
     if (row.lease) write.keys.erase.push_back(row.key);
   }
+  for (const base::KeyRow& row : rows.keys) {
+    if (row.lease) write.keys.erase.push_back(row.key);
+  }
   base::EventRow event;
   event.revision = cell.revision;
   event.type = base::EventType::kForce;

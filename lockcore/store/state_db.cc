@@ -113,6 +113,9 @@ struct StateDb::Impl {
       verify_table<base::WaiterRow>();
       verify_table<base::ClientRow>();
       verify_table<base::AnswerRow>();
+      verify_table<base::KeyRow>();
+      verify_table<base::SequenceRow>();
+      verify_table<base::PolicyRow>();
       events_.check(meta_);
     } catch (const StoreError& error) {
       if (error.kind != Kind::kDamaged) throw;
