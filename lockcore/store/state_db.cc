@@ -15,7 +15,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 5};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 6};
 constexpr int kCacheKib = 4096;
 
 }  // namespace
@@ -131,6 +131,9 @@ struct StateDb::Impl {
       verify_table<base::WaiterRow>();
       verify_table<base::ClientRow>();
       verify_table<base::AnswerRow>();
+      verify_table<base::KeyRow>();
+      verify_table<base::SequenceRow>();
+      verify_table<base::PolicyRow>();
       events_.check(meta_);
     } catch (const StoreError& error) {
       if (error.kind != Kind::kDamaged) throw;

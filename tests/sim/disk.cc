@@ -63,7 +63,10 @@ void Disk::apply(const base::LogWrite& write) {
     log_.first_retained = *write.first_retained;
     entries_.erase(entries_.begin(), entries_.lower_bound(log_.first_retained));
   }
-  if (write.state_file) state_file_ = *write.state_file;
+  if (!write.state_file) return;
+  state_file_ = *write.state_file;
+  // DESIGN 8: the write that names it deletes the rows at or below its slot.
+  HF_ASSERT(entries_.empty() || entries_.begin()->first > state().meta.applied);
 }
 
 void StateImage::apply(const base::StateWrite& write) {

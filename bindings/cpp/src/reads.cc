@@ -18,6 +18,8 @@ using client::Effects;
 using client::Ref;
 using client::StatusRequest;
 using detail::CellState;
+using detail::reading;
+using detail::report_value;
 
 // -- lists, page by page --------------------------------------------------------------------------
 
@@ -46,14 +48,13 @@ void read_pages(const std::shared_ptr<CellState>& cell, Request request, std::ve
     go_on_after(rows.back(), request);
     read_pages<Page>(cell, std::move(request), std::move(rows), std::move(done));
   };
-  cell->start(detail::reading(request), detail::report_value<Page>(std::move(on_page)));
+  cell->start(reading(request), report_value<Page>(std::move(on_page)));
 }
 
 }  // namespace
 
 void Cell::describe_async(std::string_view name, Callback<LockInfo> done) {
-  state_->start(detail::reading(client::DescribeRequest{std::string(name)}),
-                detail::report_value(std::move(done)));
+  state_->start(reading(client::DescribeRequest{std::string(name)}), report_value(std::move(done)));
 }
 
 LockInfo Cell::describe(std::string_view name) {
@@ -64,8 +65,8 @@ LockInfo Cell::describe(std::string_view name) {
 void Cell::verify_async(std::string_view name, uint64_t token, Callback<bool> done) {
   client::VerifyRequest request{std::string(name), {token}};
   state_->start(
-      detail::reading(std::move(request)),
-      detail::report_value<client::Verified>(
+      reading(std::move(request)),
+      report_value<client::Verified>(
           [done = std::move(done)](std::optional<client::Verified> verified, const Error* error) {
             if (error != nullptr) return done(std::nullopt, error);
             done(verified->valid, nullptr);
@@ -92,7 +93,7 @@ std::vector<LockInfo> Cell::locks(std::string_view prefix) {
 LeaseInfo Cell::lease(std::string_view id) {
   client::LeaseRequest request{detail::lease_named(id)};
   return detail::wait_for_value<LeaseInfo>(*state_, [&](Callback<LeaseInfo> done) {
-    state_->start(detail::reading(request), detail::report_value(std::move(done)));
+    state_->start(reading(request), report_value(std::move(done)));
   });
 }
 
@@ -134,7 +135,7 @@ void Cell::read_snapshot(const std::function<void(const SnapshotPiece&)>& take) 
 
 void Cell::status_async(Callback<CellStatus> done) {
   state_->start([](Core& core, Ref ref, Instant now, Effects& fx) { core.status(ref, now, fx); },
-                detail::report_value(std::move(done)));
+                report_value(std::move(done)));
 }
 
 CellStatus Cell::status_and_verify() {
