@@ -204,7 +204,7 @@ void Machine::finish_turn() {
   node_->finish_turn(now(), node::WallClock{wall_ms}, fx_, [this] { tell_peers_and_disk(); });
   const base::Slot applied = node_->table().meta().applied;
   if (applied != before) oracles_.log.on_applied(id_, applied);
-  if (oracles_.log.changes_between(before, applied)) oracles_.leaders.on_reconfigured(id_);
+  if (oracles_.log.changes_between(before, applied)) oracles_.leaders.on_reconfigured(id_, before);
   if (world_.now() >= looked_at_ + options_.look_ms * kMs) {
     looked_at_ = world_.now();
     node_->check_invariants();

@@ -26,8 +26,10 @@ void LeaderChecker::on_link_lost(base::NodeId node, base::NodeId peer) {
   if (heard != heard_.end() && heard->second.leader == peer) heard_.erase(heard);
 }
 
-void LeaderChecker::on_reconfigured(base::NodeId node) {
-  if (leads_.contains(node)) leave_.insert(node);
+void LeaderChecker::on_reconfigured(base::NodeId node, base::Slot before) {
+  if (leads_.contains(node) || is_quorum(log_.config_of(before.next()), {node})) {
+    leave_.insert(node);
+  }
 }
 
 // P9: that of the first slot which its leader didn't know chosen. A single voter asks nobody.

@@ -35,7 +35,8 @@ class LeaderChecker {
                 const Taken& after);
   void on_link_lost(base::NodeId node, base::NodeId peer);
   // The node has applied a membership change: if it led, it may go on in a ballot of its own.
-  void on_reconfigured(base::NodeId node);
+  // What it had applied before: a single voter leads without a word to anybody.
+  void on_reconfigured(base::NodeId node, base::Slot before);
   // The leader of `ballot` answered a renewal or a linearizable read that arrived at `asked_at`.
   void on_confirmed_answer(base::NodeId leader, base::Ballot ballot, int64_t asked_at);
   // True time of a quorum's newest word for this leader in this ballot; 0: none yet.
