@@ -120,12 +120,12 @@ void Driver::join(const Config& config) {
 
 void Driver::dial_members(const Config& config) {
   const base::Config& stored = node_.replica().config();
+  dialled_ = node_.replica().contacts_version();
   if (node_.replica().founding() != base::FoundingState::kFounded) {
     peers_.set_members(config.cluster);
     return;
   }
   peers_.set_members(stored.members);
-  dialled_ = node_.replica().contacts_version();
   if (config.cluster.size() <= 1) return;
   auto same = [](const base::Member& a, const base::Member& b) {
     return a.id == b.id && a.address == b.address;

@@ -233,6 +233,17 @@ uint64_t Node::state_age_ms(Instant now) const {
   return static_cast<uint64_t>((now - state_->replica.followed_at()).ms_ceil());
 }
 
+bool Node::renewal_under_way(base::LeaseId lease) const {
+  const auto names = [lease](const RenewCall& call) {
+    return std::ranges::find(call.leases, lease) != call.leases.end();
+  };
+  for (const auto& wait : state_->confirms) {
+    const auto* renewal = std::get_if<RenewCall>(&wait.call);
+    if (renewal != nullptr && names(*renewal)) return true;
+  }
+  return std::ranges::any_of(state_->held_renewals, names);
+}
+
 uint64_t Node::age_ms(uint64_t since_ms, Instant now) const {
   const uint64_t cell_ms = state_->known_cell_time_ms(now);
   return cell_ms > since_ms ? cell_ms - since_ms : 0;

@@ -107,6 +107,8 @@ class Node {
   // How long ago this node last heard from a leader, which may be how far its state lags behind; 0
   // on the active leader.
   uint64_t state_age_ms(base::Instant now) const;
+  // A renewal of this lease has arrived, and has moved its deadline, but isn't answered yet.
+  bool renewal_under_way(base::LeaseId lease) const;
   // How long ago this cell time was, by the same clock.
   uint64_t age_ms(uint64_t since_ms, base::Instant now) const;
   uint64_t renewals_total() const;

@@ -38,7 +38,8 @@ class Workload {
   // The next configuration, or one that was decided too early or too late.
   Reconfigure random_change() {
     Config config;
-    config.version = {std::max<uint64_t>(table_.meta().config_version.value, 1) + random_.below(3)};
+    const uint64_t next = std::max<uint64_t>(table_.meta().config_version.value, 1);
+    config.version = {std::max<uint64_t>(next + random_.below(3), 2)};
     config.members = {{{1}, {7}, "a:1", true}, {{2 + random_.below(5)}, {8}, "b:1", false}};
     return {config, "changes something"};
   }

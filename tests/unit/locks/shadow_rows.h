@@ -33,10 +33,10 @@ class ShadowRows {
             values(waiters_),
             values(clients_),
             values(answers_),
+            config_,
             values(keys_),
             values(sequences_),
-            values(policies_),
-            config_};
+            values(policies_)};
   }
 
  private:
