@@ -665,7 +665,8 @@ class HOLDFAST_API Grant {
   // it was. Errors: lock_lost, not_held, deadlock (at once, if another holder waits for an upgrade
   // as well), lease_lost, cancelled, invalid_argument (a semaphore's, or one conversion waits
   // already). At the end of its time it waits for the cell's word all the same, at most until the
-  // session is lost.
+  // session is lost. If neither mode includes the other (concurrent_write and shared), what the old
+  // one allowed may end before the answer is here: stop doing it before you ask.
   bool convert(Mode mode, std::optional<nanoseconds> timeout = std::nullopt);
   bool upgrade(std::optional<nanoseconds> timeout = std::nullopt);  // to exclusive
   void downgrade();                                                 // to shared
