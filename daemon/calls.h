@@ -19,6 +19,9 @@ class Call {
   virtual void on_reply(const node::CommandReply&) { HF_ASSERT(false && "asked no command"); }
   virtual void on_reply(const node::RenewReply&) { HF_ASSERT(false && "asked no renewal"); }
   virtual void on_reply(const node::ReadReply&) { HF_ASSERT(false && "asked no read"); }
+  virtual void on_reply(const node::AdminReply&) {
+    HF_ASSERT(false && "asked nothing of the kind");
+  }
 
  protected:
   ~Call() = default;

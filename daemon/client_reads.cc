@@ -261,7 +261,10 @@ void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeS
   to.setId(identity.id.value);
   to.setName(identity.name);
   to.setAddress(identity.address);
-  to.setRole(paxos::role_name(replica.role()));
+  const base::Member* self = config.find(identity.id);
+  const bool learns = replica.role() == paxos::Role::kFollower && self != nullptr && !self->voter;
+  to.setRole(learns ? "learner" : paxos::role_name(replica.role()));
+  to.setConfigVersion(config.version.value);
   to.setActive(node.active());
   to.setPid(static_cast<uint64_t>(getpid()));
   to.setVersion(HOLDFAST_VERSION);

@@ -8,9 +8,11 @@
 
 #include <fmt/format.h>
 
+#include "daemon/client_admin.h"
 #include "daemon/client_reads.h"
 #include "daemon/random.h"
 #include "daemon/record_calls.h"
+#include "daemon/waiting_call.h"
 #include "lockcore/base/lease_text.h"
 #include "lockcore/base/limits.h"
 #include "rpc/connection.h"
@@ -30,40 +32,6 @@ constexpr size_t kMaxSnapshotReadBytes = 512 * 1024;  // of one answer
 // Cap'n Proto would clear 8 KiB for every answer; most take a few dozen bytes.
 constexpr capnp::MessageSize kSmallAnswer{32, 0};
 constexpr capnp::MessageSize kAnswerWithCapability{48, 1};
-
-// A call that waits for the node's Reply. It lives in the promise that the RPC system holds: when
-// the caller drops the call or its connection ends, the node is told that nobody waits any more.
-template <class Reply, class Done>
-class WaitingCall final : public Call {
- public:
-  template <class Ask>
-  WaitingCall(kj::PromiseFulfiller<void>& fulfiller, NodeAccess& access, Ask&& ask, Done done)
-      : fulfiller_(fulfiller), access_(access), done_(kj::mv(done)), ref_(access.begin(*this)) {
-    ask(ref_);
-  }
-  ~WaitingCall() {
-    if (*alive_) access_.drop(ref_);
-  }
-
-  void on_reply(const Reply& reply) override {
-    fulfiller_.rejectIfThrows([&] { done_(reply); });
-    fulfiller_.fulfill();  // after a rejection it does nothing
-  }
-
- private:
-  kj::PromiseFulfiller<void>& fulfiller_;
-  NodeAccess& access_;
-  const std::shared_ptr<const bool> alive_ = access_.alive();
-  Done done_;
-  const node::ClientRef ref_;
-};
-
-// Calls ask(ref) now and done(reply) when the node has answered.
-template <class Reply, class Ask, class Done>
-kj::Promise<void> wait_for_node(NodeAccess& access, Ask&& ask, Done done) {
-  return kj::newAdaptedPromise<void, WaitingCall<Reply, Done>>(access, kj::fwd<Ask>(ask),
-                                                               kj::mv(done));
-}
 
 template <class Context>
 kj::Promise<void> answer_now(Context& context, const base::Error& error) {
@@ -384,6 +352,12 @@ class CellServer final : public wire::Cell::Server {
     return read(access_, context, [this](VerifyContext& asked) {
       fill_verify(access_.node().table(), asked.getParams(), asked.getResults());
     });
+  }
+  kj::Promise<void> transferLeader(TransferLeaderContext context) override {
+    return transfer_leader(access_, context);
+  }
+  kj::Promise<void> changeMember(ChangeMemberContext context) override {
+    return change_member(access_, context);
   }
   kj::Promise<void> get(GetContext context) override {
     if (context.getParams().getStale()) {

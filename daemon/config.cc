@@ -80,6 +80,7 @@ class Builder {
   void check_texts();
   void build_timing(Config& config);
   void build_cluster(Config& config);
+  void build_join(Config& config);
   void build_listen(Config& config);
   void build_advertise(Config& config);
   std::optional<base::Member> member(const Given& given, std::string_view item);
@@ -243,6 +244,22 @@ void Builder::build_cluster(Config& config) {
   if (problems_.size() == problems_before) check_cluster(*given, config);
 }
 
+void Builder::build_join(Config& config) {
+  const Given* given = find("join");
+  if (given == nullptr) return;
+  std::string why;
+  for (const std::string& item : elements(*given)) {
+    if (auto address = parse_reachable(item, why)) {
+      config.join.push_back(*address);
+    } else {
+      refuse(*given, why);
+    }
+  }
+  if (find("cluster") == nullptr) return;
+  refuse_relation(*given,
+                  "a node founds a cell (cluster) or joins one that lives (join), not both");
+}
+
 void Builder::check_cluster(const Given& given, const Config& config) {
   std::set<base::NodeId> ids;
   std::set<std::string> addresses;
@@ -337,9 +354,11 @@ Config Builder::build() {
   config.log_bytes = number("log-bytes", base::kDefaultLogBytes, base::kMinLogBytes);
   build_timing(config);
   build_cluster(config);
+  build_join(config);
   build_listen(config);
   build_advertise(config);
-  if (config.cluster.empty()) config.cluster = {{config.id, {}, config.advertise, true}};
+  if (config.cluster.empty() && config.join.empty())
+    config.cluster = {{config.id, {}, config.advertise, true}};
   return config;
 }
 
@@ -357,6 +376,7 @@ std::string describe(const Config& config) {
   for (const base::Member& member : config.cluster) {
     set("cluster", fmt::format("{}={}", member.id.value, member.address));
   }
+  for (const rpc::Address& address : config.join) set("join", address.text());
   set("heartbeat", ms_text(config.heartbeat));
   set("election", ms_text(config.election));
   set("busy-poll", ms_text(config.busy_poll));

@@ -25,6 +25,7 @@ struct Config {
   std::vector<rpc::Address> listen;
   std::string advertise;              // where peers and clients reach this node
   std::vector<base::Member> cluster;  // by id; a single node is a cell of itself
+  std::vector<rpc::Address> join;     // nodes of a living cell; `cluster` is empty then
   base::Duration heartbeat;
   base::Duration election;
   base::Duration busy_poll;

@@ -31,13 +31,15 @@ node::Options node_options(const Config& config) {
   node::Options options;
   options.paxos.self = config.id;
   options.paxos.address = config.advertise;
-  options.paxos.cluster = config.cluster;
+  // A list of this node alone may just be the default, where a cell has stored another.
+  if (config.cluster.size() > 1) options.paxos.cluster = config.cluster;
   options.paxos.heartbeat = config.heartbeat;
   options.paxos.election = config.election;
   options.paxos.log_slots = config.log_slots;
   options.paxos.log_bytes = config.log_bytes;
   options.paxos.random_seed = random_number();
   options.paxos.process_nonce = random_number();
+  options.paxos.join = !config.join.empty();
   options.paxos.new_cell = base::CellId{random_number()};
   return options;
 }
@@ -104,17 +106,27 @@ Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
   reader_ = std::make_unique<store::ReaderThread>(
       record_path, [this] { loop_.post([this] { drain_reader(); }); });
   dial_members(config);
+  if (!config.join.empty()) join(config);
   loop_.set_turn_end([this] { return end_turn(); });
+}
+
+void Driver::join(const Config& config) {
+  if (node_.replica().founding() == base::FoundingState::kFounded) return;  // it did so before
+  log_info("asking a living cell to take this node in as a learner");
+  joiner_ = std::make_unique<Joiner>(
+      loop_.port(), Joiner::Self{config.id, node_.hello().incarnation, config.advertise},
+      config.join, [this](const base::Config& cell) { node_.on_joined(cell, event(), fx_); });
 }
 
 void Driver::dial_members(const Config& config) {
   const base::Config& stored = node_.replica().config();
+  dialled_ = node_.replica().contacts_version();
   if (node_.replica().founding() != base::FoundingState::kFounded) {
     peers_.set_members(config.cluster);
     return;
   }
   peers_.set_members(stored.members);
-  dialled_ = stored.version;
+  if (config.cluster.size() <= 1) return;
   auto same = [](const base::Member& a, const base::Member& b) {
     return a.id == b.id && a.address == b.address;
   };
@@ -147,6 +159,10 @@ void Driver::renew(node::ClientRef ref, std::vector<base::LeaseId> leases) {
 
 void Driver::read(node::ClientRef ref) {
   node_.on_read(ref, event(), fx_);
+}
+
+void Driver::admin(node::ClientRef ref, node::AdminRequest request) {
+  node_.on_admin(ref, std::move(request), event(), fx_);
 }
 
 void Driver::drop(node::ClientRef ref) {
@@ -349,13 +365,20 @@ bool Driver::carry_out() {
   if (fx_.paxos.fatal) end_refused(*fx_.paxos.fatal);
   tell_role();
   tell_founding();
-  if (node_.replica().config().version != dialled_) {
-    dialled_ = node_.replica().config().version;
-    peers_.set_members(node_.replica().config().members);
-  }
+  follow_members();
   bool answered = answer_calls();
   fx_.clear();
   return answered;
+}
+
+void Driver::follow_members() {
+  const paxos::Replica& replica = node_.replica();
+  // A node that joins says hello as a member once that is durable: before, it would be refused.
+  const bool joining = joiner_ && replica.founding() != base::FoundingState::kFounded;
+  if (replica.contacts_version() == dialled_ || joining) return;
+  joiner_.reset();
+  dialled_ = replica.contacts_version();
+  peers_.set_members(replica.contacts());
 }
 
 // Peers first, on the wire: a commit waits for them longer than for this disk, whose thread, once
@@ -378,6 +401,9 @@ bool Driver::answer_calls() {
     if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
   }
   for (const node::ReadReply& reply : fx_.reads) {
+    if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
+  }
+  for (const node::AdminReply& reply : fx_.admin) {
     if (Call* call = calls_.take(reply.ref)) call->on_reply(reply);
   }
   return !fx_.replies.empty() || !fx_.renewals.empty() || !fx_.reads.empty();
@@ -436,8 +462,9 @@ void Driver::tell_founding() {
   }
   std::string waiting_for = replica.waiting_for();
   if (waiting_for.empty() || waiting_for == told_waiting_for_) return;
-  log_info("founding the cell: waiting", {{"for", waiting_for}});
-  notify_service_manager("STATUS=founding the cell: waiting for " + waiting_for);
+  const std::string what = joiner_ ? "joining a cell" : "founding the cell";
+  log_info(what + ": waiting", {{"for", waiting_for}});
+  notify_service_manager("STATUS=" + what + ": waiting for " + waiting_for);
   told_waiting_for_ = std::move(waiting_for);
 }
 

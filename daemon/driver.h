@@ -19,6 +19,7 @@
 #include "daemon/calls.h"
 #include "daemon/config.h"
 #include "daemon/event_polls.h"
+#include "daemon/joiner.h"
 #include "daemon/log.h"
 #include "daemon/node_access.h"
 #include "daemon/peers.h"
@@ -40,6 +41,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void command(node::ClientRef ref, locks::Command command) override;
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
+  void admin(node::ClientRef ref, node::AdminRequest request) override;
   void drop(node::ClientRef ref) override;
   kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,
                                                 size_t max_bytes, base::Slot at_least) override;
@@ -64,6 +66,8 @@ class Driver final : public NodeAccess, private PeerHandler {
   void on_peer_lost(base::NodeId peer) override;
 
   void dial_members(const Config& config);
+  void join(const Config& config);
+  void follow_members();
 
   // -- the turn -----------------------------------------------------------------------------------
   bool end_turn();
@@ -101,7 +105,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   bool fed_ = true;   // the node was given an event since the last finish_turn()
   Timer* timer_;      // freed in its close callback
   Peers peers_;
-  base::ConfigVersion dialled_;  // the membership that peers_ was last told of
+  uint64_t dialled_ = 0;  // the version of the contacts that peers_ was last told of
   std::unique_ptr<store::WriterThreads> writer_;
   // Operators who wait for a part of a snapshot.
   struct SnapshotReader {
@@ -121,6 +125,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
   uint64_t last_asked_ = 0;
   std::unique_ptr<store::ReaderThread> reader_;
+  std::unique_ptr<Joiner> joiner_;  // as long as this node hasn't joined
   Throttle slow_disk_;
   std::string told_role_;
   std::string told_waiting_for_;

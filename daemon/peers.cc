@@ -96,7 +96,10 @@ void Peers::flush() {
 
 std::optional<paxos::Refusal> Peers::admit(const paxos::Hello& peer) {
   auto refusal = handler_.on_hello(peer);
-  if (!refusal) return std::nullopt;
+  if (!refusal) {
+    follow_address(peer);
+    return std::nullopt;
+  }
   std::string node = std::to_string(peer.node.value);
   if (auto held_back = throttle_.admit(node + refusal->reason, rpc::boottime_now())) {
     log_warn("refused a node", {{"node", node},
@@ -105,6 +108,15 @@ std::optional<paxos::Refusal> Peers::admit(const paxos::Hello& peer) {
                                 {"again", std::to_string(*held_back)}});
   }
   return refusal;
+}
+
+// A member that moved says so itself, before the cell is told, or while we haven't heard of it yet.
+void Peers::follow_address(const paxos::Hello& peer) {
+  auto found = peers_.find(peer.node);
+  if (found == peers_.end() || !found->second.link || found->second.outbound) return;
+  std::string why;
+  auto address = rpc::parse_address(peer.address, why);
+  if (address && address->kind == rpc::Address::Kind::kTcp) found->second.link->also_try(*address);
 }
 
 void Peers::set_inbound(base::NodeId id, bool up) {

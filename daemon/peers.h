@@ -59,6 +59,7 @@ class Peers {
   void dial(const base::Member& member);
   void set_inbound(base::NodeId id, bool up);
   void set_outbound(base::NodeId id, bool up);
+  void follow_address(const paxos::Hello& peer);
   // Admitted or refused, by the node; a refusal is logged, but not each time that the peer knocks.
   std::optional<paxos::Refusal> admit(const paxos::Hello& peer);
 

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/client_admin.h"
 #include "daemon/client_service.h"
 #include "daemon/driver.h"
 #include "daemon/exit_codes.h"
@@ -110,6 +111,7 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
   notify_service_manager("STOPPING=1");
   std::signal(SIGALRM, [](int) { _exit(kExitIo); });
   alarm(kStopWithinS);
+  hand_over(driver).wait(loop.wait_scope());
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Setting {
   std::string_view help;
 };
 
-constexpr std::array<Setting, 13> kSettings{{
+constexpr std::array<Setting, 14> kSettings{{
     {"id", SettingKind::kNumber, "N",
      "This node's id: permanent, never given to another (default 1)"},
     {"name", SettingKind::kText, "NAME", "This node's name, for people (default node-ID)"},
@@ -34,6 +34,8 @@ constexpr std::array<Setting, 13> kSettings{{
      "Where others reach this node (default: its address in --cluster, else the first --listen)"},
     {"cluster", SettingKind::kList, "ID=HOST:PORT,...",
      "All 1, 3 or 5 nodes that found the cell, the same list on each (default: this node alone)"},
+    {"join", SettingKind::kList, "HOST:PORT,...",
+     "Nodes of a living cell, which takes this one in as a learner if its data directory is empty"},
     {"heartbeat", SettingKind::kDuration, "DURATION",
      "Between a leader's heartbeats (default 50ms)"},
     {"election", SettingKind::kDuration, "DURATION",

@@ -104,19 +104,40 @@ interface Cell {
   # Who is in the way: of whoever asked for this lock now, exclusively; with a name of "", of all
   # that this lease waits for. And who is in their way, and so on. Linearizable.
 
-  get @12 (key :Text, stale :Bool)
+  transferLeader @12 (to :UInt64) -> (leader :UInt64, error :Cmd.Error);
+  # The leader hands over to this voter, or, if `to` is 0, to the one that is furthest. Returns when
+  # another node leads.
+
+  changeMember @13 (change :MemberChange) -> (config :Peer.Config, error :Cmd.Error);
+  # One change of who belongs to the cell. It says how things are to be: what is so already is
+  # answered with the configuration as it is, and whoever doesn't know the outcome asks again.
+
+  get @14 (key :Text, stale :Bool)
       -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
   # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
   # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
   # a leader. The leader's own answer has the age 0.
 
-  keys @13 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
+  keys @15 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
       -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
   # Keys that begin with prefix, ascending, above `after`. Pages: go on from the last key; each page
   # is of its own revision.
 
-  policies @14 () -> (policies :List(PolicyInfo), error :Cmd.Error);
+  policies @16 () -> (policies :List(PolicyInfo), error :Cmd.Error);
   # All drains and quotas.
+}
+
+struct MemberChange {
+  node @0 :UInt64;
+  union {
+    add :group {                # as a learner
+      address @1 :Text;
+      incarnation @2 :UInt64;   # of the node that joins; 0: it is an operator who asks
+    }
+    promote @3 :Void;           # to a voter, if it has caught up
+    remove @4 :Void;            # its id is never used again
+    update @5 :Text;            # its address
+  }
 }
 
 interface ClientRecord {
@@ -174,7 +195,8 @@ enum EventType {
   leaseClose @12;
   leaseExpire @13;
   deadlock @14;
-  policy @15;                   # an admin's drain or quota
+  member @15;                   # a change of the membership
+  policy @16;                   # an admin's drain or quota
 }
 
 struct Event {
@@ -328,6 +350,7 @@ struct NodeStatus {
   digestSlot @25 :UInt64;       # the last barrier; 0: none
   verifications @26 :UInt64;    # done since the process started
   damage @27 :Text;             # what the last one found; empty: nothing
+  configVersion @28 :UInt64;
 
   struct Member {
     id @0 :UInt64;

@@ -15,6 +15,7 @@ interface Link {
 struct Refusal {
   reason @0 :Text;
   diskLost @1 :Bool;
+  removed @2 :Bool;
 }
 
 struct Hello {
@@ -122,5 +123,6 @@ struct Message {
       asked @35 :UInt64;
       part @36 :SnapshotPart;
     }
+    takeOver @37 :UInt64;       # chosenUpto
   }
 }

@@ -33,6 +33,8 @@ void fill_ballot(base::Ballot ballot, wire::Ballot::Builder to) {
   to.setNode(ballot.node.value);
 }
 
+}  // namespace
+
 void fill_config(const base::Config& config, wire::peer::Config::Builder to) {
   to.setCell(config.cell.value);
   to.setVersion(config.version.value);
@@ -46,20 +48,30 @@ void fill_config(const base::Config& config, wire::peer::Config::Builder to) {
   }
 }
 
-std::optional<paxos::Message> read_found_propose(wire::peer::Config::Reader from,
-                                                 std::string& why) {
-  paxos::FoundPropose out{{{from.getCell()}, {from.getVersion()}, {}}};
+std::optional<base::Config> read_config(wire::peer::Config::Reader from, std::string& why) {
+  base::Config config;
+  config.cell = {from.getCell()};
+  config.version = {from.getVersion()};
   if (from.getMembers().size() > kMaxMembers) {
     why = "a cell of " + std::to_string(from.getMembers().size()) + " nodes";
     return std::nullopt;
   }
   for (auto member : from.getMembers()) {
-    out.config.members.push_back({{member.getId()},
-                                  {member.getIncarnation()},
-                                  text(member.getAddress()),
-                                  member.getVoter()});
+    config.members.push_back({{member.getId()},
+                              {member.getIncarnation()},
+                              text(member.getAddress()),
+                              member.getVoter()});
   }
-  return out;
+  return config;
+}
+
+namespace {
+
+std::optional<paxos::Message> read_found_propose(wire::peer::Config::Reader from,
+                                                 std::string& why) {
+  auto config = read_config(from, why);
+  if (!config) return std::nullopt;
+  return paxos::FoundPropose{std::move(*config)};
 }
 
 using Entries = std::vector<base::Entry>;
@@ -172,6 +184,10 @@ struct Fill {
     ballot(it.ballot);
     fill_ballot(it.promised, to.initReject());
   }
+  void operator()(const paxos::TakeOver& it) {
+    ballot(it.ballot);
+    to.setTakeOver(it.chosen_upto.value);
+  }
   void operator()(const paxos::Fetch& it) {
     auto out = to.initFetch();
     out.setFrom(it.from.value);
@@ -257,6 +273,7 @@ std::optional<paxos::Message> read_kind(Wire::Reader from, std::string& why) {
       auto it = from.getFetch();
       return paxos::Fetch{{it.getFrom()}, {it.getTo()}};
     }
+    case Wire::TAKE_OVER: return paxos::TakeOver{ballot, {from.getTakeOver()}};
     case Wire::FETCH_REPLY: return read_fetch_reply(from.getFetchReply(), why);
     case Wire::SNAPSHOT_FETCH: {
       auto it = from.getSnapshotFetch();
@@ -342,12 +359,14 @@ std::optional<paxos::Hello> read_hello(wire::peer::Hello::Reader from) {
 void fill_refusal(const paxos::Refusal& refusal, wire::peer::Refusal::Builder to) {
   to.setReason(text(refusal.reason));
   to.setDiskLost(refusal.disk_lost);
+  to.setRemoved(refusal.removed);
 }
 
 paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   paxos::Refusal refusal;
   auto damaged = kj::runCatchingExceptions([&]() {
-    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes), from.getDiskLost()};
+    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes), from.getDiskLost(),
+               from.getRemoved()};
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};
   return refusal;

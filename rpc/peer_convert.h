@@ -26,6 +26,9 @@ std::optional<paxos::Message> read_message(wire::peer::Message::Reader from, std
 
 void fill_snapshot_part(const base::SnapshotPart& part, wire::peer::SnapshotPart::Builder to);
 base::SnapshotPart read_snapshot_part(wire::peer::SnapshotPart::Reader from);
+void fill_config(const base::Config& config, wire::peer::Config::Builder to);
+// nullopt: too many members to be true. May throw, as Cap'n Proto's readers do.
+std::optional<base::Config> read_config(wire::peer::Config::Reader from, std::string& why);
 
 // A bound on the bytes that this takes on the wire.
 size_t wire_bytes(const paxos::Message& message);

@@ -84,6 +84,7 @@ struct PeerLink::State {
   void admitted(kj::Own<Client> client, wire::Holdfast::PeerResults::Reader answer);
   void ended(const kj::Exception* error);
   kj::Promise<void> pause();
+  const Address& dialled() const { return dials_other ? *other : address; }
   void trouble(const std::string& text);
   void flush();
   void deliver(const paxos::Message* messages, unsigned count, size_t bytes);
@@ -91,6 +92,8 @@ struct PeerLink::State {
   UvEventPort& port;
   const base::NodeId peer;
   const Address address;
+  std::optional<Address> other;  // where it says that it is reached, if that is elsewhere
+  bool dials_other = false;
   base::Random random;
   PeerLinkEvents events;
   Counts counts;
@@ -99,8 +102,8 @@ struct PeerLink::State {
   std::vector<paxos::Message> pending;  // until the flush
   int64_t pause_ms = kMinRedialMs;
   kj::Own<kj::PromiseFulfiller<void>> hurry;  // while pausing
-  std::string last_trouble;
-  kj::Promise<void> running = nullptr;  // last: uses all of the above
+  std::string last_trouble[2];                // by dials_other
+  kj::Promise<void> running = nullptr;        // last: uses all of the above
 };
 
 // Dials for ever. Each attempt ends with the link down again.
@@ -114,7 +117,7 @@ kj::Promise<void> PeerLink::State::run() {
 kj::Promise<void> PeerLink::State::attempt() {
   ++counts.dials_total;
   return port.timer()
-      .timeoutAfter(kDialTimeoutMs * kj::MILLISECONDS, dial(port, address))
+      .timeoutAfter(kDialTimeoutMs * kj::MILLISECONDS, dial(port, dialled()))
       .then([this](kj::Own<BufferedStream> stream) { return introduce(kj::mv(stream)); })
       .then([this]() { return session->ended(); });
 }
@@ -150,7 +153,7 @@ void PeerLink::State::admitted(kj::Own<Client> client, wire::Holdfast::PeerResul
   }
   session = kj::heap<Session>(kj::mv(client), answer.getLink());
   pause_ms = kMinRedialMs;
-  last_trouble.clear();
+  for (std::string& told : last_trouble) told.clear();
 }
 
 void PeerLink::State::ended(const kj::Exception* error) {
@@ -161,6 +164,7 @@ void PeerLink::State::ended(const kj::Exception* error) {
     events.on_down(why);
   } else {
     trouble(why);
+    dials_other = other && !dials_other;
   }
 }
 
@@ -176,11 +180,11 @@ kj::Promise<void> PeerLink::State::pause() {
 
 // Said once, until it is something else.
 void PeerLink::State::trouble(const std::string& text) {
-  if (text == last_trouble) return;
-  last_trouble = text;
+  if (text == last_trouble[dials_other]) return;
+  last_trouble[dials_other] = text;
   if (!events.notices) return;
   events.notices(Severity::kWarning, "no link to node " + std::to_string(peer.value) + " at " +
-                                         address.text() + ": " + text);
+                                         dialled().text() + ": " + text);
 }
 
 void PeerLink::State::flush() {
@@ -242,6 +246,13 @@ void PeerLink::flush() {
 
 void PeerLink::hurry() {
   if (state_->hurry.get() != nullptr && state_->hurry->isWaiting()) state_->hurry->fulfill();
+}
+
+void PeerLink::also_try(Address address) {
+  State& state = *state_;
+  if (address == state.address || address == state.other) return;
+  state.other = std::move(address);
+  hurry();
 }
 
 bool PeerLink::up() const {

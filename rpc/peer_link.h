@@ -54,6 +54,10 @@ class PeerLink {
   // backoff.
   void hurry();
 
+  // The peer says that it is reached here: tried as well, in turn with its address, as long as the
+  // link is down.
+  void also_try(Address address);
+
   bool up() const;
   base::NodeId peer() const;
   const Address& address() const;

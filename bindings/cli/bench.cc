@@ -114,10 +114,14 @@ void add_bench(Verbs& verbs) {
       "  pairs    one acquire plus one release of a free lock (contended, if --locks is few)\n"
       "  handoff  all clients queue for one lock; from one's release to the next one's grant\n"
       "  renew    one lease renewed, with a call for each or --batch\n"
+      "  expiry   leases that end together; how late those who wait for their locks get them\n"
+      "  watch    a change of a lock; until all clients, who watch it, have heard of it\n"
+      "  mixed    of ten seven pairs, two in mode shared, one renewal\n"
       "Each client has a lease of its own and one operation under way at a time.\n"
       "\nExample:\n"
       "  lockctl bench --workload pairs --clients 64 --duration 5s");
-  add_choice(app, "--workload", options->load.workload, {"pairs", "handoff", "renew"},
+  add_choice(app, "--workload", options->load.workload,
+             {"pairs", "handoff", "renew", "expiry", "watch", "mixed"},
              "What an operation is (pairs)");
   add_count(app, "--clients", options->load.clients, 1, 100'000, "How many at once (64)");
   add_count(app, "--connections", options->load.connections, 1, 256, "They share so many (1)");

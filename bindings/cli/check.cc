@@ -98,7 +98,8 @@ int check(Context& context, bool deep) {
   Cell cell = context.connect();
   if (deep) verify(cell);
   uint64_t slot = 0;
-  const CheckResult result = judge(compare(cell, slot), slot, deep);
+  const CellStatus status = compare(cell, slot);
+  const CheckResult result = judge(status, slot, deep);
   if (context.globals.json) {
     context.out.line(to_json(result));
   } else {

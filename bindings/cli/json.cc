@@ -192,6 +192,53 @@ std::string to_json(const TopView& view) {
   });
 }
 
+std::string members_to_json(const CellStatus& status) {
+  return encode<json::Members>([&](json::Members::Builder out) {
+    out.setCell(text(status.cell));
+    out.setLeader(number(leader_of(status)));
+    out.setConfigVersion(number(status.config_version));
+    auto members = out.initMembers(index(status.nodes.size()));
+    for (size_t i = 0; i < status.nodes.size(); ++i) {
+      const NodeStatus& node = status.nodes[i];
+      auto to = members[index(i)];
+      to.setId(number(node.id));
+      to.setName(text(node.name));
+      to.setAddress(text(node.address));
+      to.setRole(text(node.role));
+      to.setVoter(node.voter);
+      to.setPid(number(node.pid));
+      to.setVersion(text(node.version));
+      to.setBallot(text(node.ballot));
+      to.setChosen(node.chosen);
+      to.setApplied(node.applied);
+      to.setRecorded(node.recorded);
+      to.setLag(number(node.lag));
+      to.setLogBytes(static_cast<double>(node.log_bytes));
+      to.setStateBytes(static_cast<double>(node.state_bytes));
+    }
+  });
+}
+
+std::string to_json(const Membership& membership) {
+  return encode<json::Membership>([&](json::Membership::Builder out) {
+    out.setConfigVersion(number(membership.version));
+    auto members = out.initMembers(index(membership.members.size()));
+    for (size_t i = 0; i < membership.members.size(); ++i) {
+      const Member& member = membership.members[i];
+      members[index(i)].setId(number(member.id));
+      members[index(i)].setAddress(text(member.address));
+      members[index(i)].setVoter(member.voter);
+    }
+  });
+}
+
+std::string leader_to_json(uint64_t leader, const std::string& address) {
+  return encode<json::Leader>([&](json::Leader::Builder out) {
+    out.setLeader(number(leader));
+    out.setAddress(text(address));
+  });
+}
+
 std::string to_json(const BenchResult& result) {
   return encode<json::BenchResult>([&](json::BenchResult::Builder out) {
     out.setWorkload(text(result.workload));

@@ -56,6 +56,10 @@ std::string to_json(const BenchResult& result);
 std::string backup_to_json(const std::string& file, const store::BackupInfo& info);
 // A directory that was made for a node of the new cell.
 std::string restored_to_json(uint64_t node, const std::string& dir, const store::NewCell& cell);
+std::string to_json(const Membership& membership);
+// Of `members`: the same as of `status`, seen as membership.
+std::string members_to_json(const CellStatus& status);
+std::string leader_to_json(uint64_t leader, const std::string& address);
 std::string to_json(const TortureResult& result);
 std::string to_json(const TopView& view);
 std::string to_json(const Event& event);

@@ -1,7 +1,6 @@
 #include "bindings/cli/load.h"
 
 #include <poll.h>
-#include <time.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "bindings/cli/histogram.h"
+#include "bindings/cli/load_clock.h"
 
 namespace holdfast::cli {
 namespace {
@@ -18,12 +18,6 @@ namespace {
 // Leases outlive the run: renewals in the background are not what is measured.
 constexpr std::chrono::milliseconds kSessionTtl{60'000};
 constexpr std::chrono::milliseconds kProgressStep{250};
-
-int64_t monotonic_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 enum class Phase { warming, measuring, stopping };
 
@@ -124,16 +118,22 @@ class Client {
 
 // An operation: one acquire plus one release of a lock, free unless --locks makes clients meet.
 class PairsClient : public Client {
+ public:
   using Client::Client;
+
+ protected:
   void begin() override {
     pick_lock().acquire_async(std::nullopt, [this](std::optional<Grant> grant, const Error*) {
       if (!grant) return failed();
       grant_ = std::move(grant);
-      grant_->release_async([this](const Error* error) {
-        if (error != nullptr) return failed();
-        succeeded(started_);
-        next();
-      });
+      release();
+    });
+  }
+  void release() {
+    grant_->release_async([this](const Error* error) {
+      if (error != nullptr) return failed();
+      succeeded(started_);
+      next();
     });
   }
 };
@@ -150,6 +150,35 @@ class HandoffClient : public Client {
       grant_->release_async([this](const Error* error) { error != nullptr ? failed() : next(); });
     });
   }
+};
+
+// An operation: of ten, seven are pairs as above, two are pairs in mode shared, one is a renewal.
+class MixedClient : public PairsClient {
+ public:
+  MixedClient(Run& run, Lane& lane, uint64_t number)
+      : PairsClient(run, lane, number), dice_(number + 1) {}
+
+ private:
+  void begin() override {
+    const auto roll = dice_() % 10;
+    if (roll < 7) return PairsClient::begin();
+    if (roll < 9) return begin_shared();
+    session_->renew_async([this](const Error* error) {
+      if (error != nullptr) return failed();
+      succeeded(started_);
+      next();
+    });
+  }
+  void begin_shared() {
+    Lock lock = session_->shared_lock(pick_lock().name());
+    lock.acquire_async(std::nullopt, [this](std::optional<Grant> grant, const Error*) {
+      if (!grant) return failed();
+      grant_ = std::move(grant);
+      release();
+    });
+  }
+
+  std::minstd_rand dice_;
 };
 
 // An operation: one lease renewed.
@@ -192,6 +221,7 @@ std::unique_ptr<Client> make_client(Run& run, Lane& lane, uint64_t number) {
     return std::make_unique<BatchRenewClient>(run, lane, number);
   }
   if (options.workload == "renew") return std::make_unique<RenewClient>(run, lane, number);
+  if (options.workload == "mixed") return std::make_unique<MixedClient>(run, lane, number);
   return std::make_unique<PairsClient>(run, lane, number);
 }
 
@@ -277,21 +307,8 @@ class Load {
   BenchResult result(uint64_t operations, uint64_t unfinished, double seconds) {
     Histogram latency;
     for (const auto& lane : lanes_) latency.add(lane->latency);
-    const auto us = [&](double share) {
-      return static_cast<double>(latency.quantile_ns(share)) / 1000;
-    };
-    return {.workload = run_.options.workload,
-            .clients = clients_.size(),
-            .connections = lanes_.size(),
-            .seconds = seconds,
-            .operations = operations,
-            .ops_per_second = static_cast<double>(operations) / seconds,
-            .p50_us = us(0.5),
-            .p90_us = us(0.9),
-            .p99_us = us(0.99),
-            .p999_us = us(0.999),
-            .max_us = static_cast<double>(latency.max_ns()) / 1000,
-            .errors = sum(lanes_, &Lane::errors) + unfinished};
+    return bench_result(run_.options, latency, operations, sum(lanes_, &Lane::errors) + unfinished,
+                        seconds);
   }
 
   Run run_;
@@ -303,8 +320,29 @@ class Load {
 
 }  // namespace
 
+BenchResult bench_result(const LoadOptions& options, const Histogram& latency, uint64_t operations,
+                         uint64_t errors, double seconds) {
+  const auto us = [&](double share) {
+    return static_cast<double>(latency.quantile_ns(share)) / 1000;
+  };
+  return {.workload = options.workload,
+          .clients = options.clients,
+          .connections = options.connections,
+          .seconds = seconds,
+          .operations = operations,
+          .ops_per_second = static_cast<double>(operations) / seconds,
+          .p50_us = us(0.5),
+          .p90_us = us(0.9),
+          .p99_us = us(0.99),
+          .p999_us = us(0.999),
+          .max_us = static_cast<double>(latency.max_ns()) / 1000,
+          .errors = errors};
+}
+
 std::optional<BenchResult> run_load(const CellOptions& cell, const LoadOptions& options,
                                     const Progress& progress) {
+  if (options.workload == "watch") return run_watch_load(cell, options, progress);
+  if (options.workload == "expiry") return run_expiry_load(cell, options, progress);
   return std::make_unique<Load>(cell, options)->run(progress);
 }
 

@@ -13,7 +13,7 @@
 namespace holdfast::cli {
 
 struct LoadOptions {
-  std::string workload;  // pairs, handoff, renew
+  std::string workload;  // pairs, handoff, renew, expiry, watch, mixed
   uint64_t clients = 64;
   uint64_t connections = 1;                 // Cells: each has one connection and one thread
   uint64_t locks = 0;                       // pairs: choose among so many; 0: one for each client
@@ -27,6 +27,16 @@ struct LoadOptions {
 // start. False: stop now.
 using Progress = std::function<bool(uint64_t operations, std::chrono::milliseconds elapsed)>;
 
+class Histogram;
+// What was measured, as it is printed.
+BenchResult bench_result(const LoadOptions& options, const Histogram& latency, uint64_t operations,
+                         uint64_t errors, double seconds);
+
+// Each runs one or some of the workloads; run_load() all of them.
+std::optional<BenchResult> run_watch_load(const CellOptions& cell, const LoadOptions& options,
+                                          const Progress& progress);
+std::optional<BenchResult> run_expiry_load(const CellOptions& cell, const LoadOptions& options,
+                                           const Progress& progress);
 // nullopt: stopped. Throws what the first client to open its session threw.
 std::optional<BenchResult> run_load(const CellOptions& cell, const LoadOptions& options,
                                     const Progress& progress);

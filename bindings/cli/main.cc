@@ -60,11 +60,12 @@ class Program {
     app_.require_subcommand(1);
     flags_.add_to(app_);
     for (auto add :
-         {add_run,   add_acquire,   add_release, add_try,           add_held,  add_verify,
-          add_ls,    add_show,      add_why,     add_waits,         add_elect, add_observe,
-          add_watch, add_history,   add_sql,     add_release_force, add_drain, add_quota,
-          add_lease, add_key_verbs, add_txn,     add_status,        add_check, add_snapshot,
-          add_top,   add_bench,     add_torture, add_completion}) {
+         {add_run,       add_acquire,   add_release, add_try,           add_held,  add_verify,
+          add_ls,        add_show,      add_why,     add_waits,         add_elect, add_observe,
+          add_watch,     add_history,   add_sql,     add_release_force, add_drain, add_quota,
+          add_lease,     add_key_verbs, add_txn,     add_status,        add_check, add_snapshot,
+          add_top,       add_members,   add_member,  add_leader,        add_bench, add_torture,
+          add_completion}) {
       add(verbs_);
     }
   }

@@ -150,6 +150,47 @@ struct LeaseInfo {
   }
 }
 
+struct Members {
+  cell @0 :Text;
+  leader @1 :UInt32;       # node id; 0: none
+  configVersion @2 :UInt32;  # +1 with every change
+  members @3 :List(Member);
+
+  struct Member {
+    id @0 :UInt32;
+    name @1 :Text;
+    address @2 :Text;
+    role @3 :Text;         # leader, follower, candidate, probing, learner, unreachable
+    voter @4 :Bool;
+    pid @5 :UInt32;
+    version @6 :Text;
+    ballot @7 :Text;       # "round.node"
+    chosen @8 :UInt64;
+    applied @9 :UInt64;
+    recorded @10 :UInt64;
+    lag @11 :UInt32;       # slots that it hasn't applied yet
+    logBytes @12 :Float64;
+    stateBytes @13 :Float64;
+  }
+}
+
+# What `member add` and its like print: the membership as it is then.
+struct Membership {
+  configVersion @0 :UInt32;
+  members @1 :List(Member);
+
+  struct Member {
+    id @0 :UInt32;
+    address @1 :Text;
+    voter @2 :Bool;
+  }
+}
+
+struct Leader {
+  leader @0 :UInt32;
+  address @1 :Text;
+}
+
 struct CellStatus {
   cell @0 :Text;
   leader @1 :UInt32;     # node id; 0: none

@@ -103,6 +103,21 @@ struct ForceRelease {
   by @3 :Text;                 # who does it, in words
 }
 
+struct Reconfigure {
+  # The membership as it is to be, whole. Does nothing unless `version` is the next one.
+  version @0 :UInt64;
+  members @1 :List(Member);
+  removed @2 :List(UInt64);    # ids of former members: never used again
+  note @3 :Text;               # what is changed, in words, for the history
+
+  struct Member {
+    id @0 :UInt64;
+    incarnation @1 :UInt64;
+    address @2 :Text;
+    voter @3 :Bool;
+  }
+}
+
 struct KeyValue {
   key @0 :Text;
   value @1 :Data;
@@ -210,9 +225,10 @@ struct Command {
     setHoldValue @12 :SetHoldValue;
     forceRelease @13 :ForceRelease;
     advanceTime @14 :Ballot;             # decided in
-    txn @15 :Txn;
-    checkpointLeases @16 :CheckpointLeases;
-    setPolicy @17 :SetPolicy;
+    reconfigure @15 :Reconfigure;
+    txn @16 :Txn;
+    checkpointLeases @17 :CheckpointLeases;
+    setPolicy @18 :SetPolicy;
   }
 }
 

@@ -92,6 +92,14 @@ constexpr uint64_t kMaxSnapshotWalBytes = 512 * 1024 * 1024;
 
 // Between two looks at every page and row of the databases, for damage that nobody has read yet.
 constexpr int64_t kScrubEveryMs = 6 * 3600 * 1000;
+// Members of a cell. Five voters and one that is being replaced; the rest are learners.
+constexpr size_t kMaxCellVoters = 7;
+constexpr size_t kMaxMembers = 32;
+constexpr size_t kMaxRemovedMembers = 4096;  // whose ids are never used again
+constexpr size_t kMaxAddressBytes = 300;
+// A learner that lags by more slots isn't caught up: neither promoted, nor led to. Under load it
+// hears of what is chosen at the heartbeats, so a few hundred slots late.
+constexpr uint64_t kMaxPromotionLag = 1000;
 
 // History (INTERFACES 2).
 constexpr uint64_t kMaxHistoryEvents = 1'000'000;

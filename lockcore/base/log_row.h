@@ -9,15 +9,17 @@
 #include <vector>
 
 #include "lockcore/base/ballot.h"
+#include "lockcore/base/config.h"
 #include "lockcore/base/ids.h"
 
 namespace holdfast::base {
 
 enum class EntryKind : uint8_t {
-  kNoOp = 0,         // fills a gap; no value
-  kNewLeader = 1,    // the first entry of a ballot; value: a batch with one NewLeader command
-  kCommands = 2,     // value: a batch of commands
-  kReconfigure = 3,  // reserved: membership changes (P9)
+  kNoOp = 0,       // fills a gap; no value
+  kNewLeader = 1,  // the first entry of a ballot; value: a batch with one NewLeader command
+  kCommands = 2,   // value: a batch of commands
+  kReconfigure =
+      3,  // value: a batch with one Reconfigure command; nothing is proposed behind it (P9)
 };
 
 // One slot's accepted value, with the ballot in which it was accepted: never any other ballot.
@@ -32,24 +34,6 @@ struct Entry {
 
 // Covers slot, ballot, kind and value. Checked after every read and before every send (P11).
 uint64_t entry_checksum(const Entry& entry);
-
-struct Member {
-  NodeId id;
-  Incarnation incarnation;
-  std::string address;  // HOST:PORT
-  bool voter = true;
-
-  bool operator==(const Member&) const = default;
-};
-
-// Who votes. Founding makes version 1 (P10); Reconfigure makes the others (P9).
-struct Config {
-  CellId cell;
-  ConfigVersion version;
-  std::vector<Member> members;  // by id
-
-  bool operator==(const Config&) const = default;
-};
 
 enum class FoundingState : uint8_t {
   kEmpty = 0,     // knows of no cell
@@ -73,8 +57,8 @@ struct PeerMark {
 struct LogWrite {
   WriteId id;
   std::optional<Ballot> promised;
-  std::vector<Entry> entries;  // replace what stands at their slots
-  std::optional<Config> config;
+  std::vector<Entry> entries;    // replace what stands at their slots
+  std::optional<Config> config;  // the founding record, or what a learner was given when it joined
   std::optional<FoundingState> founding;
   std::vector<PeerMark> peers;           // replace what stands for these nodes
   std::optional<std::string> disk_lost;  // why this directory may never vote again (P10)

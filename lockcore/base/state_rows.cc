@@ -30,6 +30,7 @@ const char* event_type_name(EventType type) {
     case EventType::kLeaseClose: return "lease-close";
     case EventType::kLeaseExpire: return "lease-expire";
     case EventType::kDeadlock: return "deadlock";
+    case EventType::kMember: return "member";
     case EventType::kPolicy: return "policy";
   }
   return "unknown";

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lockcore/base/ballot.h"
+#include "lockcore/base/config.h"
 #include "lockcore/base/ids.h"
 
 namespace holdfast::base {
@@ -50,10 +52,10 @@ struct MetaRow {
   Slot applied;
   Revision revision;
   uint64_t cell_time_ms = 0;
-  uint64_t wall_ms = 0;  // of the last applied batch; for people
-  ConfigVersion config_version;
-  Ballot leader;              // ballot of the last applied NewLeader (P13)
-  uint64_t event_digest = 0;  // chained over all events ever; part of the digest
+  uint64_t wall_ms = 0;          // of the last applied batch; for people
+  ConfigVersion config_version;  // 0: as founded
+  Ballot leader;                 // ballot of the last applied NewLeader (P13)
+  uint64_t event_digest = 0;     // chained over all events ever; part of the digest
   // Sequential names under a prefix that has no SequenceRow begin above this.
   uint64_t sequence_floor = 0;
 
@@ -205,7 +207,8 @@ enum class EventType : uint8_t {
   kLeaseClose = 12,
   kLeaseExpire = 13,
   kDeadlock = 14,
-  kPolicy = 15,
+  kMember = 15,  // a membership change
+  kPolicy = 16,
 };
 constexpr EventType kLastEventType = EventType::kPolicy;
 
@@ -245,6 +248,7 @@ struct StateWrite {
   Changes<WaiterRow, Revision> waiters;
   Changes<ClientRow, ClientId> clients;
   Changes<AnswerRow, AnswerKey> answers;
+  std::optional<Config> config;  // replaces all members, if it changed
   Changes<KeyRow, std::string> keys;
   Changes<SequenceRow, std::string> sequences;
   Changes<PolicyRow, PolicyKey> policies;
@@ -260,6 +264,7 @@ struct StateRows {
   std::vector<WaiterRow> waiters;
   std::vector<ClientRow> clients;
   std::vector<AnswerRow> answers;
+  Config config;  // version 0: as founded (log.db has the record); the cell's id is in log.db alone
   std::vector<KeyRow> keys;
   std::vector<SequenceRow> sequences;
   std::vector<PolicyRow> policies;

@@ -266,13 +266,36 @@ Refusal check(const NewLeader& body) {
   return invalid("a new leader must have a ballot");
 }
 
+Refusal check(const Reconfigure& body) {
+  const base::Config& config = body.config;
+  if (config.version < base::ConfigVersion{2}) return invalid("a cell is founded with version 1");
+  if (config.voters() == 0) return invalid("a cell must have a voter");
+  if (config.voters() > base::kMaxCellVoters || config.members.size() > base::kMaxMembers ||
+      config.removed.size() > base::kMaxRemovedMembers) {
+    return invalid("a cell has at most " + std::to_string(base::kMaxCellVoters) + " voters, " +
+                   std::to_string(base::kMaxMembers) + " members and " +
+                   std::to_string(base::kMaxRemovedMembers) + " former members");
+  }
+  base::NodeId last;
+  for (const base::Member& member : config.members) {
+    if (member.id <= last) return invalid("members are listed by their ids, each once");
+    last = member.id;
+    if (config.has_removed(member.id)) return invalid("a former member's id is used again");
+    if (member.voter && !member.incarnation) return invalid("a voter must have come before");
+    if (member.address.empty()) return invalid("a member must have an address");
+    if (auto error = validate_text("address", member.address, base::kMaxAddressBytes)) return error;
+  }
+  return validate_text("note", body.note, base::kMaxReasonBytes);
+}
+
 // Far above what a client can count to; arithmetic on numbers stays clear of the end.
 constexpr uint64_t kMaxNumber = 1ull << 62;
 
 bool is_cells_own(const Body& body) {
   return std::holds_alternative<ExpireLeases>(body) || std::holds_alternative<NewLeader>(body) ||
          std::holds_alternative<AdvanceTime>(body) ||
-         std::holds_alternative<CheckpointLeases>(body);
+         std::holds_alternative<CheckpointLeases>(body) ||
+         std::holds_alternative<Reconfigure>(body);
 }
 
 // Bounds on what the fixed parts of a message take, with some room for fields to come.
@@ -327,6 +350,11 @@ size_t body_bytes(const SetPolicy& body) {
 size_t body_bytes(const ForceRelease& body) {
   return 24 + text_bytes(body.lock) + text_bytes(body.reason) + text_bytes(body.by);
 }
+size_t body_bytes(const Reconfigure& body) {
+  size_t size = 48 + text_bytes(body.note) + body.config.removed.size() * 8;
+  for (const base::Member& member : body.config.members) size += 40 + text_bytes(member.address);
+  return size;
+}
 template <class Small>
 size_t body_bytes(const Small&) {
   return 0;
@@ -376,6 +404,17 @@ std::optional<base::Error> validate_body(const Command& command) {
 std::optional<base::Error> validate(const Command& command) {
   if (auto error = validate_op(command)) return error;
   return validate_body(command);
+}
+
+const Reconfigure* as_reconfigure(const Batch& batch) {
+  if (batch.commands.size() != 1) return nullptr;
+  return std::get_if<Reconfigure>(&batch.commands.front().body);
+}
+
+bool has_reconfigure(const Batch& batch) {
+  return std::ranges::any_of(batch.commands, [](const Command& command) {
+    return std::holds_alternative<Reconfigure>(command.body);
+  });
 }
 
 size_t command_bytes(const Command& command) {

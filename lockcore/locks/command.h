@@ -105,6 +105,12 @@ struct AdvanceTime {
 struct NewLeader {
   base::Ballot ballot;
 };
+// The membership as it is to be. Does nothing unless its version is the next one: what was decided
+// when another configuration held is void (P9).
+struct Reconfigure {
+  base::Config config;  // without the cell's id
+  std::string note;     // what it changes, in words
+};
 
 enum class Relation : uint8_t {  // wire values
   kEqual = 0,
@@ -158,7 +164,7 @@ struct SetPolicy {
 
 using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
                           Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue,
-                          ForceRelease, AdvanceTime, Txn, CheckpointLeases, SetPolicy>;
+                          ForceRelease, AdvanceTime, Reconfigure, Txn, CheckpointLeases, SetPolicy>;
 
 struct Command {
   OpId op;
@@ -216,6 +222,10 @@ using Answer =
 // The schema version written into every batch; a node that meets a newer one, or a command that it
 // doesn't know, must stop (DESIGN 7).
 constexpr uint16_t kBatchVersion = 1;
+
+// The only command of a batch that has just one, if it is a Reconfigure; else null.
+const Reconfigure* as_reconfigure(const Batch& batch);
+bool has_reconfigure(const Batch& batch);
 
 std::string encode_batch(const Batch& batch);
 // nullopt: not a batch of this version; `why` says what is wrong.

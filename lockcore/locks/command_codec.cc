@@ -176,6 +176,21 @@ void put_body(wire::Command::Builder out, const SetPolicy& body) {
 void put_body(wire::Command::Builder out, const NewLeader& body) {
   put_ballot(out.initNewLeader(), body.ballot);
 }
+void put_body(wire::Command::Builder out, const Reconfigure& body) {
+  auto to = out.initReconfigure();
+  to.setVersion(body.config.version.value);
+  HF_SET_TEXT(to, Note, body.note);
+  auto members = to.initMembers(static_cast<unsigned>(body.config.members.size()));
+  for (unsigned i = 0; i < members.size(); ++i) {
+    const base::Member& member = body.config.members[i];
+    members[i].setId(member.id.value);
+    members[i].setIncarnation(member.incarnation.value);
+    members[i].setAddress(text(member.address));
+    members[i].setVoter(member.voter);
+  }
+  auto removed = to.initRemoved(static_cast<unsigned>(body.config.removed.size()));
+  for (unsigned i = 0; i < removed.size(); ++i) removed.set(i, body.config.removed[i].value);
+}
 
 // -- reading --------------------------------------------------------------------------------------
 
@@ -258,6 +273,20 @@ SetHoldValue get_set_value(wire::SetHoldValue::Reader in) {
 ForceRelease get_force(wire::ForceRelease::Reader in) {
   return {get_text(in.getLock()), base::Token{in.getToken()}, get_text(in.getReason()),
           get_text(in.getBy())};
+}
+
+Reconfigure get_reconfigure(wire::Reconfigure::Reader in) {
+  Reconfigure body;
+  body.config.version = {in.getVersion()};
+  body.note = get_text(in.getNote());
+  for (const auto& member : in.getMembers()) {
+    body.config.members.push_back({{member.getId()},
+                                   {member.getIncarnation()},
+                                   get_text(member.getAddress()),
+                                   member.getVoter()});
+  }
+  for (const uint64_t removed : in.getRemoved()) body.config.removed.push_back({removed});
+  return body;
 }
 
 Relation get_relation(wire::Relation in) {
@@ -351,6 +380,7 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::SET_HOLD_VALUE: return get_set_value(in.getSetHoldValue());
     case wire::Command::FORCE_RELEASE: return get_force(in.getForceRelease());
     case wire::Command::ADVANCE_TIME: return AdvanceTime{get_ballot(in.getAdvanceTime())};
+    case wire::Command::RECONFIGURE: return get_reconfigure(in.getReconfigure());
     case wire::Command::TXN: return get_txn(in.getTxn());
     case wire::Command::CHECKPOINT_LEASES: return get_checkpoint(in.getCheckpointLeases());
     case wire::Command::SET_POLICY: return get_policy(in.getSetPolicy());

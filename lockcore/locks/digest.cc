@@ -91,6 +91,15 @@ void add_clients(Digest& d, const base::StateRows& rows) {
     d << row.key.client << row.key.number << row.answer;
 }
 
+void add_members(Digest& d, const base::Config& config) {
+  d << config.version << config.members.size();
+  for (const base::Member& member : config.members) {
+    d << member.id << member.incarnation << member.address << uint64_t{member.voter};
+  }
+  d << config.removed.size();
+  for (const base::NodeId removed : config.removed) d << removed;
+}
+
 void add_keys(Digest& d, const base::StateRows& rows) {
   d << rows.keys.size();
   for (const base::KeyRow& row : rows.keys) {
@@ -135,6 +144,7 @@ uint64_t digest_of(const base::StateRows& rows) {
   add_leases(d, rows);
   add_claims(d, rows);
   add_clients(d, rows);
+  add_members(d, rows.config);
   add_keys(d, rows);
   add_policies(d, rows);
   return d.finish();

@@ -47,6 +47,10 @@ void LockTable::apply(base::Slot slot, const Batch* batch, Applied& out) {
   state.meta.event_digest = state.events.complete(state.meta.event_digest);
 }
 
+const base::Config& LockTable::config() const {
+  return state_->config;
+}
+
 // -- exactly once ---------------------------------------------------------------------------------
 
 namespace {
@@ -153,6 +157,8 @@ void LockTable::State::apply_unnumbered(const Command& command, Applied& out) {
     meta.leader = leader->ballot;
   } else if (const auto* expire = std::get_if<ExpireLeases>(&command.body)) {
     expire_leases(*expire, out);
+  } else if (const auto* change = std::get_if<Reconfigure>(&command.body)) {
+    reconfigure(*change);
   } else if (const auto* checkpoint = std::get_if<CheckpointLeases>(&command.body)) {
     checkpoint_leases(*checkpoint);
   } else {
@@ -301,6 +307,25 @@ void LockTable::State::end_leases(const std::vector<Lease*>& ending, EventType t
 base::Revision LockTable::State::advance() {
   meta.revision = meta.revision.next();
   return meta.revision;
+}
+
+// P9. What was decided while another configuration held does nothing: two changes that were
+// decided beside each other, by two leaders, must not add up to one that skips a quorum.
+void LockTable::State::reconfigure(const Reconfigure& body) {
+  constexpr base::ConfigVersion kAsFounded{1};
+  const base::ConfigVersion current = std::max(meta.config_version, kAsFounded);
+  if (body.config.version != current.next() && !HF_MUTANT(late_change_counts)) return;
+  config = body.config;
+  config.cell = {};
+  meta.config_version = config.version;
+  config_changed = true;
+  base::EventRow& event = events.add();
+  event.revision = advance();
+  event.type = EventType::kMember;
+  event.cause = "changed";
+  event.at_wall_ms = meta.wall_ms;
+  event.at_cell_ms = meta.cell_time_ms;
+  event.note = body.note;
 }
 
 base::EventRow& LockTable::State::log_event(EventType type, base::Revision revision,

@@ -121,6 +121,8 @@ class LockTable {
   void apply(base::Slot slot, const Batch* batch, Applied& out);
 
   const base::MetaRow& meta() const;
+  // Who belongs to the cell, as of the last applied slot; version 0: whoever founded it.
+  const base::Config& config() const;
 
   // -- exactly once ------------------------------------------------------------------------------
   OpState op_state(base::ClientId client, uint64_t number) const;

@@ -1,6 +1,7 @@
 // The state as rows, and back: what changed, everything in canonical order, and restoring it.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/limits.h"
@@ -17,6 +18,7 @@ base::StateWrite LockTable::take_changes() {
   state.leases.take_changes(out.leases);
   state.claims.take_changes(out);
   state.clients.take_changes(out);
+  if (std::exchange(state.config_changed, false)) out.config = state.config;
   state.keys.take_changes(out);
   state.policies.take_changes(out.policies);
   out.events = state.events.take();
@@ -104,6 +106,7 @@ base::StateRows LockTable::State::rows() const {
       if (record.waiting == nullptr) out.answers.push_back(answer_row(record));
     }
   });
+  out.config = config;
   for (const auto& [name, key] : keys.keys()) out.keys.push_back(key_row(key));
   keys.visit_sequences([&](base::SequenceRow row) { out.sequences.push_back(std::move(row)); });
   for (const auto& [key, policy] : policies.policies()) out.policies.push_back(policy.row);
@@ -355,6 +358,8 @@ class Loader {
 std::optional<std::string> LockTable::State::load(base::StateRows rows) {
   sort_rows(rows);
   meta = rows.meta;
+  config = std::move(rows.config);
+  if (config.version != meta.config_version) return "the members are of another configuration";
   events = EventLog(meta.revision);
   if (auto problem = Loader(meta, policies, leases, claims, keys, clients).load(rows)) {
     return problem;

@@ -17,7 +17,9 @@ namespace holdfast::locks {
 struct LockTable::State {
   TableLimits limits;
   base::MetaRow meta;
-  PolicyTable policies;  // counts what is in the other tables
+  base::Config config;  // version == meta.config_version; 0: as founded, and nothing else is known
+  bool config_changed = false;  // since it was taken
+  PolicyTable policies;         // counts what is in the other tables
   LeaseTable leases{policies};
   ClaimTable claims{policies};
   KeyTable keys{policies};
@@ -61,6 +63,7 @@ struct LockTable::State {
   // Commands without an operation's number.
   Answer register_client(const RegisterClient& body);
   void expire_leases(const ExpireLeases& body, Applied& out);
+  void reconfigure(const Reconfigure& body);
   void checkpoint_leases(const CheckpointLeases& body);
   void apply_unnumbered(const Command& command, Applied& out);
   std::optional<base::Error> refuse_answer(const Client& client) const;

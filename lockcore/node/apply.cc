@@ -41,9 +41,14 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
       return;
     }
   }
-  locks::Applied& out = applied_scratch;
-  out.clear();
-  table.apply(entry.slot, batch ? &*batch : nullptr, out);
+  // P9: who votes changes by an entry of its own kind, which is a barrier to every proposer; in any
+  // other the command does nothing, on all nodes alike.
+  const bool reconfigures = entry.kind == EntryKind::kReconfigure;
+  if (batch && (reconfigures ? !locks::as_reconfigure(*batch) : locks::has_reconfigure(*batch))) {
+    batch.reset();
+  }
+  applied_scratch.clear();
+  table.apply(entry.slot, batch ? &*batch : nullptr, applied_scratch);
 
   // No-ops that fill gaps stand below the NewLeader of their ballot: this one was asked for.
   if (entry.kind == EntryKind::kNoOp && entry.ballot == table.meta().leader) barrier = entry.slot;
@@ -51,23 +56,29 @@ void Node::State::apply_entry(const base::Entry& entry, Instant now, Effects& fx
   // At its own slot alone: a value that was proposed again may be a NewLeader of any ballot, as
   // some peer made it.
   if (entry.slot == led_slot && entry.ballot == led) become_active(now, fx);
-  if (!active_ballot) return;
+  if (active_ballot) tell_applied(ours && batch ? &*batch : nullptr, now, fx);
+  if (reconfigures) on_reconfigured(entry.slot, now, fx);
+}
+
+// What the active leader owes to those who wait, and to its clock. `own`: the batch, if it sealed
+// it.
+void Node::State::tell_applied(const locks::Batch* own, Instant now, Effects& fx) {
   const auto full_ttl = [this](base::LeaseId lease) {
     return base::Duration::from_ms(static_cast<int64_t>(table.lease(lease)->ttl_ms));
   };
-  for (const base::LeaseId lease : out.opened) {
+  for (const base::LeaseId lease : applied_scratch.opened) {
     // Opened and ended in one batch: nothing to time.
     if (table.lease(lease)) clock.add(lease, full_ttl(lease), full_ttl(lease), now);
   }
-  for (const base::LeaseId lease : out.ended) clock.remove(lease);
-  for (locks::Reply& reply : out.replies) {
+  for (const base::LeaseId lease : applied_scratch.ended) clock.remove(lease);
+  for (locks::Reply& reply : applied_scratch.replies) {
     operations.take(base::AnswerKey{reply.client, reply.number}, [&](ClientRef ref) {
       fx.replies.push_back(CommandReply{ref, reply.answer});
     });
   }
-  if (!ours || !batch) return;
-  finish_endings(*batch);
-  finish_checkpoints(*batch);
+  if (own == nullptr) return;
+  finish_endings(*own);
+  finish_checkpoints(*own);
   answer_held_renewals(fx);
 }
 
@@ -144,6 +155,11 @@ void Node::State::adopt_snapshot(Instant now, Effects& fx) {
   fx.state_file = std::move(snapshot->state_file);
   snapshot.reset();
   installing = false;
+  // It brings the membership of its slot along (P9).
+  if (table.config().version > replica.config().version) {
+    replica.on_reconfigured(slot, table.config(), now, fx.paxos);
+    follow_role(fx);
+  }
 }
 
 }  // namespace holdfast::node

@@ -28,35 +28,39 @@ Error too_many(const char* what, const char* limit, size_t value) {
 
 void Node::on_command(ClientRef ref, locks::Command command, Instant, Effects& fx) {
   state_->follow_role(fx);
-  if (!state_->is_active()) {
+  if (state_->is_active()) {
+    state_->take_command(ref, std::move(command), fx);
+  } else if (!state_->keep_arrival(State::CommandArrival{ref, std::move(command)})) {
     fx.replies.push_back(CommandReply{ref, state_->not_leader()});
-    return;
   }
-  state_->take_command(ref, std::move(command), fx);
 }
 
 void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant now, Effects& fx) {
-  State& state = *state_;
-  state.follow_role(fx);
-  if (!state.is_active()) {
-    fx.renewals.push_back(RenewReply{ref, {}, state.not_leader()});
-    return;
+  state_->follow_role(fx);
+  if (state_->is_active()) {
+    state_->take_renewal(ref, std::move(leases), now, fx);
+  } else if (!state_->keep_arrival(State::RenewArrival{ref, std::move(leases)})) {
+    fx.renewals.push_back(RenewReply{ref, {}, state_->not_leader()});
   }
+}
+
+void Node::State::take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, Instant now,
+                               Effects& fx) {
   // The deadline moves at once, for by DESIGN 6 a renewal that has arrived holds back the expiry of
   // its lease; it is told only when a confirm round has shown that this node still leads. If the
   // round fails, the node steps down and its deadlines mean nothing any more.
   for (const base::LeaseId lease : leases) {
-    if (!HF_MUTANT(renewal_moves_nothing)) state.clock.renew(lease, now);
+    if (!HF_MUTANT(renewal_moves_nothing)) clock.renew(lease, now);
   }
   const size_t count = leases.size();
-  if (state.renewing_leases + count > base::kMaxLeases) {
+  if (renewing_leases + count > base::kMaxLeases) {
     fx.renewals.push_back(
         RenewReply{ref, {}, too_many("leases to renew", "pendingRenewals", base::kMaxLeases)});
-  } else if (!state.wait_for_confirm(RenewCall{ref, std::move(leases), {}, {}})) {
+  } else if (!wait_for_confirm(RenewCall{ref, std::move(leases), {}, {}})) {
     fx.renewals.push_back(RenewReply{
         ref, {}, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
   } else {
-    state.renewing_leases += count;
+    renewing_leases += count;
   }
 }
 
@@ -65,12 +69,17 @@ void Node::on_read(ClientRef ref, Instant, Effects& fx) {
   state.follow_role(fx);
   if (!state.is_active() && HF_MUTANT(follower_answers_reads)) {
     fx.reads.push_back(ReadReply{ref, std::nullopt});
-  } else if (!state.is_active()) {
+  } else if (state.is_active()) {
+    state.take_read(ref, fx);
+  } else if (!state.keep_arrival(ReadCall{ref})) {
     fx.reads.push_back(ReadReply{ref, state.not_leader()});
-  } else if (!state.wait_for_confirm(ReadCall{ref})) {
-    fx.reads.push_back(
-        ReadReply{ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
   }
+}
+
+void Node::State::take_read(ClientRef ref, Effects& fx) {
+  if (wait_for_confirm(ReadCall{ref})) return;
+  fx.reads.push_back(
+      ReadReply{ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
 }
 
 void Node::on_dropped(ClientRef ref) {
@@ -140,7 +149,7 @@ void Node::State::propose_command(ClientRef ref, locks::Command command, Effects
 }
 
 // Answers all that waited for a confirm round which is through by now.
-void Node::State::answer_confirmed(Effects& fx) {
+void Node::State::answer_confirmed(Instant now, Effects& fx) {
   if (confirms.empty() || !is_active()) return;
   const base::Confirm confirmed = replica.confirmed();
   while (!confirms.empty() && confirms.front().needed <= confirmed) {
@@ -151,6 +160,8 @@ void Node::State::answer_confirmed(Effects& fx) {
     } else if (const auto* read = std::get_if<ReadCall>(&call)) {
       // Linearizable: all that anybody was told is applied on the leader, and it leads.
       fx.reads.push_back(ReadReply{read->ref, std::nullopt});
+    } else if (const auto* request = std::get_if<AdminCall>(&call)) {
+      decide_change(*request, now, fx);
     } else {
       answer_lookup(std::get<LookupCall>(call), fx);
     }

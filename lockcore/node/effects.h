@@ -9,6 +9,7 @@
 #include "lockcore/base/error.h"
 #include "lockcore/base/state_rows.h"
 #include "lockcore/locks/command.h"
+#include "lockcore/node/admin.h"
 #include "lockcore/paxos/replica.h"
 
 namespace holdfast::node {
@@ -35,11 +36,20 @@ struct ReadReply {
   std::optional<base::Error> error;
 };
 
+// The answer to an operator's request. `leader` and `config` as of now, unless there is an error.
+struct AdminReply {
+  ClientRef ref = 0;
+  std::optional<base::Error> error;
+  base::NodeId leader;
+  base::Config config;
+};
+
 struct Effects {
   paxos::Effects paxos;  // messages, writes to log.db, reads of it, notices
   std::vector<CommandReply> replies;
   std::vector<RenewReply> renewals;
   std::vector<ReadReply> reads;
+  std::vector<AdminReply> admin;
   std::optional<base::StateWrite> record;  // one transaction of state.db; on_recorded() answers
   // `record` goes through this slot exactly, on every node: its digest is to be compared.
   std::optional<base::Slot> compare;

@@ -64,26 +64,28 @@ void Node::State::become_active(Instant now, Effects& fx) {
   fx.became_active = true;
 }
 
-// Answers every pending call with notLeader and forgets everything that only a leader may know.
+// Forgets everything that only a leader may know. Every pending call is answered with notLeader, in
+// a moment if somebody else is about to lead.
 void Node::State::step_down(Effects& fx) {
   const bool was_active = static_cast<bool>(active_ballot);
   led = {};
   led_slot = {};
   active_ballot = {};
-  const Error error = not_leader();
-  operations.take_all([&](ClientRef ref) { fx.replies.push_back(CommandReply{ref, error}); });
+  operations.take_all([&](ClientRef ref) { owed.commands.push_back(ref); });
   for (ConfirmWait& wait : confirms) {
     if (const auto* renewal = std::get_if<RenewCall>(&wait.call)) {
-      fx.renewals.push_back(RenewReply{renewal->ref, {}, error});
+      owed.renewals.push_back(renewal->ref);
     } else if (const auto* read = std::get_if<ReadCall>(&wait.call)) {
-      fx.reads.push_back(ReadReply{read->ref, error});
+      owed.reads.push_back(read->ref);
+    } else if (const auto* request = std::get_if<AdminCall>(&wait.call)) {
+      owed.admin.push_back(request->ref);
     } else {
-      fx.replies.push_back(CommandReply{std::get<LookupCall>(wait.call).ref, error});
+      owed.commands.push_back(std::get<LookupCall>(wait.call).ref);
     }
   }
-  for (const RenewCall& call : held_renewals) {
-    fx.renewals.push_back(RenewReply{call.ref, {}, error});
-  }
+  for (const RenewCall& call : held_renewals) owed.renewals.push_back(call.ref);
+  if (change) owed.admin.push_back(change->ref);
+  change.reset();
   confirms.clear();
   held_renewals.clear();
   renewing_leases = 0;
@@ -94,6 +96,7 @@ void Node::State::step_down(Effects& fx) {
   ending.clear();
   checkpoints.clear();
   fx.stepped_down |= was_active;
+  if (!replica.expects_leader()) pay_owed(fx);
 }
 
 // Expiry takes two steps. When leases fall due, a confirm round is begun; only when it is through,
@@ -185,7 +188,7 @@ Error Node::State::not_leader() const {
         ErrorCode::kUnavailable, "the cell is not founded yet: " + replica.waiting_for(), {}};
   }
   const base::NodeId leader = replica.leader();
-  if (!leader || leader == options.paxos.self) {
+  if (!leader || (leader == options.paxos.self && !is_active())) {
     return Error{ErrorCode::kNotLeader, "this node does not lead, and knows of no leader now", {}};
   }
   for (const base::Member& member : replica.config().members) {

@@ -16,6 +16,7 @@ void Effects::clear() {
   replies.clear();
   renewals.clear();
   reads.clear();
+  admin.clear();
   record.reset();
   compare.reset();
   state_file.reset();
@@ -23,11 +24,26 @@ void Effects::clear() {
   stepped_down = false;
 }
 
+namespace {
+
+// The record of the applied slots knows of every change through there; log.db of the founding, or,
+// of a learner that hasn't caught up yet, of the one by which it joined.
+base::RecoveredLog with_members(base::RecoveredLog log, const base::Config& recorded) {
+  if (recorded.version <= log.config.version) return log;
+  const base::CellId cell = log.config.cell;
+  log.config = recorded;
+  log.config.cell = cell;
+  return log;
+}
+
+}  // namespace
+
 Node::State::State(Options opts, base::RecoveredLog log, locks::LockTable recovered_table,
                    Instant now)
     : options(std::move(opts)),
       // Everything that state.db records was chosen; the log above it is only accepted (DESIGN 8).
-      replica(options.paxos, std::move(log), recovered_table.meta().applied, now),
+      replica(options.paxos, with_members(std::move(log), recovered_table.config()),
+              recovered_table.meta().applied, now),
       table(std::move(recovered_table)),
       random(options.paxos.random_seed ^ 0x5DEECE66DULL),
       recorded(table.meta().applied),
@@ -63,6 +79,10 @@ void Node::on_peer_lost(base::NodeId peer, Instant now, Effects& fx) {
 void Node::on_message(base::NodeId from, paxos::Message message, Instant now, Effects& fx) {
   state_->replica.on_message(from, std::move(message), now, fx.paxos);
   state_->follow_role(fx);
+}
+
+void Node::on_joined(const base::Config& config, Instant now, Effects& fx) {
+  state_->replica.on_joined(config, now, fx.paxos);
 }
 
 // -- disk and time --------------------------------------------------------------------------------
@@ -136,20 +156,29 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
     state.replica.finish_turn(now, fx.paxos);
     if (tell_now) tell_now();
     state.apply_chosen(now, fx);
+    state.let_in(now, fx);
+    state.answer_owed(now, fx);
+    state.answer_transfer(now, fx);
     state.record(now, fx);
     return;
   }
   state.apply_chosen(now, fx);
-  state.answer_confirmed(fx);
+  state.let_in(now, fx);
+  state.answer_owed(now, fx);
+  state.answer_transfer(now, fx);
+  state.answer_confirmed(now, fx);
   state.propose_new_leader(now, wall, fx);
   state.expire(now);
   state.advance_time(now);
   state.checkpoint(now);
   state.seal_batches(now, wall, fx);
+  state.propose_change(now, wall, fx);
   state.replica.finish_turn(now, fx.paxos);
   // A cell of one confirms by itself in the line above, with nobody's message to wait for.
   state.follow_role(fx);
-  state.answer_confirmed(fx);
+  state.let_in(now, fx);
+  state.answer_owed(now, fx);
+  state.answer_confirmed(now, fx);
   state.record(now, fx);
 }
 
@@ -162,6 +191,9 @@ Instant Node::next_tick() const {
       state.expiry_round && state.replica.confirmed() < state.expiry_round->needed;
   if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
   next = std::min(next, state.next_delay_end());
+  if (!state.arrivals.empty()) next = std::min(next, state.arrivals_until);
+  if (!state.owed.empty()) next = std::min(next, state.owed.until);
+  if (state.transfer) next = std::min(next, state.transfer->until);
   if (state.is_active()) next = std::min(next, state.clock.next_unrenewed());
   if (state.can_record()) {
     next = std::min(next, state.last_record + state.options.record_interval);
@@ -201,6 +233,17 @@ uint64_t Node::state_age_ms(Instant now) const {
   return static_cast<uint64_t>((now - state_->replica.followed_at()).ms_ceil());
 }
 
+bool Node::renewal_under_way(base::LeaseId lease) const {
+  const auto names = [lease](const RenewCall& call) {
+    return std::ranges::find(call.leases, lease) != call.leases.end();
+  };
+  for (const auto& wait : state_->confirms) {
+    const auto* renewal = std::get_if<RenewCall>(&wait.call);
+    if (renewal != nullptr && names(*renewal)) return true;
+  }
+  return std::ranges::any_of(state_->held_renewals, names);
+}
+
 uint64_t Node::age_ms(uint64_t since_ms, Instant now) const {
   const uint64_t cell_ms = state_->known_cell_time_ms(now);
   return cell_ms > since_ms ? cell_ms - since_ms : 0;
@@ -227,8 +270,10 @@ void Node::check_invariants() const {
     HF_ASSERT(state.held_renewals.empty());
     HF_ASSERT(state.renewing_leases == 0);
     HF_ASSERT(state.ending.empty());
+    HF_ASSERT(!state.change);
     HF_ASSERT(state.clock.size() == 0);
   } else {
+    HF_ASSERT(state.arrivals.empty());
     HF_ASSERT(state.clock.size() == state.table.counts().leases);
   }
   for (size_t i = 1; i < state.confirms.size(); ++i) {

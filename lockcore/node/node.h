@@ -59,8 +59,14 @@ class Node {
   void on_renew(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now, Effects& fx);
   // A linearizable read: one ReadReply; then the driver reads table() before the next event.
   void on_read(ClientRef ref, base::Instant now, Effects& fx);
+  // An operator's request: one AdminReply. A change of the membership is answered when it is
+  // applied, a transfer when the next leader is heard.
+  void on_admin(ClientRef ref, AdminRequest request, base::Instant now, Effects& fx);
   // Nobody waits for this call any more. Ends the notification, never the operation (DESIGN 7a).
   void on_dropped(ClientRef ref);
+
+  // A living cell has made this empty node a learner (paxos::Options::join).
+  void on_joined(const base::Config& config, base::Instant now, Effects& fx);
 
   // -- disk and time ------------------------------------------------------------------------------
   void on_written(base::WriteId id, base::Instant now, Effects& fx);
@@ -101,6 +107,8 @@ class Node {
   // How long ago this node last heard from a leader, which may be how far its state lags behind; 0
   // on the active leader.
   uint64_t state_age_ms(base::Instant now) const;
+  // A renewal of this lease has arrived, and has moved its deadline, but isn't answered yet.
+  bool renewal_under_way(base::LeaseId lease) const;
   // How long ago this cell time was, by the same clock.
   uint64_t age_ms(uint64_t since_ms, base::Instant now) const;
   uint64_t renewals_total() const;

@@ -1,8 +1,10 @@
 // Node's inside, shared by its source files. Nobody else includes this.
 //
 //   node.cc          events and the order of a turn
+//   admin.cc         membership changes and transfers
 //   leadership.cc    becoming active, stepping down, proposing, expiring
 //   clients.cc       commands, renewals and reads of clients
+//   interregnum.cc   calls between two leaders
 //   apply.cc         applying chosen slots, recording them
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "lockcore/base/random.h"
@@ -44,18 +47,46 @@ struct Node::State {
 
   // -- clients.cc --------------------------------------------------------------------------------
   void take_command(ClientRef ref, locks::Command command, Effects& fx);
+  void take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now,
+                    Effects& fx);
+  void take_read(ClientRef ref, Effects& fx);
   void answer_lookup(LookupCall& call, Effects& fx);
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
-  void answer_confirmed(Effects& fx);
+  void answer_confirmed(base::Instant now, Effects& fx);
   void answer_renewal(RenewCall call, Effects& fx);
   void answer_held_renewals(Effects& fx);
   bool must_end_checkpoint(base::LeaseId lease);
   // Queues a call for the next confirm round. False: too many wait already.
   bool wait_for_confirm(decltype(ConfirmWait::call) call);
 
+  // -- interregnum.cc ----------------------------------------------------------------------------
+  struct CommandArrival {
+    ClientRef ref = 0;
+    locks::Command command;
+  };
+  struct RenewArrival {
+    ClientRef ref = 0;
+    std::vector<base::LeaseId> leases;
+  };
+  using Arrival = std::variant<CommandArrival, RenewArrival, ReadCall>;
+  base::Duration patience() const;
+  bool keep_arrival(Arrival arrival);
+  void let_in(base::Instant now, Effects& fx);
+  void answer_owed(base::Instant now, Effects& fx);
+  void pay_owed(Effects& fx);
+
+  // -- admin.cc ----------------------------------------------------------------------------------
+  // `leaves`: so that this node can be removed.
+  void begin_transfer(ClientRef ref, base::NodeId to, bool leaves, base::Instant now, Effects& fx);
+  void answer_transfer(base::Instant now, Effects& fx);
+  void decide_change(const AdminCall& call, base::Instant now, Effects& fx);
+  void propose_change(base::Instant now, WallClock wall, Effects& fx);
+  void on_reconfigured(base::Slot slot, base::Instant now, Effects& fx);
+
   // -- apply.cc ----------------------------------------------------------------------------------
   void apply_chosen(base::Instant now, Effects& fx);
   void apply_entry(const base::Entry& entry, base::Instant now, Effects& fx);
+  void tell_applied(const locks::Batch* own, base::Instant now, Effects& fx);
   void finish_endings(const locks::Batch& batch);
   void finish_checkpoints(const locks::Batch& batch);
   bool can_record() const;
@@ -115,6 +146,37 @@ struct Node::State {
   std::unordered_map<base::LeaseId, CheckpointsUnderWay> checkpoints;
   std::vector<RenewCall> held_renewals;  // confirmed, but the fate of a lease in them is open
   size_t renewing_leases = 0;            // named by all renewals that wait
+
+  // The membership change that is decided; proposed at `slot`, unless that is 0.
+  struct PendingChange {
+    ClientRef ref = 0;
+    locks::Reconfigure body;
+    base::Slot slot;
+  };
+  std::optional<PendingChange> change;
+
+  // Not the active leader's: the transfer is over when another one leads.
+  struct PendingTransfer {
+    ClientRef ref = 0;
+    base::NodeId to;
+    bool leaves = false;  // so that this node can be removed: the next leader is to be asked
+    base::Instant until;
+  };
+  std::optional<PendingTransfer> transfer;
+
+  // Calls that came to a leader that isn't active yet; empty unless the replica leads.
+  std::vector<Arrival> arrivals;
+  base::Instant arrivals_until = base::kNever;  // kNever: not looked at yet
+  // Calls that are told notLeader as soon as it is known who leads instead.
+  struct Owed {
+    std::vector<ClientRef> commands, renewals, reads, admin;
+    base::Instant until = base::kNever;  // kNever: not looked at yet
+
+    bool empty() const {
+      return commands.empty() && renewals.empty() && reads.empty() && admin.empty();
+    }
+  };
+  Owed owed;
 
   uint64_t renewals_total = 0;
   locks::Applied applied_scratch;

@@ -56,9 +56,14 @@ struct LookupCall {
   ClientRef ref = 0;
   locks::Command command;
 };
+// A membership change is decided by what is known after a confirm round.
+struct AdminCall {
+  ClientRef ref = 0;
+  AdminRequest request;
+};
 struct ConfirmWait {
   base::Confirm needed;
-  std::variant<RenewCall, ReadCall, LookupCall> call;
+  std::variant<RenewCall, ReadCall, LookupCall, AdminCall> call;
 };
 
 }  // namespace holdfast::node

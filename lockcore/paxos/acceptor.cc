@@ -23,21 +23,6 @@ bool admit_ballot(ReplicaState& s, const Peer& from, const base::Ballot& ballot,
   return false;
 }
 
-// P5: takes `upto` from the leader of `ballot`, but only over what was accepted in that ballot.
-// Counter-example to taking it over any accepted row: node C accepted x at slot 5 in ballot 1, A
-// and B chose y there in ballot 2, and C hears "chosen through 5" from the leader of ballot 2
-// before anything else of it: C would apply x.
-void take_chosen(ReplicaState& s, const base::Ballot& ballot, base::Slot upto) {
-  while (s.chosen_upto < upto) {
-    Row* row = s.log.find(s.chosen_upto.next());
-    if (row == nullptr) break;
-    if (!row->chosen && row->entry.ballot != ballot && !HF_MUTANT(chosen_over_older_ballot)) break;
-    row->chosen = true;
-    s.chosen_upto = s.chosen_upto.next();
-  }
-  s.advance_chosen();
-}
-
 enum class Verdict { kTaken, kIgnored, kDiverged };
 
 // Accepts one entry, in memory and into this turn's write.
@@ -64,6 +49,21 @@ Verdict take_entry(ReplicaState& s, base::Entry entry) {
 }
 
 }  // namespace
+
+// P5: takes `upto` from the leader of `ballot`, but only over what was accepted in that ballot.
+// Counter-example to taking it over any accepted row: node C accepted x at slot 5 in ballot 1, A
+// and B chose y there in ballot 2, and C hears "chosen through 5" from the leader of ballot 2
+// before anything else of it: C would apply x.
+void take_chosen(ReplicaState& s, const base::Ballot& ballot, base::Slot upto) {
+  while (s.chosen_upto < upto) {
+    Row* row = s.log.find(s.chosen_upto.next());
+    if (row == nullptr) break;
+    if (!row->chosen && row->entry.ballot != ballot && !HF_MUTANT(chosen_over_older_ballot)) break;
+    row->chosen = true;
+    s.chosen_upto = s.chosen_upto.next();
+  }
+  s.advance_chosen();
+}
 
 void raise_promise(ReplicaState& s, const base::Ballot& ballot) {
   HF_ASSERT(ballot > s.promised);

@@ -11,6 +11,9 @@ void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, E
 void on_heartbeat(ReplicaState& s, Peer& from, const Heartbeat& message, base::Instant now,
                   Effects& fx);
 
+// P5: takes "chosen through `upto`" from the leader of `ballot`, over what was accepted in it.
+void take_chosen(ReplicaState& s, const base::Ballot& ballot, base::Slot upto);
+
 // Promises `ballot`, above the present promise, in this turn's write.
 void raise_promise(ReplicaState& s, const base::Ballot& ballot);
 

@@ -63,7 +63,9 @@ void on_echo(ReplicaState& s, const Peer& from, base::Confirm echoed, base::Inst
   // A leader whose disk stalls doesn't confirm (DESIGN 6): a lease that it kept alive meanwhile
   // could not be released, nor its lock granted.
   if (s.disk_stalled(now)) return;
-  uint64_t& known = s.lead.echoed[*s.electorate.index_of(from.id)];
+  const std::optional<size_t> voter = s.electorate.index_of(from.id);
+  if (!voter) return;  // a learner's word decides nothing
+  uint64_t& known = s.lead.echoed[*voter];
   known = std::max(known, echoed.value);
   count(s, now);
 }
@@ -71,6 +73,7 @@ void on_echo(ReplicaState& s, const Peer& from, base::Confirm echoed, base::Inst
 void on_heartbeat_reply(ReplicaState& s, Peer& from, const HeartbeatReply& message,
                         base::Instant now) {
   if (s.role != Role::kLeader || message.ballot != s.ballot) return;
+  from.heard_at = now;
   from.chosen = std::max(from.chosen, message.chosen_upto);
   from.applied = message.applied;
   from.recorded = message.recorded;

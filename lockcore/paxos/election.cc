@@ -50,7 +50,14 @@ void start_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
 }
 
 void try_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
-  if (s.electorate_of(s.chosen_upto.next()).is_quorum(s.election.yes)) start_phase1(s, now, fx);
+  // P9: else it is asked for once the change is applied.
+  if (s.electorate.is_quorum(s.election.yes) && s.config_is_current()) start_phase1(s, now, fx);
+}
+
+bool has_leave(const ReplicaState& s) {
+  return s.election.leave && s.election.leave == s.promised && s.role == Role::kFollower &&
+         s.now < s.election.leave_until && s.is_voter() && s.config_is_current() &&
+         !s.disk_stalled(s.now);
 }
 
 void probe(ReplicaState& s, base::Instant now, Effects& fx) {
@@ -131,9 +138,18 @@ bool note_part(Phase1& phase1, base::NodeId from, const Promise& message) {
   return --answer->missing == 0;
 }
 
+// A learner has nothing to ask; but it names nobody as leader of whom it hears nothing.
+void forget_leader(ReplicaState& s, base::Instant now) {
+  s.leader = {};
+  s.leader_ballot = {};
+  s.election.heard_from = {};
+  s.election.deadline = now + s.options.election;
+}
+
 void ask_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
-  // A node whose disk stalls could not keep a promise: it doesn't ask for others'.
-  if (s.disk_stalled(now)) {
+  // A node whose disk stalls could not keep a promise: it doesn't ask for others'. And who votes
+  // about the next slot must be known (P9).
+  if (s.disk_stalled(now) || !s.config_is_current()) {
     s.election.deadline = now + s.options.heartbeat;
     return;
   }
@@ -146,7 +162,14 @@ void start(ReplicaState& s, bool soon, base::Instant now) {
   HF_ASSERT(s.founding == base::FoundingState::kFounded);
   s.role = Role::kFollower;
   s.election.deadline = now + (soon ? short_wait(s) : s.options.election + s.election_jitter());
-  if (s.electorate.voters() == 1) s.election.deadline = now;  // nobody else can be leading
+  // Nobody else can be leading.
+  if (s.electorate.voters() == 1 && s.is_voter()) s.election.deadline = now;
+}
+
+void take_leave(ReplicaState& s, base::Instant now, Effects& fx) {
+  if (!has_leave(s)) return;
+  s.election.leave = {};
+  start_phase1(s, now, fx);
 }
 
 void heard(ReplicaState& s, base::NodeId from, base::Instant now) {
@@ -202,12 +225,15 @@ void on_probe_reply(ReplicaState& s, Peer& from, const ProbeReply& message, base
   if (message.promised.round >= kMaxCounter) return;
   s.saw_round(message.promised);
   if (s.role != Role::kProbing || message.ballot != s.ballot || !message.yes) return;
-  s.election.yes.add(*s.electorate.index_of(from.id));
+  const std::optional<size_t> voter = s.electorate.index_of(from.id);
+  if (!voter) return;
+  s.election.yes.add(*voter);
   try_phase1(s, now, fx);
 }
 
 void on_promise(ReplicaState& s, Peer& from, Promise message, base::Instant now, Effects& fx) {
   if (s.role != Role::kCandidate || message.ballot != s.ballot || !plausible(message)) return;
+  if (!s.electorate.is_voter(from.id)) return;
   from.mark.promised = std::max(from.mark.promised, message.ballot);
   const bool complete = note_part(s.phase1, from.id, message);
   // P3: per slot the value of the highest ballot. Rows of a promise that isn't complete yet may
@@ -233,7 +259,7 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
     promised.add(*s.electorate.index_of(answer.from));
     if (furthest == nullptr || furthest->chosen_upto < answer.chosen_upto) furthest = &answer;
   }
-  if (!s.electorate_of(s.chosen_upto.next()).is_quorum(promised)) return;
+  if (!s.electorate.is_quorum(promised)) return;
   if (furthest != nullptr && furthest->chosen_upto > s.chosen_upto &&
       !HF_MUTANT(chosen_not_fetched)) {
     if (furthest->first_retained > s.chosen_upto.next()) {
@@ -246,6 +272,8 @@ void try_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
     catch_up::want(s, furthest->from, furthest->chosen_upto);
     return;
   }
+  // P9: a change among what was fetched ends this ballot, once it is applied.
+  if (!s.config_is_current()) return;
   std::map<base::Slot, base::Entry> best = std::move(s.phase1.best);
   // All whose promise is complete know no more chosen than we do by now. What stands further above
   // than they can have accepted is from a promise that isn't, and of no account.
@@ -266,6 +294,11 @@ void on_reject(ReplicaState& s, const Reject& message, base::Instant now, Effect
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role == Role::kLeader) return;
+  take_leave(s, now, fx);
+  if (!s.is_voter()) {
+    if (now >= s.election.deadline) forget_leader(s, now);
+    return;
+  }
   if (now >= s.election.deadline) {
     if (s.role == Role::kCandidate) step_down(s, "", now, fx);
     ask_to_lead(s, now, fx);
@@ -301,6 +334,7 @@ void on_peer_lost(ReplicaState& s, base::NodeId peer, base::Instant now) {
 
 base::Instant next_tick(const ReplicaState& s) {
   if (s.role == Role::kLeader) return base::kNever;
+  if (has_leave(s)) return s.now;
   if (s.role == Role::kCandidate && s.phase1.asked) {
     return std::min(s.election.deadline, s.phase1.resend_at);
   }

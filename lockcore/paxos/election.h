@@ -18,6 +18,9 @@ void follow(ReplicaState& s, base::NodeId from, const base::Ballot& ballot, base
 // Becomes a follower of nobody, if this node was asking to lead or led.
 void step_down(ReplicaState& s, const std::string& why, base::Instant now, Effects& fx);
 
+// Goes on without a probe, if somebody who leads gave leave to do so and nothing has come since.
+void take_leave(ReplicaState& s, base::Instant now, Effects& fx);
+
 void on_probe(ReplicaState& s, Peer& from, const Probe& message, base::Instant now, Effects& fx);
 void on_probe_reply(ReplicaState& s, Peer& from, const ProbeReply& message, base::Instant now,
                     Effects& fx);

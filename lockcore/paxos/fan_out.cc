@@ -91,11 +91,21 @@ void send_round(ReplicaState& s, bool to_all, base::Instant now, Effects& fx) {
     confirm::send_heartbeat(s, *s.find_peer(follower.id), fx);
   }
   if (to_all) {
+    // Learners hear of what is chosen, and fetch it.
+    for (const Peer& peer : s.peers) {
+      if (peer.connected && !s.electorate.is_voter(peer.id)) confirm::send_heartbeat(s, peer, fx);
+    }
     ask_everybody(s, s.lead.proposed_upto.next());
     s.lead.rest_at = base::kNever;
     s.lead.rest_bytes = 0;
   } else if (some_wait) {
     serve_rest_later(s, now);
+  }
+}
+
+void serve(ReplicaState& s, base::NodeId to, Effects& fx) {
+  for (LeaderState::Follower& follower : s.lead.followers) {
+    if (follower.id == to && is_linked(s, follower)) send_missing(s, follower, fx);
   }
 }
 

@@ -24,6 +24,9 @@ void send_round(ReplicaState& s, bool to_all, base::Instant now, Effects& fx);
 void send_entries(ReplicaState& s, base::NodeId to, const std::vector<base::Entry>& entries,
                   Effects& fx);
 
+// Sends this voter what it lacks, now.
+void serve(ReplicaState& s, base::NodeId to, Effects& fx);
+
 // `voter`'s vote made this slot chosen.
 void on_chosen(ReplicaState& s, base::Slot slot, const VoterSet& votes, size_t voter);
 void on_peer_lost(ReplicaState& s, base::NodeId peer, base::Instant now);

@@ -17,8 +17,7 @@ using base::FoundingState;
 // Of the list while there is no record, of the record after that.
 base::NodeId proposer(const ReplicaState& s) {
   const auto& members = s.founding == FoundingState::kEmpty ? s.cluster : s.config.members;
-  HF_ASSERT(!members.empty());
-  return members.front().id;
+  return members.empty() ? base::NodeId{} : members.front().id;
 }
 
 // Has said in this run that it is empty, and has our list.
@@ -110,6 +109,9 @@ void found_if_all_have_it(ReplicaState& s) {
 std::optional<Refusal> check_stranger(ReplicaState& s, const Hello& peer, Effects& fx) {
   const std::string who = node_text(peer.node, peer.address);
   const std::string self = std::to_string(s.self.value);
+  if (s.options.join) {
+    return Refusal{"node " + self + " is still waiting to be taken in as a learner", false};
+  }
   if (peer.founding == FoundingState::kFounded) {
     // Nobody is founded before all members have the record: so we are no member, or were one and
     // lost our disk.
@@ -183,6 +185,18 @@ void on_propose(ReplicaState& s, Peer& from, const FoundPropose& message, base::
   if (message.config == s.config) s.gate.hold({sender, FoundAck{s.config.cell}}, fx);
 }
 
+void on_joined(ReplicaState& s, const base::Config& config, Effects& fx) {
+  if (!s.options.join || s.founding != FoundingState::kEmpty) return;  // a second answer
+  const base::Member* self = config.find(s.self);
+  if (self == nullptr || self->incarnation != s.incarnation || self->voter || !config.cell) {
+    s.tell(Notice::Level::kError, "the record of the cell that it was to join makes no sense", fx);
+    return;
+  }
+  s.set_config(config);
+  s.gate.open().config = s.config;
+  become_founded(s);
+}
+
 void on_ack(ReplicaState& s, Peer& from, const FoundAck& message) {
   if (s.founding != FoundingState::kProposed || message.cell != s.config.cell) return;
   s.progress.acked.insert(from.id);
@@ -227,6 +241,9 @@ void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
 
 std::string waiting_for(const ReplicaState& s) {
   if (s.founded()) return {};
+  if (s.options.join && s.founding == FoundingState::kEmpty) {
+    return "a living cell to take it in as a learner";
+  }
   std::string names;
   const auto add = [&names](const Peer& peer, const std::string& why) {
     if (!names.empty()) names += "; ";

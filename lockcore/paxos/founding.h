@@ -6,6 +6,9 @@
 // them (kProposed) before the first one counts itself founded (kFounded) and says so. Before that
 // nobody promises or accepts anything. So a node that comes back empty never finds all the others
 // empty as well, unless all of them were wiped.
+//
+// A node that is to join a living cell (Options::join) takes no part in this: it waits until that
+// cell has made it a learner, and gets the cell's record from there.
 #pragma once
 
 #include <optional>
@@ -26,6 +29,9 @@ void on_ack(ReplicaState& s, Peer& from, const FoundAck& message);
 void on_commit(ReplicaState& s, const FoundCommit& message);
 // A message that only a founded member sends.
 void on_cell_message(ReplicaState& s);
+
+// A living cell has taken this empty node in, as a learner.
+void on_joined(ReplicaState& s, const base::Config& config, Effects& fx);
 
 void on_tick(ReplicaState& s, base::Instant now, Effects& fx);
 void on_written(ReplicaState& s, base::Instant now, Effects& fx);

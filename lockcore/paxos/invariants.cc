@@ -61,6 +61,9 @@ void check_leader(const ReplicaState& s) {
   HF_ASSERT(s.chosen_upto < lead.next_slot);
   HF_ASSERT(lead.proposed_upto < lead.next_slot);
   HF_ASSERT(lead.reproposals.empty() || lead.reproposals.back().slot.next() == lead.next_slot);
+  // P9: the ballot belongs to one configuration.
+  HF_ASSERT(!lead.barrier || lead.barrier.next() == lead.next_slot);
+  HF_ASSERT(s.config_slot < lead.next_slot);
   // P8
   HF_ASSERT(lead.confirmed <= lead.sent);
   HF_ASSERT(lead.broadcast <= lead.sent);
@@ -71,7 +74,7 @@ void check_leader(const ReplicaState& s) {
     const Row* row = s.log.find(slot);
     HF_ASSERT(row != nullptr);
     HF_ASSERT(row->entry.ballot == s.ballot);
-    const auto self = s.electorate_of(slot).index_of(s.self);
+    const auto self = s.electorate.index_of(s.self);
     HF_ASSERT(!row->votes.has(*self) || s.gate.is_durable(row->write));  // P2
   }
 }
@@ -79,7 +82,7 @@ void check_leader(const ReplicaState& s) {
 void check_role(const ReplicaState& s) {
   HF_ASSERT(s.founded() || (!s.promised && s.log.last() == s.chosen_upto));  // P10
   HF_ASSERT(!s.founded() || s.gate.facts().founding == base::FoundingState::kFounded);
-  HF_ASSERT(!s.founded() || s.electorate.is_voter(s.self));
+  HF_ASSERT(s.role == Role::kFounding || s.role == Role::kFollower || s.is_voter());
   HF_ASSERT(s.gate.facts().promised <= s.promised);
   HF_ASSERT(s.promised.round <= s.election.highest_round);
   HF_ASSERT(s.gate.held() == 0 || !s.gate.is_durable(s.gate.first_held()));

@@ -9,13 +9,6 @@ namespace holdfast::paxos::membership {
 
 namespace {
 
-const base::Member* find_member(const base::Config& config, base::NodeId id) {
-  for (const base::Member& member : config.members) {
-    if (member.id == id) return &member;
-  }
-  return nullptr;
-}
-
 std::string lost_text(const ReplicaState& s, base::NodeId node, const std::string& how) {
   const std::string id = std::to_string(node.value);
   return "the disk of node " + id + " was lost or wiped: " + cell_text(s.config.cell) + " " + how +
@@ -69,12 +62,32 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
     return refuse(node_text(peer.node, peer.address) + " belongs to " + cell_text(peer.cell) +
                   ", node " + std::to_string(s.self.value) + " to " + cell_text(s.config.cell));
   }
-  const base::Member* member = find_member(s.config, peer.node);
+  const base::Member* member = s.config.find(peer.node);
+  if (s.config.has_removed(peer.node)) {
+    return Refusal{node_text(peer.node, peer.address) + " was removed from " +
+                       cell_text(s.config.cell) +
+                       ". A node that is to come back takes a new node id and an empty data "
+                       "directory, and joins with --join",
+                   false, true};
+  }
+  const bool founded =
+      s.founding == base::FoundingState::kFounded && peer.founding == base::FoundingState::kFounded;
+  // We lag. Whom we ask for votes, and who may ask us, doesn't depend on whom we know (P9); but all
+  // that we do know may be gone, and then only strangers can tell us so.
+  if (member == nullptr && founded && peer.config_version > s.config.version &&
+      s.peers.size() < kMaxVoters) {
+    return std::nullopt;
+  }
   if (member == nullptr) {
     return refuse(cell_text(s.config.cell) + " does not know " +
                   node_text(peer.node, peer.address) +
-                  ". It is founded already: a new node joins by a membership change, a lost one "
-                  "is replaced with `lockctl member replace`");
+                  ". It is founded already: a new node joins with --join, a lost one is replaced "
+                  "with `lockctl member replace`");
+  }
+  if (!member->incarnation) {
+    return refuse(node_text(peer.node, peer.address) +
+                  " was added, but hasn't joined yet: start it with an empty data directory and "
+                  "--join");
   }
   if (member->incarnation != peer.incarnation) {
     if (HF_MUTANT(wiped_disk_admitted)) return std::nullopt;
@@ -153,6 +166,13 @@ std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx)
     }
     return refusal;
   }
+  if (known == nullptr) {
+    known = &s.peers.emplace_back();
+    known->id = known->mark.node = known->stored.node = peer.node;
+    known->address = peer.address;
+    known->stranger = true;
+    ++s.contacts;
+  }
   known->admitted = known->connected = true;
   known->refusal.clear();
   known->refused_for.clear();
@@ -186,6 +206,10 @@ void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::
     s.end(who + " refuses this node: " + refusal.reason, fx);
     return;
   }
+  if (refusal.removed && s.founded()) {
+    s.end(who + " refuses this node: " + refusal.reason, fx);
+    return;
+  }
   Peer* peer = s.find_peer(by);
   if (peer == nullptr || peer->refused_for == refusal.reason) return;
   peer->refused_for = refusal.reason;
@@ -199,17 +223,26 @@ void check_at_start(ReplicaState& s, const std::string& disk_lost) {
   }
   const std::string id = std::to_string(s.self.value);
   if (s.founding == base::FoundingState::kEmpty) {
+    if (s.options.join) return;
     for (const base::Member& member : s.cluster) {
       if (member.id == s.self) return;
     }
     s.early_fatal = "node " + id + " is not in the cluster list " + s.cluster_text;
     return;
   }
-  const base::Member* member = find_member(s.config, s.self);
+  const base::Member* member = s.config.find(s.self);
   if (member == nullptr) {
-    s.early_fatal = cell_text(s.config.cell) + " does not have node " + id + " as a member";
+    s.early_fatal = "node " + id + " was removed from " + cell_text(s.config.cell) +
+                    " by a membership change; its data directory is of no more use";
   } else if (member->incarnation != s.incarnation) {
     s.early_fatal = lost_text(s, s.self, "knows it with another disk");
+  }
+  if (member != nullptr && member->address != s.options.address && s.config.version.value > 0) {
+    s.early_notices.push_back(
+        {Notice::Level::kWarning, "the cell knows this node at " + member->address +
+                                      ", and it is told to be reached at " + s.options.address +
+                                      ": say so with `lockctl member update " + id + "=" +
+                                      s.options.address + "`"});
   }
   // P10: stored membership beats the list of the command line.
   const std::string stored = paxos::cluster_text(s.config.members);

@@ -92,6 +92,13 @@ struct Reject {
   base::Ballot promised;  // why
 };
 
+// The leader of `ballot` hands over: the receiver may skip the probe (P7), as long as it has
+// promised nobody else anything since.
+struct TakeOver {
+  base::Ballot ballot;
+  base::Slot chosen_upto;  // P5
+};
+
 // Catch-up: entries that the answerer knows chosen.
 struct Fetch {
   base::Slot from;
@@ -117,8 +124,8 @@ struct SnapshotReply {
 };
 
 using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
-                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, Fetch,
-                             FetchReply, SnapshotFetch, SnapshotReply>;
+                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver,
+                             Fetch, FetchReply, SnapshotFetch, SnapshotReply>;
 
 struct Outgoing {
   base::NodeId to;

@@ -53,7 +53,7 @@ void vote(ReplicaState& s, size_t voter, base::Slot slot) {
   // P4: votes count in one ballot only. An Accepted says what its sender accepted in this ballot.
   if (row == nullptr || row->entry.ballot != s.ballot) return;
   row->votes.add(voter);
-  if (row->chosen || !s.electorate_of(slot).is_quorum(row->votes)) return;
+  if (row->chosen || !s.electorate.is_quorum(row->votes)) return;
   row->chosen = true;
   fan_out::on_chosen(s, slot, row->votes, voter);
 }
@@ -82,6 +82,7 @@ void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& bes
   s.leader = s.self;
   s.leader_ballot = s.ballot;
   s.lead = {};
+  for (Peer& peer : s.peers) peer.heard_at = base::kNever;
   base::Slot last = std::max(s.log.last(), s.chosen_upto);
   if (!best.empty()) last = std::max(last, best.rbegin()->first);
   for (base::Slot slot = s.chosen_upto.next(); slot <= last; slot = slot.next()) {
@@ -100,7 +101,12 @@ void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& bes
       entry.kind = choice->kind;
       entry.value = choice->value;
     }
+    const bool is_barrier = entry.kind == base::EntryKind::kReconfigure;
     s.lead.reproposals.push_back(std::move(entry));
+    if (!is_barrier || HF_MUTANT(reproposes_behind_change)) continue;
+    // P9: who decides about the slots behind it isn't known before it is applied. They are looked
+    // at again, by phase 1 of the ballot that follows.
+    s.lead.barrier = last = slot;
   }
   s.lead.proposed_upto = s.chosen_upto;
   s.lead.next_slot = last.next();
@@ -115,13 +121,16 @@ void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& bes
 }
 
 bool can_propose(const ReplicaState& s) {
-  return s.role == Role::kLeader && s.lead.reproposals.empty() && room_for(s, s.lead.next_slot);
+  if (s.role != Role::kLeader || s.lead.hand_over) return false;
+  if (s.lead.barrier && !HF_MUTANT(proposes_behind_change)) return false;  // P9
+  return s.lead.reproposals.empty() && room_for(s, s.lead.next_slot);
 }
 
 base::Slot propose(ReplicaState& s, base::EntryKind kind, std::string value) {
   HF_ASSERT(can_propose(s));
   // P3, P13: what is decided in this ballot stands above its NewLeader.
   HF_ASSERT(s.lead.announced || kind == base::EntryKind::kNewLeader);
+  if (kind == base::EntryKind::kReconfigure) s.lead.barrier = s.lead.next_slot;
   s.lead.announced = true;
   const base::Slot slot = s.lead.next_slot;
   s.lead.next_slot = slot.next();
@@ -131,12 +140,14 @@ base::Slot propose(ReplicaState& s, base::EntryKind kind, std::string value) {
 
 void on_accepted(ReplicaState& s, Peer& from, const Accepted& message, base::Instant now) {
   if (s.role != Role::kLeader || message.ballot != s.ballot) return;
-  const size_t voter = *s.electorate.index_of(from.id);
+  const std::optional<size_t> voter = s.electorate.index_of(from.id);
+  if (!voter) return;
+  from.heard_at = now;
   from.mark.promised = std::max(from.mark.promised, message.ballot);
   for (const base::Slot slot : message.slots) {
     if (!slot || slot > s.lead.proposed_upto) continue;
     from.accepted = std::max(from.accepted, slot);
-    vote(s, voter, slot);
+    vote(s, *voter, slot);
   }
   from.mark.highest_accepted = std::max(from.mark.highest_accepted, from.accepted);
   s.advance_chosen();

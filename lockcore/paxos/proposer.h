@@ -8,6 +8,9 @@
 
 namespace holdfast::paxos::proposer {
 
+// The leader's ballot belongs to one configuration: behind a Reconfigure nothing is proposed in it
+// (P9). See reconfigure.h for what follows.
+
 // Phase 1 is complete, and `best` has per slot the reported value of the highest ballot.
 void start_leading(ReplicaState& s, const std::map<base::Slot, base::Entry>& best,
                    base::Instant now, Effects& fx);

@@ -14,8 +14,10 @@
 #include "lockcore/paxos/invariants.h"
 #include "lockcore/paxos/membership.h"
 #include "lockcore/paxos/proposer.h"
+#include "lockcore/paxos/reconfigure.h"
 #include "lockcore/paxos/replica_state.h"
 #include "lockcore/paxos/snapshot.h"
+#include "lockcore/paxos/transfer.h"
 #include "lockcore/paxos/trim.h"
 
 namespace holdfast::paxos {
@@ -31,7 +33,8 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.started) return s.now;
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
-                   confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s)});
+                   confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s),
+                   transfer::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -79,6 +82,7 @@ struct Dispatch {
   void operator()(const Heartbeat& m) { acceptor::on_heartbeat(s, from, m, now, fx); }
   void operator()(const HeartbeatReply& m) { confirm::on_heartbeat_reply(s, from, m, now); }
   void operator()(const Reject& m) { election::on_reject(s, m, now, fx); }
+  void operator()(const TakeOver& m) { transfer::on_take_over(s, from, m, now, fx); }
   void operator()(const Fetch& m) { catch_up::on_fetch(s, from, m, fx); }
   void operator()(FetchReply& m) { catch_up::on_fetch_reply(s, from, std::move(m), now, fx); }
   void operator()(const SnapshotFetch& m) { snapshot::on_fetch(s, from, m, now, fx); }
@@ -162,6 +166,7 @@ void Replica::on_peer_lost(base::NodeId peer, base::Instant now, Effects& fx) {
   known->connected = false;
   catch_up::on_peer_lost(s, peer);
   fan_out::on_peer_lost(s, peer, now);
+  transfer::on_peer_lost(s, peer, fx);
   election::on_peer_lost(s, peer, now);
   note_role(s, fx);
 }
@@ -174,7 +179,6 @@ void Replica::on_message(base::NodeId from, Message message, base::Instant now, 
   if (!is_about_founding(message)) {
     // P10: nothing is promised or accepted before the cell is founded, durably.
     if (!s.founded()) return founding::on_cell_message(s);
-    if (!s.electorate.is_voter(from)) return;
   }
   std::visit(Dispatch{s, *peer, now, fx}, message);
   note_role(s, fx);
@@ -190,6 +194,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
   fan_out::on_tick(s, now, fx);
+  transfer::on_tick(s, now, fx);
   election::on_tick(s, now, fx);
   note_role(s, fx);
 }
@@ -267,6 +272,7 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
   } else {
     proposer::finish_turn(s, now, fx);
     confirm::finish_turn(s, now, fx);
+    transfer::finish_turn(s, now, fx);
     catch_up::finish_turn(s, now, fx);
     snapshot::finish_turn(s, now, fx);
     trim::finish_turn(s);
@@ -299,6 +305,32 @@ base::Confirm Replica::want_confirm() {
 }
 base::Confirm Replica::confirmed() const {
   return state_->lead.confirmed;
+}
+
+std::optional<base::Error> Replica::hand_over(base::NodeId to, base::Instant now, Effects& fx) {
+  advance_time(*state_, now);
+  return transfer::start(*state_, to, now, fx);
+}
+std::optional<base::NodeId> Replica::handing_over() const {
+  const auto& hand_over = state_->lead.hand_over;
+  return hand_over ? std::optional(hand_over->to) : std::nullopt;
+}
+
+void Replica::on_reconfigured(base::Slot slot, const base::Config& config, base::Instant now,
+                              Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  HF_ASSERT(slot <= s.handed_upto);
+  reconfigure::on_applied(s, slot, config, now, fx);
+  note_role(s, fx);
+}
+
+void Replica::on_joined(const base::Config& config, base::Instant now, Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  founding::on_joined(s, config, fx);
 }
 
 std::optional<base::Entry> Replica::next_chosen() {
@@ -336,6 +368,13 @@ base::Ballot Replica::promised() const {
 base::NodeId Replica::leader() const {
   return state_->leader;
 }
+bool Replica::expects_leader() const {
+  const ReplicaState& s = *state_;
+  if (s.role == Role::kCandidate) return true;
+  if (s.role != Role::kFollower || s.leader) return false;
+  const bool has_leave = s.election.leave && s.election.leave == s.promised;
+  return s.election.heard_from || (has_leave && s.now < s.election.leave_until);
+}
 base::Slot Replica::chosen_upto() const {
   return state_->chosen_upto;
 }
@@ -355,11 +394,23 @@ std::string Replica::waiting_for() const {
   return founding::waiting_for(*state_);
 }
 
+uint64_t Replica::contacts_version() const {
+  return state_->contacts;
+}
+
+std::vector<base::Member> Replica::contacts() const {
+  std::vector<base::Member> contacts = config().members;
+  for (const Peer& peer : state_->peers) {
+    if (peer.stranger) contacts.push_back({peer.id, {}, peer.address, false});
+  }
+  return contacts;
+}
+
 std::vector<Replica::PeerView> Replica::peers() const {
   std::vector<PeerView> views;
   for (const Peer& peer : state_->peers) {
-    views.push_back(
-        {peer.id, peer.connected, peer.accepted, peer.chosen, peer.applied, peer.recorded});
+    views.push_back({peer.id, peer.connected, peer.heard_at, peer.accepted, peer.chosen,
+                     peer.applied, peer.recorded});
   }
   return views;
 }

@@ -52,6 +52,7 @@ struct Options {
   uint64_t random_seed = 0;
   uint64_t process_nonce = 0;  // random per process start
   base::CellId new_cell;       // random: the cell's id, should this node propose founding
+  bool join = false;           // --join: with an empty disk it waits to be told of a living cell
 };
 
 // Reads rows of log.db that are no longer in memory; answered by on_log_read(id, ...).
@@ -100,6 +101,7 @@ struct Effects {
 struct Refusal {
   std::string reason;
   bool disk_lost = false;  // the peer must never vote again with this directory (P10)
+  bool removed = false;    // the peer was a member, and isn't one any more (P9)
 };
 
 class Replica {
@@ -156,6 +158,19 @@ class Replica {
   base::Confirm want_confirm();
   base::Confirm confirmed() const;  // a quorum echoed this counter in the present ballot
 
+  // -- handing over (P7) -------------------------------------------------------------------------
+  // Leave for this voter to take over; 0: for the one that is furthest. Nothing more is proposed
+  // until another node leads, or, without that, for an election timeout. Or why not.
+  std::optional<base::Error> hand_over(base::NodeId to, base::Instant now, Effects& fx);
+  std::optional<base::NodeId> handing_over() const;  // to whom
+
+  // -- membership (P9, P10) ----------------------------------------------------------------------
+  // The entry at `slot`, a Reconfigure, is applied, and this is what holds behind it: the old
+  // configuration if the entry came too late. A leader wins a new ballot before it proposes again.
+  void on_reconfigured(base::Slot slot, const base::Config& config, base::Instant now, Effects& fx);
+  // A living cell, whose configuration this is, has made this empty node a learner.
+  void on_joined(const base::Config& config, base::Instant now, Effects& fx);
+
   // -- what is known -----------------------------------------------------------------------------
   // The next entry known chosen and not yet handed out, in slot order.
   std::optional<base::Entry> next_chosen();
@@ -166,16 +181,24 @@ class Replica {
   base::Ballot ballot() const;  // led, or of the leader followed; else the promise
   base::Ballot promised() const;
   base::NodeId leader() const;  // 0: unknown
+  // Nobody is known to lead, but somebody, perhaps this node, is about to: asks for promises, with
+  // our leave or our promise.
+  bool expects_leader() const;
   base::Slot chosen_upto() const;
   base::Slot first_retained() const;  // below it the log is trimmed
   base::Slot durable_upto() const;    // every slot through here is durable in this node's own log
   const base::Config& config() const;
+  // Whom to keep links with: the members, and, if this node lags, those of a newer configuration
+  // that introduced themselves. contacts_version() changes whenever they may have.
+  std::vector<base::Member> contacts() const;
+  uint64_t contacts_version() const;
   base::FoundingState founding() const;
   std::string waiting_for() const;  // while founding: whom it waits for, in words; else empty
 
   struct PeerView {
     base::NodeId node;
     bool connected = false;
+    base::Instant heard_at;  // when it last answered this leader; kNever: not in this ballot
     base::Slot accepted, chosen, applied, recorded;  // as last heard
   };
   std::vector<PeerView> peers() const;

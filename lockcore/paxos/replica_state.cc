@@ -14,8 +14,9 @@ namespace {
 
 std::vector<base::Member> listed_members(const Options& options) {
   std::vector<base::Member> members = options.cluster;
-  // A node without a list is a cell of its own.
-  if (members.empty()) members.push_back({options.self, {}, options.address, true});
+  // A node without a list is a cell of its own, unless it is to join another.
+  if (members.empty() && !options.join)
+    members.push_back({options.self, {}, options.address, true});
   std::sort(members.begin(), members.end(),
             [](const base::Member& a, const base::Member& b) { return a.id < b.id; });
   return members;
@@ -91,6 +92,17 @@ base::Slot ReplicaState::window_end() const {
   return base::Slot{std::min(applied, durable_upto).value + base::kMaxUnappliedSlots};
 }
 
+bool ReplicaState::config_is_current() const {
+  if (HF_MUTANT(old_configuration_used)) return true;
+  for (base::Slot slot = std::max(applied, config_slot).next(); slot <= chosen_upto;
+       slot = slot.next()) {
+    const Row* row = log.find(slot);
+    HF_ASSERT(row != nullptr);
+    if (row->entry.kind == base::EntryKind::kReconfigure) return false;
+  }
+  return true;
+}
+
 base::Ballot ReplicaState::shown_ballot() const {
   if (role == Role::kLeader || role == Role::kCandidate) return ballot;
   return leader ? leader_ballot : promised;
@@ -123,7 +135,14 @@ void ReplicaState::set_config(base::Config new_config) {
       next.back().id = next.back().mark.node = next.back().stored.node = member.id;
     }
     next.back().address = member.address;
+    next.back().stranger = false;
   }
+  for (Peer& peer : peers) {
+    // Those that were moved from are members.
+    const bool newer = peer.hello && peer.hello->config_version > config.version;
+    if (peer.stranger && newer && config.find(peer.id) == nullptr) next.push_back(std::move(peer));
+  }
+  ++contacts;
   peers = std::move(next);
 }
 
@@ -160,12 +179,9 @@ bool ReplicaState::disk_stalled(base::Instant as_of) const {
 }
 
 bool well_formed(const base::Entry& entry) {
-  // P9 is not there yet: a Reconfigure must not be accepted by a node that could not obey it.
-  const bool known = entry.kind == base::EntryKind::kNoOp ||
-                     entry.kind == base::EntryKind::kNewLeader ||
-                     entry.kind == base::EntryKind::kCommands;
-  return known && entry.value != nullptr && entry.slot && entry.slot.value < kMaxCounter &&
-         well_formed(entry.ballot) && entry.value->size() <= base::kMaxPeerMessageBytes &&
+  return entry.kind <= base::EntryKind::kReconfigure && entry.value != nullptr && entry.slot &&
+         entry.slot.value < kMaxCounter && well_formed(entry.ballot) &&
+         entry.value->size() <= base::kMaxPeerMessageBytes &&
          (entry.kind != base::EntryKind::kNoOp || entry.value->empty());
 }
 
@@ -198,6 +214,15 @@ std::string cluster_text(const std::vector<base::Member>& members) {
     text += std::to_string(member.id.value) + '=' + member.address;
   }
   return text;
+}
+
+std::string membership_text(const base::Config& config) {
+  std::vector<base::Member> voters, learners;
+  for (const base::Member& member : config.members) {
+    (member.voter ? voters : learners).push_back(member);
+  }
+  const std::string text = "voters " + cluster_text(voters);
+  return learners.empty() ? text : text + "; learners " + cluster_text(learners);
 }
 
 }  // namespace holdfast::paxos

@@ -28,13 +28,17 @@ constexpr uint64_t kMaxCounter = uint64_t{1} << 62;
 struct Peer {
   base::NodeId id;
   std::string address;
-  bool admitted = false;       // its hello was accepted in this run: its messages count
-  bool connected = false;      // and its link is up, as far as known
+  bool admitted = false;   // its hello was accepted in this run: its messages count
+  bool connected = false;  // and its link is up, as far as known
+  // P9: we don't know it, for we lag: it is of a newer configuration of our cell. Whoever of those
+  // that we do know is gone by now, it can tell us what we missed.
+  bool stranger = false;
   std::optional<Hello> hello;  // the last accepted one
   base::PeerMark mark;         // what we know of its life; the durable part of it in `stored`
   base::PeerMark stored;
-  std::string refused_for;  // the last reason that it gave for refusing us, told once
-  std::string refusal;      // the last reason that we gave it, told once; empty: none
+  std::string refused_for;                // the last reason that it gave for refusing us, told once
+  std::string refusal;                    // the last reason that we gave it, told once; empty: none
+  base::Instant heard_at = base::kNever;  // when it last answered in the ballot that we lead
   // As last heard, for people and for catch-up.
   base::Slot accepted, chosen, applied, recorded;
 };
@@ -50,6 +54,10 @@ struct ElectionState {
   uint64_t highest_round = 0;  // of any ballot seen anywhere
   uint32_t attempts = 0;       // probes in vain since the last leader
   VoterSet yes;                // probing: who would promise
+  // P7: whoever leads in this ballot gave us leave to skip the probe. Void as soon as a higher
+  // ballot is promised.
+  base::Ballot leave;
+  base::Instant leave_until;  // and then as well: its giver leads on
 };
 
 // A candidate's phase 1.
@@ -85,9 +93,17 @@ struct LeaderState {
   base::Slot next_slot;                 // of the next new proposal
   base::Slot proposed_upto;             // through here is proposed in this ballot, < next_slot
   bool announced = false;               // NewLeader is proposed (P3)
+  base::Slot barrier;                   // P9: a Reconfigure stands here; 0: none does
   base::Slot turn_from;                 // proposed in this turn, not yet sent; 0: nothing
   std::deque<OwnWrite> own_writes;      // our own votes that are not yet durable
   std::vector<Follower> followers;      // every other voter
+
+  struct HandOver {
+    base::NodeId to;
+    base::Instant say_at;  // when to say so (again)
+    base::Instant until;   // then we go on ourselves
+  };
+  std::optional<HandOver> hand_over;
 
   // fan_out: whom proposals and rounds go to at once, and when the rest gets what it lacks.
   std::optional<VoterSet> front;  // a quorum with us; nullopt: everybody, until it has shown itself
@@ -182,6 +198,8 @@ struct ReplicaState {
   base::FoundingState founding;  // with the writes under way; gate.facts() has the durable one
   base::Config config;           // version 0 while founding == kEmpty
   Electorate electorate;         // of config
+  uint64_t contacts = 0;         // counts changes of who is in `peers`
+  base::Slot config_slot;        // the last Reconfigure that is applied
   std::vector<Peer> peers;       // by id, without us
 
   // -- acceptor
@@ -229,8 +247,10 @@ struct ReplicaState {
   // -- small things that every room uses
   Peer* find_peer(base::NodeId id);
   const Peer* find_peer(base::NodeId id) const;
-  // Who decides about this slot. P9 will look it up by slot; there is one configuration so far.
-  const Electorate& electorate_of(base::Slot) const { return electorate; }
+  bool is_voter() const { return electorate.is_voter(self); }
+  // P9: the configuration of the first slot not known chosen is `config` only if no Reconfigure is
+  // chosen that isn't applied yet.
+  bool config_is_current() const;
   // Slots beyond this are not kept in memory: what brings them counts as lost, and comes again.
   base::Slot window_end() const;
   bool founded() const { return role != Role::kFounding; }
@@ -261,5 +281,7 @@ std::string cell_text(base::CellId cell);
 std::string ballot_text(const base::Ballot& ballot);
 // "1=host:port,2=host:port", by id.
 std::string cluster_text(const std::vector<base::Member>& members);
+// "voters 1=host:port,2=host:port; learners 4=host:port".
+std::string membership_text(const base::Config& config);
 
 }  // namespace holdfast::paxos

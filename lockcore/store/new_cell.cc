@@ -55,9 +55,7 @@ base::StateWrite endings_of(const base::StateRows& rows, const NewCell& cell) {
   for (const base::KeyRow& row : rows.keys) {
     if (row.lease) write.keys.erase.push_back(row.key);
   }
-  for (const base::KeyRow& row : rows.keys) {
-    if (row.lease) write.keys.erase.push_back(row.key);
-  }
+  write.config = base::Config{};  // as founded: log.db has the record
   base::EventRow event;
   event.revision = cell.revision;
   event.type = base::EventType::kForce;

@@ -81,7 +81,7 @@ class RowWriter {
                            ColumnNames::of<Row>().marks + ")") {}
 
   // `row`: a Row, or what has the same members.
-  template <class Like>
+  template <class Like = Row>
   void put(const Like& row) {
     index_ = 0;
     Table<Row>::visit(*this, row);

@@ -66,6 +66,9 @@ CREATE TABLE client (
 CREATE TABLE answer (
   client INTEGER NOT NULL, number INTEGER NOT NULL, answer BLOB NOT NULL, sum INTEGER NOT NULL,
   PRIMARY KEY (client, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE member (
+  node INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, address TEXT NOT NULL,
+  role TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE key (
   key TEXT PRIMARY KEY, value BLOB NOT NULL, create_revision INTEGER NOT NULL,
   revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL,
@@ -283,6 +286,27 @@ struct Table<base::AnswerRow> {
     visitor("client", row.key.client);
     visitor("number", row.key.number);
     visitor("answer", Blob{row.answer});
+  }
+};
+
+// A member of the cell, or a former one, whose id is all that is kept. Empty: as founded.
+struct MemberRow {
+  base::Member member;
+  std::string role;
+};
+inline constexpr const char* kVoter = "voter";
+inline constexpr const char* kLearner = "learner";
+inline constexpr const char* kRemoved = "removed";
+
+template <>
+struct Table<MemberRow> {
+  static constexpr const char* kName = "member";
+  template <class V, class R>
+  static void visit(V& visitor, R& row) {
+    visitor("node", row.member.id);
+    visitor("incarnation", row.member.incarnation);
+    visitor("address", row.member.address);
+    visitor("role", row.role);
   }
 };
 

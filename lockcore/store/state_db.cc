@@ -44,7 +44,7 @@ struct StateDb::Impl {
 
   void check_all() {
     db_.check({"meta", "lease", "lock", "hold", "waiter", "client", "answer", "key", "sequence",
-               "policy", "event", "event_owner"});
+               "policy", "member", "event", "event_owner"});
     std::vector<StateMeta> metas;
     OwnerPool no_owners;
     load_table(metas, no_owners);
@@ -85,11 +85,29 @@ struct StateDb::Impl {
     load_table(rows.waiters, owners);
     load_table(rows.clients, owners);
     load_table(rows.answers, owners);
+    rows.config = load_config();
     load_table(rows.keys, owners);
     load_table(rows.sequences, owners);
     load_table(rows.policies, owners);
     events_.check(meta_);
     return rows;
+  }
+
+  base::Config load_config() {
+    base::Config config;
+    config.version = meta_.row.config_version;
+    std::vector<MemberRow> members;
+    OwnerPool no_owners;
+    load_table(members, no_owners);
+    for (MemberRow& row : members) {
+      if (row.role == kRemoved) {
+        config.removed.push_back(row.member.id);
+        continue;
+      }
+      row.member.voter = row.role == kVoter;
+      config.members.push_back(std::move(row.member));
+    }
+    return config;
   }
 
   template <class Row>
@@ -159,6 +177,7 @@ struct StateDb::Impl {
     for (const auto& row : changes.waiters.put) put_waiter_.put(row);
     for (const auto& row : changes.clients.put) put_client_.put(row);
     for (const auto& row : changes.answers.put) put_answer_.put(row);
+    if (changes.config) put_config(*changes.config);
     for (const auto& row : changes.keys.put) put_key_.put(row);
     for (const auto& row : changes.sequences.put) put_sequence_.put(row);
     for (const auto& row : changes.policies.put) put_policy_.put(row);
@@ -166,6 +185,15 @@ struct StateDb::Impl {
     events_.prune(changes.events == nullptr ? 0 : changes.events->size(), meta_);
     put_meta_.put(meta_);
     commit_.run();
+  }
+
+  void put_config(const base::Config& config) {
+    db_.exec("DELETE FROM member");
+    RowWriter<MemberRow> put(db_);
+    for (const base::Member& member : config.members) {
+      put.put({member, member.voter ? kVoter : kLearner});
+    }
+    for (const base::NodeId removed : config.removed) put.put({{removed, {}, {}, false}, kRemoved});
   }
 
   static void erase(Statement& statement, uint64_t key) {

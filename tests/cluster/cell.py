@@ -76,6 +76,7 @@ class Node:
         self.data_dir = directory / str(node_id)
         self.log_path = directory / f"{node_id}.log"
         self.env = {}  # besides the cell's
+        self.joins = None  # endpoints of the cell that it joins; None: it is one of the founders
         self.process = None
         self.earlier_errors = []  # those of a log that was cleared
 
@@ -117,7 +118,7 @@ class Cell:
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="holdfast-cell-"))
         self.directory.mkdir(parents=True, exist_ok=True)
         self.network = network or Loopback()
-        port = FIRST_PORT + 10 * next(_cells)
+        port = self.first_port = FIRST_PORT + 10 * next(_cells)
         self.nodes = {
             i: Node(i, f"{self.network.address(i)}:{port + i}", self.directory,
                     self.network.enter(i))
@@ -156,7 +157,7 @@ class Cell:
 
     @property
     def founders(self):
-        return ",".join(f"{n.id}={n.address}" for n in self.nodes.values())
+        return ",".join(f"{n.id}={n.address}" for n in self.nodes.values() if n.joins is None)
 
     @property
     def endpoints(self):
@@ -169,12 +170,21 @@ class Cell:
         for node in [self.nodes[i] for i in ids] or self.nodes.values():
             if node.running:
                 continue
+            belongs = (["--cluster", self.founders] if node.joins is None else
+                       ["--join", node.joins, "--listen", node.address])
             command = [*node.enter, str(binary("daemon/holdfastd")), "--id", str(node.id),
-                       "--cluster", self.founders, "--data-dir", str(node.data_dir),
+                       *belongs, "--data-dir", str(node.data_dir),
                        "--log-format", self.log_format, *self.args, *args]
             with open(node.log_path, "ab") as log:
                 node.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                                 stderr=log, env={**self.env, **node.env})
+
+    def join(self, i):
+        """Starts another node, which asks the cell to take it in."""
+        address = f"{self.network.address(i)}:{self.first_port + i}"
+        node = self.nodes[i] = Node(i, address, self.directory, self.network.enter(i))
+        node.joins = ",".join(n.address for n in self.nodes.values() if n.running)
+        self.start(i)
 
     def kill(self, i):
         """SIGKILL: nothing is finished."""
@@ -220,6 +230,14 @@ class Cell:
         with contextlib.suppress(subprocess.TimeoutExpired, json.JSONDecodeError):
             done = self.lockctl("-o", "json", "--timeout", "1s", "status", endpoints=endpoints)
             return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def members(self):
+        """`lockctl members` by id; None if it can't be had."""
+        with contextlib.suppress(subprocess.TimeoutExpired, json.JSONDecodeError):
+            done = self.lockctl("-o", "json", "--timeout", "1s", "members")
+            if done.returncode == 0:
+                return {m["id"]: m for m in json.loads(done.stdout)["members"]}
+        return None
 
     def leader(self, other_than=None):
         """The node that leads by its own log, or None. The newest of several that think so."""

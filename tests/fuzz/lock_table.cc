@@ -57,6 +57,7 @@ struct Record {
   Shadow<base::KeyRow, std::string> keys{&base::KeyRow::key};
   Shadow<base::SequenceRow, std::string> sequences{&base::SequenceRow::prefix};
   Shadow<base::PolicyRow, base::PolicyKey> policies{&base::PolicyRow::key};
+  base::Config config;
 
   base::StateRows add(const base::StateWrite& write) {
     leases.apply(write.leases);
@@ -68,8 +69,10 @@ struct Record {
     keys.apply(write.keys);
     sequences.apply(write.sequences);
     policies.apply(write.policies);
-    return {write.meta,     leases.rows(),  locks.rows(), holds.rows(),     waiters.rows(),
-            clients.rows(), answers.rows(), keys.rows(),  sequences.rows(), policies.rows()};
+    if (write.config) config = *write.config;
+    return {write.meta,     leases.rows(),  locks.rows(), holds.rows(), waiters.rows(),
+            clients.rows(), answers.rows(), config,       keys.rows(),  sequences.rows(),
+            policies.rows()};
   }
 };
 

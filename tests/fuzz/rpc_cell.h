@@ -95,6 +95,9 @@ class LeadingNode final : public daemon::NodeAccess {
     node_.on_renew(ref, std::move(leases), now_, fx_);
   }
   void read(node::ClientRef ref) override { node_.on_read(ref, now_, fx_); }
+  void admin(node::ClientRef ref, node::AdminRequest request) override {
+    node_.on_admin(ref, std::move(request), now_, fx_);
+  }
   void drop(node::ClientRef ref) override {
     if (calls_.take(ref) != nullptr) node_.on_dropped(ref);
   }

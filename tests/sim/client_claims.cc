@@ -132,9 +132,14 @@ void Client::convert(std::shared_ptr<Claims> claims, int steps) {
   const bool wait = random_.chance(0.7);
   end_beliefs(*claims);
   const bool weakens = locks::SimpleModel::is_weaker(mode, request.mode);
+  const bool includes = locks::SimpleModel::is_weaker(request.mode, mode);
   const Mode before = request.mode;
   if (weakens) claims->locks[0].mode = mode;
+  // Of two modes of which neither includes the other, the old one ends at a moment that it doesn't
+  // know before it has the answer.
+  if (!weakens && !includes) claims->locks[0].mode = Mode::kNull;
   begin_beliefs(*claims);
+  if (!weakens) claims->locks[0].mode = before;
   locks::Convert body{lease_->id, request.name, claims->tokens[0], mode, claims->agent, wait};
   const OnAnswer converted = [this, claims, mode, before, steps](const locks::Answer& answer) {
     if (const auto* granted = std::get_if<locks::Granted>(&answer)) {

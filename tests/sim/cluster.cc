@@ -11,7 +11,7 @@ Cluster::Cluster(World& world, const Options& options)
       oracles_(world, options),
       links_(world, network_, oracles_) {
   const auto images = std::make_shared<SnapshotImages>();
-  for (uint32_t i = 1; i <= options.nodes; ++i) {
+  for (uint32_t i = 1; i <= options.nodes + options.spares; ++i) {
     machines_.push_back(std::make_unique<Machine>(world, options, oracles_, network_, links_,
                                                   images, base::NodeId{i}));
     links_.add(*machines_.back());
@@ -74,6 +74,15 @@ void Cluster::read(uint32_t client, uint32_t index, CallDone done) {
       std::move(done));
 }
 
+// The operator's connections don't break.
+void Cluster::admin(uint32_t index, node::AdminRequest request, CallDone done) {
+  call(
+      kMaxClients - 1, index, {},
+      [request = std::move(request)](node::Node& node, node::ClientRef ref, base::Instant now,
+                                     node::Effects& fx) { node.on_admin(ref, request, now, fx); },
+      std::move(done));
+}
+
 // -- what is known --------------------------------------------------------------------------------
 
 std::optional<uint32_t> Cluster::active_node() const {
@@ -105,6 +114,7 @@ std::optional<std::string> Cluster::unsettled() const {
   if (!active) return "no leader is active although faults ended long ago";
   const locks::LockTable& leader = machines_[*active]->node()->table();
   for (const auto& machine : machines_) {
+    if (config().find(machine->id()) == nullptr) continue;
     if (auto why = unsettled(*machine, leader)) return why;
   }
   return std::nullopt;
@@ -116,7 +126,11 @@ std::optional<std::string> Cluster::unsettled(const Machine& machine,
     if (machine.up()) return machine.name() + " still runs although its disk has forgotten (P10)";
     return std::nullopt;
   }
+  // Added, but it never came.
+  if (!config().find(machine.id())->incarnation && machine.id().value > options_.voters())
+    return {};
   if (!machine.up()) return machine.name() + " is down although faults ended";
+  if (machine.node()->replica().founding() == base::FoundingState::kEmpty) return {};
   // Those of clients that renew just now are under way.
   if (machine.has_call_since(world_.now() - 5'000 * kMs)) {
     return machine.name() + " never answered a call";

@@ -19,11 +19,12 @@ class Cluster {
  public:
   Cluster(World& world, const Options& options);
 
-  uint32_t size() const { return options_.voters(); }
+  uint32_t size() const { return static_cast<uint32_t>(machines_.size()); }
   // Calls of clients, subject to the network's delays and losses; `done` may never be called.
   void command(uint32_t client, uint32_t node, locks::Command command, CallDone done);
   void renew(uint32_t client, uint32_t node, std::vector<base::LeaseId> leases, CallDone done);
   void read(uint32_t client, uint32_t node, CallDone done);
+  void admin(uint32_t node, node::AdminRequest request, CallDone done);
 
   std::vector<std::unique_ptr<Machine>>& machines() { return machines_; }
   Network& network() { return network_; }
@@ -31,6 +32,8 @@ class Cluster {
   FenceChecker& fence() { return oracles_.fence; }
   ModelChecker& model() { return oracles_.model; }
 
+  // Who belongs to the cell, by what is chosen.
+  const base::Config& config() const { return oracles_.log.config(); }
   // Whether the cell is quiet: a leader, nothing pending, equal states. Else says what isn't.
   std::optional<std::string> unsettled() const;
   std::optional<uint32_t> active_node() const;

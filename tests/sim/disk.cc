@@ -80,6 +80,7 @@ void StateImage::apply(const base::StateWrite& write) {
   apply_changes(keys, write.keys, [](const base::KeyRow& r) { return r.key; });
   apply_changes(sequences, write.sequences, [](const base::SequenceRow& r) { return r.prefix; });
   apply_changes(policies, write.policies, [](const base::PolicyRow& r) { return r.key; });
+  if (write.config) config = *write.config;
 }
 
 base::StateRows StateImage::rows() const {
@@ -94,6 +95,7 @@ base::StateRows StateImage::rows() const {
   copy_rows(keys, out.keys);
   copy_rows(sequences, out.sequences);
   copy_rows(policies, out.policies);
+  out.config = config;
   return out;
 }
 

@@ -31,6 +31,7 @@ struct StateImage {
   std::map<std::string, base::KeyRow> keys;
   std::map<std::string, base::SequenceRow> sequences;
   std::map<base::PolicyKey, base::PolicyRow> policies;
+  base::Config config;
 
   void apply(const base::StateWrite& write);
   base::StateRows rows() const;

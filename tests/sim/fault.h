@@ -35,7 +35,12 @@ enum class FaultKind : uint8_t {
   kFull,         // each write fails, and so ends the process; no start before that is over
   kWipe,         // the process dies and finds an empty disk
   kPutBack,      // after FOR its directory is put back as it is now
-  kRefuse,       // HOW of a thousand requests of programs are refused: a limit is reached
+  // What an operator does, asking again for FOR until it is so.
+  kTransfer,  // the leader hands over to WHO; *: to whomever it wants
+  kAdd,       // WHO joins as a learner and is promoted
+  kRemove,    // WHO is removed
+  kMove,      // WHO gets another address
+  kRefuse,    // HOW of a thousand requests of programs are refused: a limit is reached
   kClientPause,
   kClientFreeze,
   kClientRate,

@@ -8,6 +8,7 @@ Injector::Injector(World& world, Cluster& cluster, Workload& workload, Faults fa
     : world_(world),
       cluster_(cluster),
       workload_(workload),
+      operator_(world, cluster),
       faults_(std::move(faults)),
       random_(world.stream("injector")) {}
 
@@ -21,6 +22,7 @@ void Injector::start() {
 
 void Injector::stop() {
   stopped_ = true;
+  operator_.stop();
   world_.trace("faults end");
   cluster_.network().heal();
   for (auto& machine : cluster_.machines()) {
@@ -43,6 +45,7 @@ void Injector::begin(Fault fault) {
   fault.who = present(fault.who);
   fault.whom = present(fault.whom);
   on_network(fault, true);
+  on_members(fault);
   for (auto& machine : cluster_.machines()) {
     if ((fault.who >> machine->id().value & 1) != 0) on_machine(fault, *machine, true);
   }
@@ -104,6 +107,23 @@ void Injector::on_network(const Fault& fault, bool on) {
         network.limit(from.id(), to.id(), static_cast<size_t>(fault.how), on);
       });
     default: return;
+  }
+}
+
+// -- the operator ---------------------------------------------------------------------------------
+
+void Injector::on_members(const Fault& fault) {
+  const int64_t until_ms = fault.at_ms + fault.for_ms;
+  if (fault.kind == FaultKind::kTransfer && fault.who == kEverybody) return operator_.transfer({});
+  for (auto& machine : cluster_.machines()) {
+    if ((fault.who >> machine->id().value & 1) == 0) continue;
+    switch (fault.kind) {
+      case FaultKind::kTransfer: operator_.transfer(machine->id()); break;
+      case FaultKind::kAdd: operator_.add(machine->id(), until_ms); break;
+      case FaultKind::kRemove: operator_.remove(machine->id(), until_ms); break;
+      case FaultKind::kMove: operator_.move(machine->id(), until_ms); break;
+      default: return;
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "tests/sim/cluster.h"
 #include "tests/sim/fault.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -21,6 +22,7 @@ class Injector {
   void on_network(const Fault& fault, bool on);
   void on_machine(const Fault& fault, Machine& machine, bool on);
   void on_client(const Fault& fault, uint32_t client, bool on);
+  void on_members(const Fault& fault);
   void cut(const Fault& fault);
   void storm(Machine& machine, int64_t until, int64_t every_ms);
   void wipe(Machine& machine);
@@ -33,6 +35,7 @@ class Injector {
   World& world_;
   Cluster& cluster_;
   Workload& workload_;
+  Operator operator_;
   const Faults faults_;
   base::Random random_;
   bool stopped_ = false;

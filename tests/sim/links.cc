@@ -18,6 +18,14 @@ void Links::on_ended(Machine& machine) {
   }
 }
 
+void Links::keep_members(Machine& machine, const base::Config& config) {
+  for (Machine* other : machines_) {
+    if (other == &machine || config.find(other->id()) != nullptr) continue;
+    if (link(machine, *other).up) cut(machine, *other, false);
+    if (link(*other, machine).up) cut(*other, machine, false);
+  }
+}
+
 // -- dialling -------------------------------------------------------------------------------------
 
 // One attempt of `from` to dial `to`. What is said takes its time, and may be old news when it

@@ -22,6 +22,8 @@ class Links {
 
   void on_started(Machine& machine);
   void on_ended(Machine& machine);
+  // Closes its connections with nodes that aren't members of this configuration.
+  void keep_members(Machine& machine, const base::Config& config);
   void send(Machine& from, paxos::Outgoing message);
   // The connection breaks. `in_the_middle`: what was under way may yet arrive until the other side
   // notices, each message or not.

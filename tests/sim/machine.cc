@@ -29,19 +29,20 @@ node::Options Machine::node_options() {
   node::Options options;
   options.paxos.self = id_;
   options.paxos.address = "node" + std::to_string(id_.value) + ":1";
-  for (uint32_t i = 1; i <= options_.nodes; ++i) {
+  options.paxos.join = id_.value > options_.voters();
+  for (uint32_t i = 1; i <= options_.nodes && !options.paxos.join; ++i) {
     options.paxos.cluster.push_back({base::NodeId{i}, {}, "node" + std::to_string(i) + ":1", true});
   }
   options.paxos.heartbeat = base::Duration::from_ms(options_.heartbeat_ms);
   options.paxos.election = base::Duration::from_ms(options_.election_ms);
   options.paxos.rest_delay = base::Duration::from_ms(options_.rest_delay_ms);
+  options.paxos.log_slots = static_cast<uint64_t>(options_.log_slots);
+  options.paxos.log_bytes = static_cast<uint64_t>(options_.log_bytes);
+  options.paxos.snapshot_part_bytes = static_cast<size_t>(options_.snapshot_part_bytes);
   // Leases here are short.
   if (options_.checkpoints != 0) {
     options.checkpoint_min_ttl = base::Duration::from_ms(base::kMinLeaseTtlMs);
   }
-  options.paxos.log_slots = static_cast<uint64_t>(options_.log_slots);
-  options.paxos.log_bytes = static_cast<uint64_t>(options_.log_bytes);
-  options.paxos.snapshot_part_bytes = static_cast<size_t>(options_.snapshot_part_bytes);
   options.paxos.random_seed = random_.next();
   options.paxos.process_nonce = random_.next() | 1;
   options.paxos.new_cell = base::CellId{random_.next() | 1};
@@ -57,6 +58,7 @@ void Machine::start() {
   deaf_ = dying_ = false;
   resumed_at_ = world_.now();
   leads_in_ = {};
+  linked_ = {};
   oracles_.leaders.on_started(id_);
   turn_planned_ = false;
   tick_planned_at_ = -1;
@@ -101,7 +103,7 @@ void Machine::crash() {
 // P10: the process ends by itself, and with everything on its disk that it had handed over. Its
 // service manager starts it again, to no avail.
 void Machine::end_refused(const std::string& reason) {
-  if (!oracles_.lives.has_forgotten(id_)) {
+  if (!oracles_.lives.has_forgotten(id_) && !oracles_.log.config().has_removed(id_)) {
     world_.fail(name() + " gives up: " + reason);
     return;
   }
@@ -202,6 +204,7 @@ void Machine::finish_turn() {
   node_->finish_turn(now(), node::WallClock{wall_ms}, fx_, [this] { tell_peers_and_disk(); });
   const base::Slot applied = node_->table().meta().applied;
   if (applied != before) oracles_.log.on_applied(id_, applied);
+  if (oracles_.log.changes_between(before, applied)) oracles_.leaders.on_reconfigured(id_, before);
   if (world_.now() >= looked_at_ + options_.look_ms * kMs) {
     looked_at_ = world_.now();
     node_->check_invariants();
@@ -255,8 +258,17 @@ void Machine::carry_out() {
     write_state(fx.compare.has_value());
   }
   for (paxos::LogRead& read : fx.paxos.reads) read_log(read);
-  if (fx.paxos.fatal) return end_refused(*fx.paxos.fatal);
   answer_calls(fx);
+  if (fx.paxos.fatal) return end_refused(*fx.paxos.fatal);
+  follow_members();
+}
+
+// As the driver does it: whoever isn't a member any more is hung up on.
+void Machine::follow_members() {
+  const paxos::Replica& replica = node_->replica();
+  if (replica.config().version == linked_) return;
+  linked_ = replica.config().version;
+  links_.keep_members(*this, replica.config());
 }
 
 void Machine::answer_calls(node::Effects& fx) {
@@ -271,6 +283,10 @@ void Machine::answer_calls(node::Effects& fx) {
     if (dies_here()) return;
     check_confirmed(reply.ref, reply.error.has_value());
     answer(reply.ref, CallResult{.renewal = std::move(reply)});
+  }
+  for (auto& reply : fx.admin) {
+    if (dies_here()) return;
+    answer(reply.ref, CallResult{.admin = std::move(reply)});
   }
   const base::Revision seen = node_->table().meta().revision;
   for (auto& reply : fx.reads) {
@@ -400,6 +416,7 @@ void Machine::check_remainders() {
     const uint64_t left_ms = table.lease(id)->left_ms;
     const auto given_ms = node_->remaining_ms(id, now());
     if (left_ms == 0 || !given_ms || *given_ms <= static_cast<int64_t>(left_ms)) continue;
+    if (node_->renewal_under_way(id)) continue;  // one that waited between two leaders
     world_.fail(name() + " gives lease " + std::to_string(id.value) + " " +
                 std::to_string(*given_ms) + " ms of which " + std::to_string(left_ms) +
                 " were left");

@@ -27,6 +27,7 @@ struct CallResult {
   std::optional<locks::Answer> answer;  // of a command
   std::optional<node::RenewReply> renewal;
   std::optional<node::ReadReply> read;
+  std::optional<node::AdminReply> admin;
   base::Revision revision;  // of the state that a read saw
 };
 using CallDone = std::function<void(const CallResult&)>;
@@ -98,6 +99,7 @@ class Machine {
   void tell_peers_and_disk();
   void answer_calls(node::Effects& fx);
   void answer(node::ClientRef ref, const CallResult& result);
+  void follow_members();
   void check_confirmed(node::ClientRef ref, bool is_error);
   void check_leader();
   void end_refused(const std::string& reason);
@@ -152,8 +154,9 @@ class Machine {
   int64_t leads_since_ = 0;
   base::Ballot leads_in_;
   int restarts_refused_ = 0;
-  int64_t looked_at_ = 0;      // its invariants and its state
-  base::Slot looked_applied_;  // as it was then
+  base::ConfigVersion linked_;  // the membership by which its links were last looked at
+  int64_t looked_at_ = 0;       // its invariants and its state
+  base::Slot looked_applied_;   // as it was then
 
   int64_t disk_stalled_until_ = 0;
   int64_t disk_slower_ms_ = 0;

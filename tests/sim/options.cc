@@ -15,6 +15,7 @@ struct Field {
 
 constexpr std::array kFields = std::to_array<Field>({
     {"nodes", &Options::nodes},
+    {"spares", &Options::spares},
     {"clients", &Options::clients},
     {"locks", &Options::locks},
     {"run_ms", &Options::run_ms},
@@ -133,6 +134,7 @@ Options draw_options(uint64_t seed) {
   o.rest_delay_ms = delays_ms[random.below(5)];
   draw_programs(o, random);
   draw_log(o, random);
+  if (random.chance(0.35)) o.spares = between(1, 4);
   if (random.chance(0.5)) o.claims = 100 * between(1, 9);
   if (random.chance(0.3)) o.lock_delay = 100 * between(1, 5);
   if (random.chance(0.5)) o.checkpoints = 1;

@@ -17,6 +17,7 @@ constexpr int64_t kCalmStartMs = 2'000;
 struct Options {
   uint64_t seed = 1;
   int64_t nodes = 3;
+  int64_t spares = 0;  // nodes that may join later, numbered after those that found the cell
   int64_t clients = 6;
   int64_t locks = 3;
   int64_t run_ms = 30'000;    // with faults

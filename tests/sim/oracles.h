@@ -15,7 +15,7 @@ namespace holdfast::sim {
 struct Oracles {
   Oracles(World& world, const Options& options)
       : claims(world),
-        leaders(world, options.voters(), base::Duration::from_ms(options.election_ms)),
+        leaders(world, log, base::Duration::from_ms(options.election_ms)),
         lives(world),
         fence(world),
         model(world, fence),

@@ -23,6 +23,7 @@ class Drawing {
     draw_usurpers();
     draw_lost_disks();
     draw_programs();
+    draw_members();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
   }
@@ -75,6 +76,7 @@ class Drawing {
   void draw_usurpers();
   void draw_lost_disks();
   void draw_programs();
+  void draw_members();
 
   const Options& options_;
   base::Random random_;
@@ -235,6 +237,34 @@ void Drawing::draw_programs() {
   if (often(0.2)) {
     add(FaultKind::kRefuse, kCalmStartMs, options_.run_ms, 0, 0, between(1, 100));
   }
+}
+
+// P7, P9: leaders hand over, nodes come and go. A disk that is lost while the majority is being
+// exchanged may be one too many: those are other seeds' matter.
+void Drawing::draw_members() {
+  const int64_t last = options_.nodes + options_.spares;
+  const int64_t end = options_.run_ms;
+  sometimes(0.35, [&](int64_t at) {
+    add(FaultKind::kTransfer, at, 0, often(0.5) ? kEverybody : Targets{1} << between(1, last));
+  });
+  if (options_.spares == 0) return;
+  std::erase_if(faults_, [](const Fault& fault) {
+    return fault.kind == FaultKind::kWipe || fault.kind == FaultKind::kPutBack;
+  });
+  for (int64_t spare = options_.nodes + 1; spare <= last; ++spare) {
+    const Targets who = Targets{1} << spare;
+    add(FaultKind::kAdd, kCalmStartMs + between(0, end / 2), between(1'000, end), who);
+    sometimes(0.3, [&](int64_t at) { add(FaultKind::kCrash, at, between(1, 3'000), who); });
+    sometimes(0.2,
+              [&](int64_t at) { add(FaultKind::kPause, at, up_to(3 * options_.ttl_ms), who); });
+  }
+  for (int64_t left = between(0, last - 1); left > 0; --left) {
+    const Targets who = often(0.4) ? kLeader : Targets{1} << between(1, last);
+    add(FaultKind::kRemove, kCalmStartMs + between(0, end), between(1'000, end), who);
+  }
+  sometimes(0.3, [&](int64_t at) {
+    add(FaultKind::kMove, at, between(500, 5'000), Targets{1} << between(1, last));
+  });
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ client::StatusResponse status_of(base::NodeId id, const node::Node& node) {
   status.active = node.active();
   status.leader = replica.leader().value;
   for (const base::Member& member : replica.config().members) {
-    status.members.push_back({member.id.value, member.address});
+    status.members.push_back({member.id.value, member.address, member.voter});
     if (member.id == replica.leader()) status.leader_address = member.address;
   }
   return status;

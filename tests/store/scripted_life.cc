@@ -26,10 +26,22 @@ std::shared_ptr<const std::string> value_of(uint64_t slot, uint64_t round, size_
 }
 
 // What state.db holds is a function of the slot that was recorded last.
+// The membership changes at every third slot.
+base::Config config_at(uint64_t slot) {
+  base::Config config;
+  config.version = {slot / 3 * 3};
+  if (!config.version) return config;
+  config.members = {{{1}, {7}, "a:1", true}, {{slot / 3 + 1}, {8}, "b:1", false}};
+  config.removed = {{900 + slot / 3}};
+  return config;
+}
+
 base::StateWrite record_of(uint64_t slot, uint64_t last_recorded) {
   base::StateWrite write;
   write.meta.applied = {slot};
   write.meta.revision = {slot * 10};
+  write.meta.config_version = config_at(slot).version;
+  if (config_at(slot) != config_at(last_recorded)) write.config = config_at(slot);
   write.locks.put = {{"lock", {slot}, 0}};
   write.holds.put = {
       {{slot}, "lock", {slot}, {1}, {2}, base::Mode::kExclusive, 1, 5, 5, slot, "why"}};
@@ -67,6 +79,7 @@ std::string wrong_in_state(const base::StateRows& rows, const Expected& expected
   }
   const bool is_new = applied == 0;
   if (rows.meta.revision.value != applied * 10) return at + "another revision";
+  if (rows.config != config_at(applied)) return at + "another membership";
   if (rows.locks.size() != (is_new ? 0 : 1)) return at + "locks";
   if (rows.holds.size() != (is_new ? 0 : 1)) return at + "holds";
   if (rows.leases.size() != (is_new ? 0 : 1)) return at + "leases";

@@ -88,6 +88,8 @@ TEST_CASE("state.db: every column of every row comes back") {
   write.clients.put = {{{2}, 5, {{7, 9}, {11, 11}, {20, kHuge}}, 100, 3'600'000},
                        {{3}, 1, {}, 0, 0}};
   write.answers.put = {{{{2}, 7}, std::string("\0\xff\x01", 3)}, {{{2}, 8}, ""}};
+  write.config = base::Config{
+      {}, {45}, {{{1}, {kHuge}, "host:1", true}, {{4}, {}, "host:2", false}}, {{2}, {3}}};
   f.state->write(write);
 
   const base::StateRows rows = f.reloaded();
@@ -136,6 +138,7 @@ TEST_CASE("state.db: every column of every row comes back") {
   REQUIRE(rows.answers.size() == 2);
   CHECK(rows.answers[0].key == base::AnswerKey{{2}, 7});
   CHECK(rows.answers[0].answer == std::string("\0\xff\x01", 3));
+  CHECK(rows.config == *write.config);
 }
 
 TEST_CASE("state.db: rows are replaced and erased, and erasing what never was there is fine") {

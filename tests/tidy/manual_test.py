@@ -16,7 +16,9 @@ from cell import binary  # noqa: E402
 LONG_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]+)")
 VERBS = [("run",), ("acquire",), ("release",), ("try",), ("held",), ("ls",), ("show",),
          ("lease", "open"), ("lease", "renew"), ("lease", "close"), ("lease", "ls"),
-         ("lease", "show"), ("status",), ("bench",), ("completion",)]
+         ("lease", "show"), ("status",), ("members",), ("member", "add"),
+         ("member", "promote"), ("member", "remove"), ("member", "replace"), ("member", "update"),
+         ("leader",), ("leader", "transfer"), ("bench",), ("completion",)]
 
 
 def text_of(*command):
@@ -31,8 +33,8 @@ def page(name):
 
 
 def options_of(text):
-    # What follows a bare -- in an example is another program's.
-    return set(LONG_OPTION.findall(re.sub(r" -- .*", "", text)))
+    # What follows a bare -- in an example is another program's; and so is how a daemon is started.
+    return set(LONG_OPTION.findall(re.sub(r"( -- |\$ holdfastd ).*", "", text)))
 
 
 def test_lockctl_has_the_options_that_its_page_names_and_no_others():

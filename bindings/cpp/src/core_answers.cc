@@ -231,8 +231,9 @@ void Core::on_refused(Op& op, const base::Error& error, Instant now, Effects& fx
   switch (op.kind) {
     case OpKind::kAcquire:
     case OpKind::kConvert:
-      if (op.attempts == 1 || op.giving_up != GivingUp::kNo) break;
-      if (HF_MUTANT(refusal_of_a_copy)) break;
+      if (op.attempts == 1 || HF_MUTANT(refusal_of_a_copy)) break;
+      // It is being given up already: what its first copy did comes out with the cancelling.
+      if (op.giving_up != GivingUp::kNo) return;
       op.refusal = to_failure(error);
       return give_up(op, GivingUp::kRefused, now, fx);
     case OpKind::kOpen:

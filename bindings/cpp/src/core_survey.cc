@@ -117,7 +117,17 @@ void Core::end_survey(Survey& survey, Effects& fx) {
       cell.nodes.push_back(answer->node);
     }
   }
+  // Whoever lags tells of a membership that is over.
+  const StatusResponse& newest = **std::ranges::max_element(
+      answers, {}, [](const StatusResponse* answer) { return answer->config_version; });
+  cell.config_version = newest.config_version;
+  for (const auto& member : newest.members) {
+    for (NodeStatus& node : cell.nodes) {
+      if (node.id == member.id) node.voter = member.voter;
+    }
+  }
   for (StatusResponse* answer : answers) {
+    if (answer->config_version != newest.config_version) continue;
     for (const auto& member : answer->members) {
       auto known = [&](const NodeStatus& node) { return node.id == member.id; };
       if (std::any_of(cell.nodes.begin(), cell.nodes.end(), known)) continue;
@@ -125,6 +135,7 @@ void Core::end_survey(Survey& survey, Effects& fx) {
       silent.id = member.id;
       silent.address = member.address;
       silent.role = "unreachable";
+      silent.voter = member.voter;
       cell.nodes.push_back(std::move(silent));
     }
   }

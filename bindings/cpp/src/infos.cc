@@ -198,7 +198,23 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.leader = from.getLeader();
   to.leader_address = text(from.getLeaderAddress());
   for (auto member : from.getMembers()) {
-    to.members.push_back({member.getId(), text(member.getAddress())});
+    to.members.push_back({member.getId(), text(member.getAddress()), member.getVoter()});
+  }
+  to.config_version = from.getConfigVersion();
+  return to;
+}
+
+Response transferred(wire::Cell::TransferLeaderResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  return Transferred{from.getLeader()};
+}
+
+Response member_changed(wire::Cell::ChangeMemberResults::Reader from) {
+  if (from.hasError()) return rpc::read_error(from.getError());
+  Membership to;
+  to.version = from.getConfig().getVersion();
+  for (auto member : from.getConfig().getMembers()) {
+    to.members.push_back({member.getId(), text(member.getAddress()), member.getVoter()});
   }
   return to;
 }

@@ -90,15 +90,26 @@ struct BarrierRequest {};
 struct StatusRequest {
   bool verify = false;
 };
+struct TransferRequest {
+  uint64_t to = 0;
+};
+struct MemberRequest {
+  enum class Kind : uint8_t { add, promote, remove, update } kind = Kind::add;
+  uint64_t node = 0;
+  std::string address;  // of add and update
+};
 
+// What may be repeated as it is, without a number. The last two are no reads, but say how things
+// are to be.
 using ReadRequest =
     std::variant<DescribeRequest, VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest, GetRequest,
-                 KeysRequest, PoliciesRequest>;
-using Request = std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest,
-                             VerifyRequest, LocksRequest, LeaseRequest, LeasesRequest,
-                             EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
-                             GetRequest, KeysRequest, PoliciesRequest, StatusRequest>;
+                 EventsRequest, SqlRequest, WhyRequest, SnapshotRequest, BarrierRequest,
+                 TransferRequest, MemberRequest, GetRequest, KeysRequest, PoliciesRequest>;
+using Request =
+    std::variant<locks::Command, RegisterRequest, RenewRequest, DescribeRequest, VerifyRequest,
+                 LocksRequest, LeaseRequest, LeasesRequest, EventsRequest, SqlRequest, WhyRequest,
+                 SnapshotRequest, BarrierRequest, StatusRequest, TransferRequest, MemberRequest,
+                 GetRequest, KeysRequest, PoliciesRequest>;
 
 // -- responses of a node -------------------------------------------------------------------------
 // The call failed with an RPC exception that is not the connection's end.
@@ -120,6 +131,9 @@ struct LeasesPage {
   std::vector<LeaseInfo> leases;
   bool more = false;
 };
+struct Barrier {
+  base::Slot slot;
+};
 struct KeyFound {
   std::optional<KeyValue> pair;
   AsOf as_of;
@@ -133,9 +147,6 @@ struct PolicyList {
   std::vector<Drain> drains;
   std::vector<Quota> quotas;
 };
-struct Barrier {
-  base::Slot slot;
-};
 struct StatusResponse {
   NodeStatus node;
   uint64_t cell = 0;
@@ -144,17 +155,17 @@ struct StatusResponse {
   bool active = false;  // leads, and its NewLeader is applied
   uint64_t leader = 0;  // the id of the leader that it knows; 0: none
   std::string leader_address;
-  struct Member {
-    uint64_t id = 0;
-    std::string address;
-  };
   std::vector<Member> members;
+  uint64_t config_version = 0;
+};
+struct Transferred {
+  uint64_t leader = 0;
 };
 
 using Response =
     std::variant<CallFailed, base::Error, locks::Answer, RenewResponse, LockInfo, Verified,
                  LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
-                 Barrier, KeyFound, KeysPage, PolicyList, StatusResponse>;
+                 Barrier, StatusResponse, Transferred, Membership, KeyFound, KeysPage, PolicyList>;
 
 // -- outcomes for callers ------------------------------------------------------------------------
 struct Opened {
@@ -174,10 +185,10 @@ struct Renewed {
   base::Instant sent;      // of the attempt that was answered
 };
 
-using Outcome =
-    std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo, Verified,
-                 LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why, base::SnapshotPart,
-                 Barrier, KeyFound, KeysPage, PolicyList, locks::TxnDone, CellStatus>;
+using Outcome = std::variant<Failure, Opened, Granted, NotAcquired, Done, Renewed, LockInfo,
+                             Verified, LocksPage, LeaseInfo, LeasesPage, EventsPage, SqlRows, Why,
+                             base::SnapshotPart, Barrier, CellStatus, Transferred, Membership,
+                             KeyFound, KeysPage, PolicyList, locks::TxnDone>;
 
 struct Completion {
   Ref ref = 0;

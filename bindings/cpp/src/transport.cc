@@ -211,6 +211,19 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
   return answer(id, request.send());
 }
 
+kj::Promise<void> Transport::change_member(Link& link, RequestId id, const MemberRequest& change) {
+  auto request = link.cell.changeMemberRequest();
+  auto to = request.initChange();
+  to.setNode(change.node);
+  switch (change.kind) {
+    case MemberRequest::Kind::add: to.initAdd().setAddress(change.address); break;
+    case MemberRequest::Kind::promote: to.setPromote(); break;
+    case MemberRequest::Kind::remove: to.setRemove(); break;
+    case MemberRequest::Kind::update: to.setUpdate(change.address); break;
+  }
+  return then(id, request.send(), [](auto&& results) { return member_changed(results); });
+}
+
 // What is asked about keys and policies; the others are call()'s.
 kj::Promise<void> Transport::call_keys(Link& link, RequestId id, const Request& body) {
   if (const auto* get = std::get_if<GetRequest>(&body)) {
@@ -277,6 +290,14 @@ kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body)
     request.setMaxBytes(kSnapshotReadBytes);
     request.setAtLeast(snapshot->at_least.value);
     return then(id, request.send(), [](auto&& results) { return snapshot_part(results); });
+  }
+  if (const auto* transfer = std::get_if<TransferRequest>(&body)) {
+    auto request = link.cell.transferLeaderRequest();
+    request.setTo(transfer->to);
+    return then(id, request.send(), [](auto&& results) { return transferred(results); });
+  }
+  if (const auto* change = std::get_if<MemberRequest>(&body)) {
+    return change_member(link, id, *change);
   }
   if (const auto* events = std::get_if<EventsRequest>(&body)) {
     auto request = link.cell.eventsRequest();

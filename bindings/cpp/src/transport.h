@@ -65,6 +65,7 @@ class Transport {
   kj::Promise<void> serve(ConnectionId id, Link& link, kj::Own<rpc::BufferedStream> stream);
   wire::ClientRecord::Client& record(Link& link, uint64_t client);
   wire::Operator::Client& operated(Link& link);
+  kj::Promise<void> change_member(Link& link, RequestId id, const MemberRequest& change);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
   kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);

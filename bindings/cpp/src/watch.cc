@@ -108,7 +108,28 @@ void WatchState::begin(uint64_t after, bool shares) {
   shared->join(shared_from_this());
 }
 
+// Not under the mutex: a callback may close the watch.
+void WatchState::call_back(const EventsPage& page) {
+  const auto self = shared_from_this();  // or drop it
+  for (const Event& event : page.events) {
+    {
+      const std::lock_guard lock(mutex);
+      if (over) break;
+      if (event.revision <= cursor) continue;
+      told = cursor = event.revision;
+    }
+    on_event(event);
+  }
+  const std::lock_guard lock(mutex);
+  if (over) {
+    feed.reset();
+  } else {
+    told = cursor = std::max(cursor, page.upto);
+  }
+}
+
 void WatchState::take(const EventsPage& page) {
+  if (on_event) return call_back(page);
   const std::lock_guard lock(mutex);
   if (over) {
     feed.reset();
@@ -141,6 +162,7 @@ void WatchState::fail(const Error& why) {
     if (why.code() != Code::cancelled) error = why;
   }
   changed.notify_all();
+  if (on_end) on_end(why);
 }
 
 std::optional<Event> WatchState::next(std::optional<nanoseconds> timeout) {
@@ -204,21 +226,38 @@ uint64_t present_revision(detail::CellState& cell) {
       .upto;
 }
 
+void begin_watch(const std::shared_ptr<detail::CellState>& cell,
+                 const std::shared_ptr<detail::WatchState>& watch,
+                 std::optional<uint64_t> from_revision) {
+  uint64_t after = 0;
+  if (!from_revision) {
+    after = present_revision(*cell);
+  } else if (*from_revision > 0) {
+    after = *from_revision - 1;
+  }
+  const bool shares = !from_revision;
+  if (!cell->run([watch, after, shares] { watch->begin(after, shares); })) {
+    throw detail::to_error(detail::CellState::closed_failure());
+  }
+}
+
 }  // namespace
 
 Watch Cell::watch(std::string_view prefix, std::optional<uint64_t> from_revision, bool exact) {
   state_->check_fork();
   auto watch = std::make_shared<detail::WatchState>(state_, std::string(prefix), exact);
-  uint64_t after = 0;
-  if (!from_revision) {
-    after = present_revision(*state_);
-  } else if (*from_revision > 0) {
-    after = *from_revision - 1;
-  }
-  const bool shares = !from_revision;
-  if (!state_->run([watch, after, shares] { watch->begin(after, shares); })) {
-    throw detail::to_error(detail::CellState::closed_failure());
-  }
+  begin_watch(state_, watch, from_revision);
+  return Watch(std::move(watch));
+}
+
+Watch Cell::watch_each(std::string_view prefix, std::function<void(const Event&)> on_event,
+                       std::optional<uint64_t> from_revision, bool exact,
+                       std::function<void(const Error&)> on_end) {
+  state_->check_fork();
+  auto watch = std::make_shared<detail::WatchState>(state_, std::string(prefix), exact);
+  watch->on_event = std::move(on_event);
+  watch->on_end = std::move(on_end);
+  begin_watch(state_, watch, from_revision);
   return Watch(std::move(watch));
 }
 

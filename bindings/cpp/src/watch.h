@@ -51,11 +51,15 @@ struct WatchState : std::enable_shared_from_this<WatchState> {
   // On the engine's thread.
   void begin(uint64_t after, bool shares);
   void take(const EventsPage& page);
+  void call_back(const EventsPage& page);
   void fail(const Error& why);
 
   const std::shared_ptr<CellState> cell;
   const std::string name;
   const bool exact;
+  // Set before it begins. With `on_event` nothing is queued.
+  std::function<void(const Event&)> on_event;
+  std::function<void(const Error&)> on_end;
   std::shared_ptr<Feed> feed;  // engine; null: the queue is full, or it is over
 
   mutable std::mutex mutex;

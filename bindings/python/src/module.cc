@@ -90,10 +90,10 @@ void close_cell(Cell& cell) {
 }
 
 void define_cell(py::module_& module) {
-  py::class_<Cell> methods(module, "Cell");
-  define_history(methods);
-  define_keys(methods);
-  methods.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
+  py::class_<Cell> cells(module, "Cell");
+  define_history(cells);
+  define_keys(cells);
+  cells.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
       .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a, "events"_a,
            "key"_a)
       .def("describe", &describe, "name"_a)

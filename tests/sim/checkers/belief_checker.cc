@@ -35,7 +35,8 @@ void BeliefChecker::check(const std::string& lock, const Belief& one,
     if (locks::SimpleModel::is_compatible(other.mode, one.mode)) continue;
     world_.fail("clients " + std::to_string(other.client) + " and " + std::to_string(one.client) +
                 " both believe that they hold " + lock + ", with tokens " +
-                std::to_string(other.token.value) + " and " + std::to_string(one.token.value));
+                std::to_string(other.token.value) + " and " + std::to_string(one.token.value) +
+                ", in modes " + base::mode_name(other.mode) + " and " + base::mode_name(one.mode));
   }
 }
 

@@ -16,6 +16,9 @@ std::string name(base::NodeId node) {
 void LeaderChecker::on_started(base::NodeId node) {
   probes_.erase(node);
   heard_.erase(node);
+  leads_.erase(node);
+  followed_.erase(node);
+  leave_.erase(node);
 }
 
 void LeaderChecker::on_link_lost(base::NodeId node, base::NodeId peer) {
@@ -23,18 +26,43 @@ void LeaderChecker::on_link_lost(base::NodeId node, base::NodeId peer) {
   if (heard != heard_.end() && heard->second.leader == peer) heard_.erase(heard);
 }
 
+void LeaderChecker::on_reconfigured(base::NodeId node, base::Slot before) {
+  if (leads_.contains(node) || is_quorum(log_.config_of(before.next()), {node})) {
+    leave_.insert(node);
+  }
+}
+
+// P9: that of the first slot which its leader didn't know chosen. A single voter asks nobody.
+const base::Config& LeaderChecker::config_of(const base::Ballot& ballot) const {
+  const auto from = from_.find(ballot);
+  return from == from_.end() ? log_.config() : log_.config_of(from->second);
+}
+
 void LeaderChecker::on_said(base::NodeId node, const paxos::Message& message) {
   if (const auto* probe = std::get_if<paxos::Probe>(&message)) {
     heard_.erase(node);  // its own patience is at an end
+    leads_.erase(node);
     auto& [ballot, yes] = probes_[node];
     if (ballot != probe->ballot) yes.clear();
     ballot = probe->ballot;
   } else if (std::holds_alternative<paxos::Promise>(message)) {
     heard_.erase(node);  // somebody else deserves patience now
-  } else if (std::holds_alternative<paxos::Prepare>(message)) {
-    if (probes_[node].second.size() + 1 < quorum_) {
+    leads_.erase(node);
+    leave_.erase(node);
+    followed_[node] = std::max(followed_[node], std::get<paxos::Promise>(message).ballot);
+  } else if (const auto* prepare = std::get_if<paxos::Prepare>(&message)) {
+    from_.try_emplace(prepare->ballot, prepare->from);
+    auto yes = probes_[node].second;
+    yes.insert(node);
+    // Leave is for one ballot, in which it may ask again and again.
+    const bool has_leave = leave_.contains(node) || leads_[node] == prepare->ballot;
+    leave_.erase(node);
+    leads_[node] = prepare->ballot;
+    if (!has_leave && !is_quorum(config_of(prepare->ballot), yes)) {
       world_.fail(name(node) + " asks for promises although no quorum would give them (P7)");
     }
+  } else if (const auto* beat = std::get_if<paxos::Heartbeat>(&message)) {
+    leads_[node] = beat->ballot;
   } else if (const auto* reply = std::get_if<paxos::ProbeReply>(&message); reply && reply->yes) {
     if (may_say_yes_[{node, reply->ballot}]-- == 0) {
       world_.fail(name(node) + " would promise another ballot although it hears a leader (P7)");
@@ -48,6 +76,7 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
     if (after.promised <= ballot) taken_at_.try_emplace({to, ballot, confirm}, world_.now());
     // A late word of the ballot in which it led before is none of the present one.
     if (after.follows == from && after.ballot == ballot) heard_[to] = {from, after.own_clock};
+    followed_[to] = std::max(followed_[to], ballot);
   };
   const auto echoes = [&](const base::Ballot& ballot, base::Confirm confirm) {
     const auto taken = taken_at_.find({from, ballot, confirm});
@@ -59,6 +88,9 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
     leads(accept->ballot, accept->confirm);
   } else if (const auto* heartbeat = std::get_if<paxos::Heartbeat>(&message)) {
     leads(heartbeat->ballot, heartbeat->confirm);
+  } else if (const auto* leave = std::get_if<paxos::TakeOver>(&message)) {
+    // That of an older ballot than one that it has heard of is void.
+    if (leave->ballot >= followed_[to]) leave_.insert(to);
   } else if (const auto* accepted = std::get_if<paxos::Accepted>(&message)) {
     echoes(accepted->ballot, accepted->confirm);
   } else if (const auto* alive = std::get_if<paxos::HeartbeatReply>(&message)) {
@@ -76,17 +108,23 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
 }
 
 int64_t LeaderChecker::quorum_heard_at(base::NodeId leader, base::Ballot ballot) const {
+  const base::Config& config = config_of(ballot);
+  const auto is_voter = [&config](base::NodeId node) {
+    const base::Member* member = config.find(node);
+    return member != nullptr && member->voter;
+  };
+  const size_t quorum = config.voters() / 2 + 1;
   std::vector<int64_t> times;
   for (auto it = echoed_at_.lower_bound({leader, ballot, base::NodeId{}}); it != echoed_at_.end();
        ++it) {
     const auto& [to, in, from] = it->first;
     if (to != leader || in != ballot) break;
-    times.push_back(it->second);
+    if (is_voter(from)) times.push_back(it->second);
   }
-  if (quorum_ == 1) return world_.now();
-  if (times.size() + 1 < quorum_) return 0;
+  if (is_voter(leader)) times.push_back(world_.now());  // its own word
+  if (times.size() < quorum) return 0;
   std::sort(times.begin(), times.end(), std::greater<>());
-  return times[quorum_ - 2];  // and its own word
+  return times[quorum - 1];
 }
 
 void LeaderChecker::on_confirmed_answer(base::NodeId leader, base::Ballot ballot,

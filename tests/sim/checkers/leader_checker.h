@@ -12,14 +12,15 @@
 
 #include "lockcore/base/time.h"
 #include "lockcore/paxos/message.h"
+#include "tests/sim/checkers/log_checker.h"
 #include "tests/sim/world.h"
 
 namespace holdfast::sim {
 
 class LeaderChecker {
  public:
-  LeaderChecker(World& world, uint32_t voters, base::Duration election)
-      : world_(world), quorum_(voters / 2 + 1), election_(election) {}
+  LeaderChecker(World& world, const LogChecker& log, base::Duration election)
+      : world_(world), log_(log), election_(election) {}
 
   void on_started(base::NodeId node);
   void on_said(base::NodeId node, const paxos::Message& message);
@@ -33,6 +34,9 @@ class LeaderChecker {
   void on_taken(base::NodeId to, base::NodeId from, const paxos::Message& message,
                 const Taken& after);
   void on_link_lost(base::NodeId node, base::NodeId peer);
+  // The node has applied a membership change: if it led, it may go on in a ballot of its own.
+  // What it had applied before: a single voter leads without a word to anybody.
+  void on_reconfigured(base::NodeId node, base::Slot before);
   // The leader of `ballot` answered a renewal or a linearizable read that arrived at `asked_at`.
   void on_confirmed_answer(base::NodeId leader, base::Ballot ballot, int64_t asked_at);
   // True time of a quorum's newest word for this leader in this ballot; 0: none yet.
@@ -43,11 +47,17 @@ class LeaderChecker {
     base::NodeId leader;
     base::Instant at;  // by its own clock
   };
+  const base::Config& config_of(const base::Ballot& ballot) const;
+
   World& world_;
-  const size_t quorum_;
+  const LogChecker& log_;
   const base::Duration election_;
   std::map<base::NodeId, std::pair<base::Ballot, std::set<base::NodeId>>> probes_;  // who said yes
   std::map<base::NodeId, Heard> heard_;
+  // The ballot in which a node last spoke as leader, and the highest of a leader that it has heard.
+  std::map<base::NodeId, base::Ballot> leads_, followed_;
+  std::set<base::NodeId> leave_;             // may ask for promises without a probe (P7)
+  std::map<base::Ballot, base::Slot> from_;  // phase 1 asked from there: whose quorum counts (P9)
   // How many probes of this ballot came when this node heard nobody lead, and aren't answered yes.
   std::map<std::pair<base::NodeId, base::Ballot>, uint32_t> may_say_yes_;
   // When a voter took the message of this ballot and counter, and the newest such moment that the

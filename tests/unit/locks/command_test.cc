@@ -27,7 +27,8 @@ Batch every_kind() {
        Acquire{LeaseId{77}, HolderId{1}, AgentId{2}, {{"a/b", Mode::kShared, 1, 0}}, false, "why"}},
       {{ClientId{5}, 13, 3, {}}, CancelWait{12}},
       {{ClientId{5}, 14, 3, {}}, Release{LeaseId{77}, "a/b", Token{99}}},
-      {{}, NewLeader{{4, NodeId{1}}}}};
+      {{}, NewLeader{{4, NodeId{1}}}},
+      {{}, Reconfigure{{{}, {2}, {{{1}, {5}, "a:1", true}, {{4}, {}, "b:1", false}}, {{2}}}, "n"}}};
   return batch;
 }
 
@@ -54,7 +55,7 @@ TEST_CASE("command: a batch comes back from its bytes as it was") {
   REQUIRE_MESSAGE(decoded.has_value(), why);
   // Encoding is canonical enough: equal batches have equal bytes.
   CHECK(encode_batch(*decoded) == bytes);
-  REQUIRE(decoded->commands.size() == 9);
+  REQUIRE(decoded->commands.size() == 10);
   CHECK(decoded->commands[1].op.answered == std::vector<uint64_t>{5, 7});
   const auto& open = std::get<OpenLease>(decoded->commands[2].body);
   CHECK(open.secret == std::string(16, '\0'));

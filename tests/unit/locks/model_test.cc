@@ -23,6 +23,7 @@ class Workload {
     if (clients_.empty() || random_.chance(0.02)) return {{}, RegisterClient{random_client_ttl()}};
     if (random_.chance(0.01)) return {{}, NewLeader{random_ballot()}};
     if (random_.chance(0.01)) return {{}, AdvanceTime{random_ballot()}};
+    if (random_.chance(0.01)) return {{}, random_change()};
     if (random_.chance(0.01)) return {{}, random_checkpoint()};
     if (random_.chance(0.015)) return {{}, ExpireLeases{random_ballot(), random_leases()}};
     // A copy of something sent before, late or not, as it was.
@@ -32,6 +33,15 @@ class Workload {
     sent_.push_back(command);
     if (sent_.size() > 200) sent_.erase(sent_.begin());
     return command;
+  }
+
+  // The next configuration, or one that was decided too early or too late.
+  Reconfigure random_change() {
+    Config config;
+    const uint64_t next = std::max<uint64_t>(table_.meta().config_version.value, 1);
+    config.version = {std::max<uint64_t>(next + random_.below(3), 2)};
+    config.members = {{{1}, {7}, "a:1", true}, {{2 + random_.below(5)}, {8}, "b:1", false}};
+    return {config, "changes something"};
   }
 
   void learn(const Reply& reply) {
@@ -327,6 +337,7 @@ TEST_CASE("model: random histories agree with the simple model, restarts or not"
       CAPTURE(i);
       run.step();
     }
-    CHECK(run.granted > 100);
+    // The history is worth its time only if much is granted in it.
+    CHECK(run.granted > 80);
   }
 }

@@ -19,6 +19,7 @@ class ShadowRows {
     apply(waiters_, write.waiters, &base::WaiterRow::queued);
     apply(clients_, write.clients, &base::ClientRow::id);
     apply(answers_, write.answers, &base::AnswerRow::key);
+    if (write.config) config_ = *write.config;
     apply(keys_, write.keys, &base::KeyRow::key);
     apply(sequences_, write.sequences, &base::SequenceRow::prefix);
     apply(policies_, write.policies, &base::PolicyRow::key);
@@ -32,6 +33,7 @@ class ShadowRows {
             values(waiters_),
             values(clients_),
             values(answers_),
+            config_,
             values(keys_),
             values(sequences_),
             values(policies_)};
@@ -61,6 +63,7 @@ class ShadowRows {
   std::map<base::Revision, base::WaiterRow> waiters_;
   std::map<base::ClientId, base::ClientRow> clients_;
   std::map<base::AnswerKey, base::AnswerRow> answers_;
+  base::Config config_;
   std::map<std::string, base::KeyRow> keys_;
   std::map<std::string, base::SequenceRow> sequences_;
   std::map<base::PolicyKey, base::PolicyRow> policies_;

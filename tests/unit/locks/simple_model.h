@@ -255,6 +255,10 @@ class SimpleModel {
     } else if (std::holds_alternative<AdvanceTime>(command.body) ||
                std::holds_alternative<CheckpointLeases>(command.body)) {
       return;
+    } else if (const auto* change = std::get_if<Reconfigure>(&command.body)) {
+      if (change->config.version.value != config_version_ + 1) return;
+      config_version_ = change->config.version.value;
+      ++revision_;
     } else if (const auto& expire = std::get<ExpireLeases>(command.body);
                expire.decided == leader_) {
       std::vector<uint64_t> ending;
@@ -733,6 +737,7 @@ class SimpleModel {
   std::map<std::string, uint64_t> sequences_;  // the last number under each prefix
   std::set<base::PolicyKey> policies_;
   base::Ballot leader_;
+  uint64_t config_version_ = 1;
   std::map<uint64_t, ClientState> clients_;
   std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it
   std::vector<Claim> claims_;            // in the order in which they were made

@@ -165,7 +165,8 @@ void Cell::flush(uint64_t id, size_t writes) {
   absorb(id);
 }
 
-void Cell::drain(TestNode& node) {
+bool Cell::drain(TestNode& node) {
+  bool reconfigured = false;
   while (std::optional<base::Entry> next = node.replica->next_chosen()) {
     REQUIRE(next->slot.value == node.applied.size() + 1);
     const auto [place, first] = applied_.try_emplace(next->slot, *next);
@@ -173,8 +174,12 @@ void Cell::drain(TestNode& node) {
     REQUIRE_MESSAGE(*place->second.value == *next->value, "slot ", next->slot.value);
     if (!imagined_) witness_.on_applied(*next);
     node.applied.push_back(*next);
+    if (next->kind != base::EntryKind::kReconfigure) continue;
+    node.replica->on_reconfigured(next->slot, configs_.at(*next->value), now_, fx_);
+    reconfigured = true;
   }
   node.replica->set_progress(Slot{node.applied.size()}, node.disk.recorded);
+  return reconfigured;
 }
 
 void Cell::turn(uint64_t id) {
@@ -204,7 +209,7 @@ void Cell::absorb(uint64_t id) {
       witness_.on_confirmed(id, node.replica->ballot(), node.replica->confirmed());
     }
   }
-  drain(node);
+  const bool reconfigured = drain(node);
   for (const LogRead& read : fx.reads) {
     std::vector<base::Entry> rows;
     size_t bytes = 0;
@@ -216,6 +221,7 @@ void Cell::absorb(uint64_t id) {
     node.replica->on_log_read(read.id, std::move(rows), now_, fx_);
     absorb(id);
   }
+  if (reconfigured) absorb(id);
   if (node.disk.writes_at_once) flush(id);
 }
 
@@ -278,6 +284,39 @@ void Cell::announce(uint64_t id) {
   while (!(*this)[id].can_propose()) settle();
   (*this)[id].propose(base::EntryKind::kNewLeader, "leader " + std::to_string(id), now_, fx_);
   absorb(id);
+}
+
+base::Slot Cell::reconfigure(uint64_t id, const base::Config& config) {
+  const std::string value = "configuration " + std::to_string(config.version.value);
+  configs_[value] = config;
+  const Slot slot = (*this)[id].propose(base::EntryKind::kReconfigure, value, now_, fx_);
+  absorb(id);
+  return slot;
+}
+
+uint64_t Cell::add_joining() {
+  const uint64_t id = size() + 1;
+  TestNode node;
+  node.options = nodes_.front().options;
+  node.options.self = NodeId{id};
+  node.options.address = address(id);
+  node.options.cluster.clear();
+  node.options.join = true;
+  node.disk.log.self = NodeId{id};
+  node.disk.log.incarnation.value = 1000 + id;
+  nodes_.push_back(std::move(node));
+  start(id);
+  return id;
+}
+
+void Cell::join(uint64_t id, const base::Config& config) {
+  (*this)[id].on_joined(config, now_, fx_);
+  absorb(id);
+  settle();
+  for (uint64_t other = 1; other <= size(); ++other) {
+    if (other != id && node(other).replica) link(id, other);
+  }
+  settle();
 }
 
 base::Slot Cell::propose(uint64_t id, const std::string& value) {

@@ -105,6 +105,11 @@ class Cell {
   base::Slot propose(uint64_t id, const std::string& value);  // and ends the turn
   base::Confirm want_confirm(uint64_t id);                    // likewise
   void announce(uint64_t id);                                 // proposes NewLeader
+  // Proposes this configuration, and ends the turn. Whoever applies it obeys.
+  base::Slot reconfigure(uint64_t id, const base::Config& config);
+  // One more node, with an empty disk, which waits to be told of a cell; it has the next id.
+  uint64_t add_joining();
+  void join(uint64_t id, const base::Config& config);
   void turn(uint64_t id);   // finish_turn, and what follows from the effects
   uint64_t leader() const;  // 0: none
   std::string value_at(uint64_t id, uint64_t slot) const;    // applied; "-" if not
@@ -112,7 +117,7 @@ class Cell {
 
  private:
   void absorb(uint64_t id);
-  void drain(TestNode& node);
+  bool drain(TestNode& node);  // true: it has applied a change of the membership
   void apply_write(TestNode& node, const base::LogWrite& write);
 
   std::vector<TestNode> nodes_;
@@ -120,6 +125,7 @@ class Cell {
   base::Instant now_ = base::Instant{} + base::Duration::from_ms(10'000);
   std::map<base::Slot, base::Entry> applied_;  // by anybody: one value per slot
   Witness witness_;
+  std::map<std::string, base::Config> configs_;  // by the value that stands for them in the log
   bool imagined_ = false;  // the test said something in a node's name that it never did
   uint64_t next_nonce_ = 100;
 };

@@ -96,6 +96,9 @@ bool same(const paxos::HeartbeatReply& a, const paxos::HeartbeatReply& b) {
 bool same(const paxos::Reject& a, const paxos::Reject& b) {
   return std::tie(a.ballot, a.promised) == std::tie(b.ballot, b.promised);
 }
+bool same(const paxos::TakeOver& a, const paxos::TakeOver& b) {
+  return std::tie(a.ballot, a.chosen_upto) == std::tie(b.ballot, b.chosen_upto);
+}
 bool same(const paxos::Fetch& a, const paxos::Fetch& b) {
   return std::tie(a.from, a.to) == std::tie(b.from, b.to);
 }

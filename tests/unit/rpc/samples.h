@@ -178,9 +178,10 @@ class Samples {
       case 9: return paxos::Heartbeat{ballot(), slot(), confirm()};
       case 10: return paxos::HeartbeatReply{ballot(), confirm(), slot(), slot(), slot()};
       case 11: return paxos::Reject{ballot(), ballot()};
-      case 12: return paxos::Fetch{slot(), slot()};
-      case 13: return paxos::FetchReply{slot(), slot(), slot(), entries()};
-      case 14: return paxos::SnapshotFetch{number(), number(), number()};
+      case 12: return paxos::TakeOver{ballot(), slot()};
+      case 13: return paxos::Fetch{slot(), slot()};
+      case 14: return paxos::FetchReply{slot(), slot(), slot(), entries()};
+      case 15: return paxos::SnapshotFetch{number(), number(), number()};
       default: return paxos::SnapshotReply{number(), snapshot_part()};
     }
   }

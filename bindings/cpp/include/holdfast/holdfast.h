@@ -240,7 +240,9 @@ struct NodeStatus {
   uint64_t id = 0;
   std::string name;
   std::string address;
-  std::string role;  // leader, follower, candidate, probing, founding, unreachable
+  // leader, follower, candidate, probing, learner, founding, unreachable
+  std::string role;
+  bool voter = false;
   uint64_t pid = 0;
   std::string version;
   std::string ballot;  // "round.node"
@@ -257,6 +259,17 @@ struct CellStatus {
   std::string cell;  // 16 hex digits; empty before founding
   uint64_t revision = 0;
   std::vector<NodeStatus> nodes;  // all members, by id
+  uint64_t config_version = 0;    // +1 with every membership change
+};
+// Who belongs to the cell, as of one moment.
+struct Member {
+  uint64_t id = 0;
+  std::string address;
+  bool voter = false;
+};
+struct Membership {
+  uint64_t version = 0;
+  std::vector<Member> members;  // by id
 };
 
 struct SnapshotPiece {
@@ -389,12 +402,27 @@ class HOLDFAST_API Cell {
   void leases_async(Callback<std::vector<LeaseInfo>> done);
   void status_async(Callback<CellStatus> done);
 
+  // -- for operators ------------------------------------------------------------------------------
+  // The leader hands over to this voter (0: to the one that is furthest); who leads then.
+  uint64_t transfer_leader(uint64_t to = 0);
+  // One change of the membership each. They say how things are to be, so repeating one is harmless;
+  // what would harm the cell is refused with `conflict`, and the reason.
+  Membership add_member(uint64_t id, std::string_view address);  // as a learner
+  Membership promote_member(uint64_t id);                        // a learner that has caught up
+  Membership remove_member(uint64_t id);                         // its id is never used again
+  Membership update_member(uint64_t id, std::string_view address);
+
   // -- what happened ------------------------------------------------------------------------------
   // The events of every lock and key whose name begins with `prefix` (exact: is it), each once and
   // in order, over reconnections and changes of leaders. From `from_revision` on, inclusive;
   // nullopt: from now on. unavailable: no leader was there to say what now is.
   Watch watch(std::string_view prefix, std::optional<uint64_t> from_revision = std::nullopt,
               bool exact = false);
+  // The same with a callback, on the cell's thread, for each event; `on_end` is called once if the
+  // watch ends by itself. The watch that it returns has nothing for next(), and ends when it goes.
+  Watch watch_each(std::string_view prefix, std::function<void(const Event&)> on_event,
+                   std::optional<uint64_t> from_revision = std::nullopt, bool exact = false,
+                   std::function<void(const Error& why)> on_end = {});
   // Who leads: the holder of an election (Session::election). nullopt: nobody.
   std::optional<Leader> leader(std::string_view name);
   Observer observe(std::string_view name);
@@ -637,7 +665,8 @@ class HOLDFAST_API Grant {
   // it was. Errors: lock_lost, not_held, deadlock (at once, if another holder waits for an upgrade
   // as well), lease_lost, cancelled, invalid_argument (a semaphore's, or one conversion waits
   // already). At the end of its time it waits for the cell's word all the same, at most until the
-  // session is lost.
+  // session is lost. If neither mode includes the other (concurrent_write and shared), what the old
+  // one allowed may end before the answer is here: stop doing it before you ask.
   bool convert(Mode mode, std::optional<nanoseconds> timeout = std::nullopt);
   bool upgrade(std::optional<nanoseconds> timeout = std::nullopt);  // to exclusive
   void downgrade();                                                 // to shared
