@@ -76,7 +76,7 @@ void Machine::start() {
   }
   oracles_.states.on_recovered(id_, table);
   looked_at_ = 0;
-  looked_applied_ = table.meta().applied;
+  told_applied_ = looked_applied_ = table.meta().applied;
   base::RecoveredLog log = disk_->recover_log();
   node_ = std::make_unique<node::Node>(node_options(), std::move(log), std::move(table), now());
   world_.trace(name() + " starts");
@@ -199,10 +199,11 @@ void Machine::plan_turn() {
 }
 
 void Machine::finish_turn() {
-  const base::Slot before = node_->table().meta().applied;
   const auto wall_ms = static_cast<uint64_t>(std::max<int64_t>(0, world_.now() / kMs + wall_ms_));
   node_->finish_turn(now(), node::WallClock{wall_ms}, fx_, [this] { tell_peers_and_disk(); });
+  // Of this turn, or of a snapshot that was installed since the last one.
   const base::Slot applied = node_->table().meta().applied;
+  const base::Slot before = std::exchange(told_applied_, applied);
   if (applied != before) oracles_.log.on_applied(id_, applied);
   if (oracles_.log.changes_between(before, applied)) oracles_.leaders.on_reconfigured(id_, before);
   if (world_.now() >= looked_at_ + options_.look_ms * kMs) {

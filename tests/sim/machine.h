@@ -157,6 +157,7 @@ class Machine {
   base::ConfigVersion linked_;  // the membership by which its links were last looked at
   int64_t looked_at_ = 0;       // its invariants and its state
   base::Slot looked_applied_;   // as it was then
+  base::Slot told_applied_;     // the oracles know of what is applied through here
 
   int64_t disk_stalled_until_ = 0;
   int64_t disk_slower_ms_ = 0;

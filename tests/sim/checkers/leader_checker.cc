@@ -27,8 +27,11 @@ void LeaderChecker::on_link_lost(base::NodeId node, base::NodeId peer) {
 }
 
 void LeaderChecker::on_reconfigured(base::NodeId node, base::Slot before) {
-  if (leads_.contains(node) || is_quorum(log_.config_of(before.next()), {node})) {
-    leave_.insert(node);
+  const auto leads = leads_.find(node);
+  if (leads != leads_.end()) {
+    leave_[node] = leads->second;
+  } else if (is_quorum(log_.config_of(before.next()), {node})) {
+    leave_[node] = followed_[node];
   }
 }
 
@@ -45,11 +48,12 @@ void LeaderChecker::on_said(base::NodeId node, const paxos::Message& message) {
     auto& [ballot, yes] = probes_[node];
     if (ballot != probe->ballot) yes.clear();
     ballot = probe->ballot;
-  } else if (std::holds_alternative<paxos::Promise>(message)) {
+  } else if (const auto* promise = std::get_if<paxos::Promise>(&message)) {
     heard_.erase(node);  // somebody else deserves patience now
     leads_.erase(node);
-    leave_.erase(node);
-    followed_[node] = std::max(followed_[node], std::get<paxos::Promise>(message).ballot);
+    // One that waited for a slow disk may be older than the leave.
+    if (leave_.contains(node) && leave_[node] < promise->ballot) leave_.erase(node);
+    followed_[node] = std::max(followed_[node], promise->ballot);
   } else if (const auto* prepare = std::get_if<paxos::Prepare>(&message)) {
     from_.try_emplace(prepare->ballot, prepare->from);
     auto yes = probes_[node].second;
@@ -90,7 +94,7 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
     leads(heartbeat->ballot, heartbeat->confirm);
   } else if (const auto* leave = std::get_if<paxos::TakeOver>(&message)) {
     // That of an older ballot than one that it has heard of is void.
-    if (leave->ballot >= followed_[to]) leave_.insert(to);
+    if (leave->ballot >= followed_[to]) leave_[to] = leave->ballot;
   } else if (const auto* accepted = std::get_if<paxos::Accepted>(&message)) {
     echoes(accepted->ballot, accepted->confirm);
   } else if (const auto* alive = std::get_if<paxos::HeartbeatReply>(&message)) {

@@ -56,7 +56,8 @@ class LeaderChecker {
   std::map<base::NodeId, Heard> heard_;
   // The ballot in which a node last spoke as leader, and the highest of a leader that it has heard.
   std::map<base::NodeId, base::Ballot> leads_, followed_;
-  std::set<base::NodeId> leave_;             // may ask for promises without a probe (P7)
+  // Who may ask for promises without a probe (P7), by leave given in this ballot.
+  std::map<base::NodeId, base::Ballot> leave_;
   std::map<base::Ballot, base::Slot> from_;  // phase 1 asked from there: whose quorum counts (P9)
   // How many probes of this ballot came when this node heard nobody lead, and aren't answered yes.
   std::map<std::pair<base::NodeId, base::Ballot>, uint32_t> may_say_yes_;
