@@ -1,6 +1,7 @@
 #include "lockcore/locks/lease_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lockcore/locks/policy_table.h"
 
@@ -54,6 +55,19 @@ void LeaseTable::remove(Lease& lease) {
   owners_.drop(*owner);
   leases_.erase(base::LeaseId{lease.row.id});
   if (order_.size() > 64 && order_.size() / 2 > leases_.size()) compact();
+}
+
+void LeaseTable::adopt(Lease& lease, base::ClientId by) {
+  if (lease.row.client != by) lease.row.former = std::exchange(lease.row.client, by);
+  lease.row.left_ms = 0;
+  dirty_.add(lease);
+}
+
+void LeaseTable::set_owner(Lease& lease, base::Owner owner) {
+  const std::shared_ptr<const base::Owner> before = lease.row.owner;
+  lease.row.owner = owners_.share(std::move(owner));
+  owners_.drop(*before);
+  dirty_.add(lease);
 }
 
 void LeaseTable::set_left(Lease& lease, uint64_t left_ms) {

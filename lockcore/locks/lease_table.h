@@ -18,13 +18,16 @@ class PolicyTable;
 constexpr size_t kLinkInLock = 0;
 constexpr size_t kLinkInLease = 1;
 
+using KeysOfLease = IntrusiveList<Key, 0>;
+
 struct Lease {
   base::LeaseRow row;
   IntrusiveList<Claim, kLinkInLease> holds;  // in grant order
   IntrusiveList<Claim, kLinkInLease> waits;  // in queue order
-  IntrusiveList<Key, 0> keys;                // in the order of their last changes
+  KeysOfLease keys;                          // in the order of their last changes
   uint32_t hold_count = 0;
   uint32_t wait_count = 0;
+  uint32_t orphan_count = 0;  // holds of before it was adopted that nobody has taken up
   RowMark mark;
   bool ending = false;  // the command at hand ends it
 };
@@ -63,6 +66,9 @@ class LeaseTable {
   Lease& add(base::LeaseRow row, base::Owner owner);
   // It has no claims and no keys any more.
   void remove(Lease& lease);
+  // Another client's from now on. Its next leader gives it its whole TTL.
+  void adopt(Lease& lease, base::ClientId by);
+  void set_owner(Lease& lease, base::Owner owner);
   // What is left of it, by a checkpoint; 0: all.
   void set_left(Lease& lease, uint64_t left_ms);
 
