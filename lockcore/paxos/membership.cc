@@ -213,7 +213,8 @@ void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::
   Peer* peer = s.find_peer(by);
   if (peer == nullptr || peer->refused_for == refusal.reason) return;
   peer->refused_for = refusal.reason;
-  s.tell(Notice::Level::kError, who + " refuses this node: " + refusal.reason, fx);
+  // As the refuser says it: it may only be early, as before a newcomer was taken in.
+  s.tell(Notice::Level::kWarning, who + " refuses this node: " + refusal.reason, fx);
 }
 
 void check_at_start(ReplicaState& s, const std::string& disk_lost) {
