@@ -365,7 +365,8 @@ void fill_refusal(const paxos::Refusal& refusal, wire::peer::Refusal::Builder to
 paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   paxos::Refusal refusal;
   auto damaged = kj::runCatchingExceptions([&]() {
-    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes), from.getDiskLost(),
+    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes),
+               from.getDiskLost(),
                {from.getRemovedBy()}};
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};

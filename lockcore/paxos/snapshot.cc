@@ -104,8 +104,8 @@ void want(ReplicaState& s, const Peer& source, base::Instant now, Effects& fx) {
   got_on(s, now);
   s.tell(Notice::Level::kWarning,
          "lags behind: slots from " + std::to_string(s.chosen_upto.next().value) +
-             " on are no longer in the log of " + node_text(source.id, source.address) +
-             "; asks " + node_text(asked.id, asked.address) + " for a snapshot",
+             " on are no longer in the log of " + node_text(source.id, source.address) + "; asks " +
+             node_text(asked.id, asked.address) + " for a snapshot",
          fx);
 }
 

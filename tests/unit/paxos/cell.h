@@ -111,8 +111,8 @@ class Cell {
   uint64_t add_joining();
   void join(uint64_t id, const base::Config& config);
   void record(uint64_t id);  // state.db has what is applied
-  void turn(uint64_t id);   // finish_turn, and what follows from the effects
-  uint64_t leader() const;  // 0: none
+  void turn(uint64_t id);    // finish_turn, and what follows from the effects
+  uint64_t leader() const;   // 0: none
   std::string value_at(uint64_t id, uint64_t slot) const;    // applied; "-" if not
   const base::Entry* row(uint64_t id, uint64_t slot) const;  // durable
 
