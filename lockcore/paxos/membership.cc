@@ -65,7 +65,7 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
   const base::Member* member = s.config.find(peer.node);
   if (s.config.has_removed(peer.node)) {
     // Not before we would know it after a crash as well: see may_leave().
-    const bool recorded = s.recorded >= s.config_slot || HF_MUTANT(removal_told_unrecorded);
+    const bool recorded = s.recorded >= s.config_slot;
     return Refusal{node_text(peer.node, peer.address) + " was removed from " +
                        cell_text(s.config.cell) +
                        ". A node that is to come back takes a new node id and an empty data "
@@ -209,7 +209,6 @@ namespace {
 // to find that out, and with A gone it waits forever. So a majority of those that stay must know
 // it, for good. A configuration beyond the next was chosen by voters that know of the removal.
 bool may_leave(const ReplicaState& s, base::ConfigVersion known) {
-  if (HF_MUTANT(removed_leaves_at_once)) return true;
   const bool is_member = s.config.find(s.self) != nullptr;
   if (known.value > s.config.version.value + (is_member ? 1 : 0)) return true;
   size_t voters = 0;

@@ -65,7 +65,6 @@ void on_applied(ReplicaState& s, base::Slot slot, const base::Config& config, ba
   // A learner that joined knows a later one from the beginning.
   if (config.version > s.config.version) {
     adopt(s, config, now, fx);
-    if (!stays && HF_MUTANT(removed_leaves_at_once)) return s.end(membership::removed_text(s), fx);
     if (!stays) s.tell(Notice::Level::kWarning, membership::removed_text(s), fx);
   }
   // Everybody hears this leader, so nobody need be asked whether it may go on.

@@ -34,7 +34,6 @@ constexpr std::array kOfTheCell = std::to_array<Mutant>({
     {"same_ballot_goes_on", "P9", 400, "no new ballot follows on a membership change"},
     {"old_configuration_used", "P9", 400, "a ballot begins although a change isn't applied yet"},
     {"late_change_counts", "P9", 400, "a change that was decided too late takes effect"},
-    {"removed_leaves_at_once", "P9", 500, "a removed node ends before the others know it removed"},
     {"swaps_voters", "P9", 400, "one change removes a voter and adds another"},
     {"laggard_promoted", "P9", 400, "a learner is promoted before it has caught up"},
     {"founded_by_a_majority", "P10", 50, "a cell is founded before every voter is there"},
