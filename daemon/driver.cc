@@ -153,8 +153,12 @@ void Driver::command(node::ClientRef ref, locks::Command command) {
   node_.on_command(ref, std::move(command), event(), fx_);
 }
 
-void Driver::renew(node::ClientRef ref, std::vector<base::LeaseId> leases) {
-  node_.on_renew(ref, std::move(leases), event(), fx_);
+void Driver::renew(node::ClientRef ref, node::RenewRequest request) {
+  node_.on_renew(ref, std::move(request), event(), fx_);
+}
+
+void Driver::disconnected(uint64_t connection) {
+  node_.on_disconnected(connection, event(), fx_);
 }
 
 void Driver::read(node::ClientRef ref) {

@@ -39,7 +39,10 @@ class NodeAccess {
   // Names a call; exactly one of command(), renew(), read() and admin() follows.
   virtual node::ClientRef begin(Call& call) = 0;
   virtual void command(node::ClientRef ref, locks::Command command) = 0;
-  virtual void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) = 0;
+  virtual void renew(node::ClientRef ref, node::RenewRequest request) = 0;
+  // A number for RenewRequest::via, and the end of that connection.
+  uint64_t name_connection() { return ++last_connection_; }
+  virtual void disconnected(uint64_t connection) = 0;
   virtual void read(node::ClientRef ref) = 0;
   virtual void admin(node::ClientRef ref, node::AdminRequest request) = 0;
   // The caller is gone. After the answer it does nothing.
@@ -78,6 +81,7 @@ class NodeAccess {
   ~NodeAccess() { *is_alive_ = false; }
 
  private:
+  uint64_t last_connection_ = 0;
   const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
   const std::shared_ptr<const bool> alive_ = is_alive_;
 };

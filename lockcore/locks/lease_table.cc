@@ -40,6 +40,7 @@ Lease& LeaseTable::add(base::LeaseRow row, base::Owner owner) {
   lease.row = std::move(row);
   lease.row.owner = owners_.share(std::move(owner));
   order_.push_back(lease.row.id);
+  bound_ += is_bound(lease.row);
   dirty_.add(lease);
   policies_.count(lease, 1);
   return lease;
@@ -47,6 +48,7 @@ Lease& LeaseTable::add(base::LeaseRow row, base::Owner owner) {
 
 void LeaseTable::remove(Lease& lease) {
   HF_ASSERT(lease.holds.empty() && lease.waits.empty() && lease.keys.empty());
+  bound_ -= is_bound(lease.row);
   policies_.count(lease, -1);
   dirty_.forget(lease);
   if (lease.mark.recorded) erased_.push_back(lease.row.id);
@@ -58,7 +60,9 @@ void LeaseTable::remove(Lease& lease) {
 }
 
 void LeaseTable::adopt(Lease& lease, base::ClientId by) {
+  bound_ -= is_bound(lease.row);
   if (lease.row.client != by) lease.row.former = std::exchange(lease.row.client, by);
+  bound_ += is_bound(lease.row);
   lease.row.left_ms = 0;
   dirty_.add(lease);
 }

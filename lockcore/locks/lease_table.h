@@ -54,6 +54,10 @@ class OwnerPool {
   std::unordered_map<const base::Owner*, Entry, Hash, SameAs> entries_;
 };
 
+inline bool is_bound(const base::LeaseRow& row) {
+  return row.former || row.drop_on_disconnect;
+}
+
 class LeaseTable {
  public:
   explicit LeaseTable(PolicyTable& policies) : policies_(policies) {}
@@ -66,6 +70,9 @@ class LeaseTable {
   Lease& add(base::LeaseRow row, base::Owner owner);
   // It has no claims and no keys any more.
   void remove(Lease& lease);
+  // How many are renewed by their clients alone: those that were adopted, so that whoever had them
+  // hears that they are gone, and those that end with a connection, their client's.
+  size_t bound() const { return bound_; }
   // Another client's from now on. Its next leader gives it its whole TTL.
   void adopt(Lease& lease, base::ClientId by);
   void set_owner(Lease& lease, base::Owner owner);
@@ -88,6 +95,7 @@ class LeaseTable {
   std::unordered_map<base::LeaseId, Lease> leases_;
   // Ascending; ids of leases that ended stay in it until they are the greater part.
   std::vector<base::LeaseId> order_;
+  size_t bound_ = 0;
   OwnerPool owners_;
   DirtyRows<Lease> dirty_;
   std::vector<base::LeaseId> erased_;

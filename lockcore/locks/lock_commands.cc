@@ -130,9 +130,11 @@ std::optional<Answer> LockTable::State::take_up(Lease& lease, const OpId& op, co
       if (other != hold) return already_claimed(*other);
     }
     claims.set_holder(*hold, body.holder, body.agent);
-    hold->number = op.number;
+    // With a new token: whoever had the lease before, and may not know yet that it hasn't, is
+    // refused where the new one was seen (DESIGN 2.2).
+    const base::Token token = upgrade(*hold, hold->mode, op.number, "adopted", 0);
     if (!body.value.empty()) proclaim(*hold, body.value);
-    return Granted{{hold->id}};
+    return Granted{{token}};
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
 // What can be asked of the state as of the last applied slot.
+#include "lockcore/base/mutant.h"
 #include "lockcore/locks/lock_table.h"
 #include "lockcore/locks/lock_table_state.h"
 
@@ -20,6 +21,18 @@ std::optional<Answer> LockTable::recorded_answer(base::ClientId client, uint64_t
   const Answer* answer = state_->clients.recorded(*found, number);
   if (answer == nullptr) return std::nullopt;
   return *answer;
+}
+
+bool LockTable::may_renew(base::LeaseId id, base::ClientId client) const {
+  if (state_->leases.bound() == 0 || HF_MUTANT(anybody_renews)) return true;
+  const Lease* lease = state_->leases.find(id);
+  return lease == nullptr || !is_bound(lease->row) || lease->row.client == client;
+}
+
+bool LockTable::drops_on_disconnect(base::LeaseId id) const {
+  if (state_->leases.bound() == 0) return false;
+  const Lease* lease = state_->leases.find(id);
+  return lease != nullptr && lease->row.drop_on_disconnect;
 }
 
 const base::LeaseRow* LockTable::lease(base::LeaseId id) const {

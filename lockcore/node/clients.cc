@@ -10,6 +10,7 @@
 namespace holdfast::node {
 
 using base::AnswerKey;
+using base::Duration;
 using base::Error;
 using base::ErrorCode;
 using base::Instant;
@@ -35,28 +36,41 @@ void Node::on_command(ClientRef ref, locks::Command command, Instant, Effects& f
   }
 }
 
-void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant now, Effects& fx) {
+void Node::on_renew(ClientRef ref, RenewRequest request, Instant now, Effects& fx) {
   state_->follow_role(fx);
   if (state_->is_active()) {
-    state_->take_renewal(ref, std::move(leases), now, fx);
-  } else if (!state_->keep_arrival(State::RenewArrival{ref, std::move(leases)})) {
+    state_->take_renewal(ref, std::move(request), now, fx);
+  } else if (!state_->keep_arrival(State::RenewArrival{ref, std::move(request)})) {
     fx.renewals.push_back(RenewReply{ref, {}, state_->not_leader()});
   }
 }
 
-void Node::State::take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, Instant now,
-                               Effects& fx) {
+void Node::on_disconnected(uint64_t via, Instant now, Effects&) {
+  State& state = *state_;
+  const auto found = state.dropping.find(via);
+  if (found == state.dropping.end()) return;
+  // The client never counts on more than this from a renewal on, so that it may be cut short. One
+  // that has come back on another connection renews in time.
+  const Duration grace = Duration::from_ms(base::kDisconnectGraceMs);
+  for (const base::LeaseId lease : found->second) state.clock.shorten(lease, now + grace);
+  state.dropping.erase(found);
+}
+
+void Node::State::take_renewal(ClientRef ref, RenewRequest request, Instant now, Effects& fx) {
   // The deadline moves at once, for by DESIGN 6 a renewal that has arrived holds back the expiry of
   // its lease; it is told only when a confirm round has shown that this node still leads. If the
   // round fails, the node steps down and its deadlines mean nothing any more.
-  for (const base::LeaseId lease : leases) {
-    if (!HF_MUTANT(renewal_moves_nothing)) clock.renew(lease, now);
+  for (const base::LeaseId lease : request.leases) {
+    if (HF_MUTANT(renewal_moves_nothing)) continue;
+    if (!table.may_renew(lease, request.client)) continue;
+    clock.renew(lease, now);
+    if (request.via != 0 && table.drops_on_disconnect(lease)) dropping[request.via].insert(lease);
   }
-  const size_t count = leases.size();
+  const size_t count = request.leases.size();
   if (renewing_leases + count > base::kMaxLeases) {
     fx.renewals.push_back(
         RenewReply{ref, {}, too_many("leases to renew", "pendingRenewals", base::kMaxLeases)});
-  } else if (!wait_for_confirm(RenewCall{ref, std::move(leases), {}, {}})) {
+  } else if (!wait_for_confirm(RenewCall{ref, std::move(request), {}, {}})) {
     fx.renewals.push_back(RenewReply{
         ref, {}, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
   } else {
@@ -175,16 +189,17 @@ void Node::State::answer_confirmed(Instant now, Effects& fx) {
 // as well overtake an answer that is under way.
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   const auto decide = [this, &call](uint32_t i) {
-    if (ending.contains(call.leases[i]) && !HF_MUTANT(renewed_while_ending)) return false;
-    if (must_end_checkpoint(call.leases[i])) return false;
-    const bool alive = clock.deadline(call.leases[i]).has_value();
+    const base::LeaseId lease = call.request.leases[i];
+    if (ending.contains(lease) && !HF_MUTANT(renewed_while_ending)) return false;
+    if (must_end_checkpoint(lease)) return false;
+    const bool alive = clock.deadline(lease) && table.may_renew(lease, call.request.client);
     call.answers[i] = alive ? Renewal::kAlive : Renewal::kNotFound;
     renewals_total += alive;
     return true;
   };
   if (call.answers.empty()) {
-    call.answers.resize(call.leases.size());
-    for (uint32_t i = 0; i < call.leases.size(); ++i) {
+    call.answers.resize(call.request.leases.size());
+    for (uint32_t i = 0; i < call.answers.size(); ++i) {
       if (!decide(i)) call.undecided.push_back(i);
     }
   } else {
@@ -194,7 +209,7 @@ void Node::State::answer_renewal(RenewCall call, Effects& fx) {
     held_renewals.push_back(std::move(call));
     return;
   }
-  renewing_leases -= call.leases.size();
+  renewing_leases -= call.request.leases.size();
   fx.renewals.push_back(RenewReply{call.ref, std::move(call.answers), std::nullopt});
 }
 

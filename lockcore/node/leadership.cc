@@ -88,6 +88,7 @@ void Node::State::step_down(Effects& fx) {
   change.reset();
   confirms.clear();
   held_renewals.clear();
+  dropping.clear();
   renewing_leases = 0;
   if (!HF_MUTANT(queue_survives_leader)) batcher.clear();
   clock.clear();

@@ -235,7 +235,7 @@ uint64_t Node::state_age_ms(Instant now) const {
 
 bool Node::renewal_under_way(base::LeaseId lease) const {
   const auto names = [lease](const RenewCall& call) {
-    return std::ranges::find(call.leases, lease) != call.leases.end();
+    return std::ranges::find(call.request.leases, lease) != call.request.leases.end();
   };
   for (const auto& wait : state_->confirms) {
     const auto* renewal = std::get_if<RenewCall>(&wait.call);

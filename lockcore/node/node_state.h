@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -47,8 +48,7 @@ struct Node::State {
 
   // -- clients.cc --------------------------------------------------------------------------------
   void take_command(ClientRef ref, locks::Command command, Effects& fx);
-  void take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now,
-                    Effects& fx);
+  void take_renewal(ClientRef ref, RenewRequest request, base::Instant now, Effects& fx);
   void take_read(ClientRef ref, Effects& fx);
   void answer_lookup(LookupCall& call, Effects& fx);
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
@@ -66,7 +66,7 @@ struct Node::State {
   };
   struct RenewArrival {
     ClientRef ref = 0;
-    std::vector<base::LeaseId> leases;
+    RenewRequest request;
   };
   using Arrival = std::variant<CommandArrival, RenewArrival, ReadCall>;
   base::Duration patience() const;
@@ -144,6 +144,8 @@ struct Node::State {
     bool ends = false;  // the last one of them ends the checkpoint
   };
   std::unordered_map<base::LeaseId, CheckpointsUnderWay> checkpoints;
+  // The leases that end with a connection, by the connections on which they were renewed.
+  std::unordered_map<uint64_t, std::unordered_set<base::LeaseId>> dropping;
   std::vector<RenewCall> held_renewals;  // confirmed, but the fate of a lease in them is open
   size_t renewing_leases = 0;            // named by all renewals that wait
 

@@ -43,7 +43,7 @@ class OperationWaits {
 // Calls that wait for a confirm round.
 struct RenewCall {
   ClientRef ref = 0;
-  std::vector<base::LeaseId> leases;
+  RenewRequest request;
   std::vector<Renewal> answers;     // empty before the round is through, then one for every lease;
   std::vector<uint32_t> undecided;  // but not yet for these: their end is proposed
 };

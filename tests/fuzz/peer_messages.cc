@@ -177,7 +177,7 @@ class Run {
         std::vector<base::LeaseId> leases;
         for (uint64_t i = in_.below(4); i > 0; --i) leases.push_back(some_id(in_, known_.leases));
         asked_.insert(ref);
-        return node_->on_renew(ref, std::move(leases), now_, fx_);
+        return node_->on_renew(ref, {std::move(leases), {}}, now_, fx_);
       }
       case 1: asked_.insert(ref); return node_->on_read(ref, now_, fx_);
       case 2: {

@@ -37,6 +37,7 @@ Failure to_failure(const base::Error& error);
 struct RegisterRequest {};
 struct RenewRequest {
   std::vector<base::LeaseId> leases;
+  base::ClientId client;  // whose they are; 0: leases of no session
 };
 struct DescribeRequest {
   std::string name;

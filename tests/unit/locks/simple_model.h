@@ -388,8 +388,9 @@ class SimpleModel {
       hold.holder = body.holder.value;
       hold.agent = body.agent.value;
       hold.number = op.number;
+      const uint64_t token = hold.token = ++revision_;
       if (!body.value.empty()) ++revision_;
-      return token_text({hold.token});
+      return token_text({token});
     }
     return std::nullopt;
   }

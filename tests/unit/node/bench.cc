@@ -123,7 +123,7 @@ ClientRef Bench::command(uint32_t index, locks::Command command) {
 
 ClientRef Bench::renew(uint32_t index, std::vector<base::LeaseId> leases) {
   const ClientRef ref = next_ref_++;
-  nodes_[index]->on_renew(ref, std::move(leases), now_, effects_[index]);
+  nodes_[index]->on_renew(ref, {std::move(leases), {}}, now_, effects_[index]);
   return ref;
 }
 
