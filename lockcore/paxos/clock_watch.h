@@ -16,8 +16,8 @@
 //
 // An odd node that leads hands over to one of those that agree, and an odd node doesn't ask to
 // lead, nor takes leave to. If for kStandBack election timeouts nobody leads it asks all the same,
-// and if nobody takes over it leads on: a cell that stood still for ever would be worse than a lease
-// that may end early, for which there are tokens. Verdicts decide about nothing else.
+// and if nobody takes over it leads on: a cell that stood still for ever would be worse than a
+// lease that may end early, for which there are tokens. Verdicts decide about nothing else.
 #pragma once
 
 #include "lockcore/paxos/replica_state.h"

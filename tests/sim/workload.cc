@@ -47,7 +47,8 @@ std::optional<std::string> Workload::unsettled() const {
     knows_anybody |= cluster_.config().find(base::NodeId{id}) != nullptr;
   }
   for (const auto& program : programs_) {
-    if (knows_anybody && !program->idle()) return "not everything was answered: " + program->describe();
+    if (!knows_anybody || program->idle()) continue;
+    return "not everything was answered: " + program->describe();
   }
   return unsettled_leases();
 }
