@@ -19,9 +19,8 @@ void print_troubles(Output& out, const CellStatus& status) {
     if (!node.waiting_for.empty()) out.line(name + " waits for " + printable(node.waiting_for));
     if (node.clock_trouble.empty()) continue;
     const std::string trouble = printable(node.clock_trouble);
-    out.line(node.clock_stands_back
-                 ? name + " doesn't lead, its clock is wrong: " + trouble
-                 : "by the clock of " + name + ", " + trouble);
+    out.line(node.clock_stands_back ? name + " doesn't lead, its clock is wrong: " + trouble
+                                    : "by the clock of " + name + ", " + trouble);
   }
 }
 

@@ -17,10 +17,10 @@ namespace {
 // that was stopped for a moment (a virtual machine that moves) isn't one that runs wrong.
 constexpr int64_t kLeastSpan = 20;
 constexpr int64_t kMostSpan = 120;
-constexpr int64_t kFresh = 20;        // older than this the last reading says nothing about now
-constexpr int64_t kStandBack = 20;    // an odd node leaves others so much time to lead
+constexpr int64_t kFresh = 20;      // older than this the last reading says nothing about now
+constexpr int64_t kStandBack = 20;  // an odd node leaves others so much time to lead
 constexpr int64_t kHandOverAgain = 10;
-constexpr size_t kEndings = 4;        // of the last readings the quickest one ends the span
+constexpr size_t kEndings = 4;  // of the last readings the quickest one ends the span
 
 constexpr double kDrift = static_cast<double>(base::kDriftPerMille) / 1000;
 constexpr double kLimit = (1 + kDrift) / (1 - kDrift);
@@ -88,8 +88,7 @@ std::vector<base::NodeId> most_that_agree(std::vector<Voter> voters, std::option
   for (size_t from = 0, to = 0; from < voters.size(); ++from) {
     const double low = std::min(voters[from].middle, with.value_or(voters[from].middle));
     to = std::max(to, from);
-    while (to < voters.size() &&
-           std::max(voters[to].middle, with.value_or(0)) <= low * kLimit) {
+    while (to < voters.size() && std::max(voters[to].middle, with.value_or(0)) <= low * kLimit) {
       ++to;
     }
     if (to - from > best) std::tie(best_from, best) = std::pair(from, to - from);

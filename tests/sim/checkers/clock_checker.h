@@ -49,7 +49,7 @@ class ClockChecker {
   World& world_;
   const Options& options_;
   std::map<base::NodeId, Node> nodes_;
-  int disturbances_ = 0;     // under way
+  int disturbances_ = 0;  // under way
   int64_t calm_since_ = 0;
 };
 
