@@ -52,6 +52,11 @@ constexpr std::array kOfTheCell = std::to_array<Mutant>({
     {"renewed_while_ending", "6", 400, "a renewal is answered yes after the expiry was proposed"},
     {"cell_time_turns_back", "7", 400, "cell time may turn back"},
     {"cell_time_from_own_clock", "5, 7", 400, "cell time is each leader's own clock"},
+    // -- clocks beyond ε
+    {"clock_delays_ignored", "6", 400, "a clock's rate is estimated as if messages took no time"},
+    {"one_clock_decides", "6", 400, "one clock that runs otherwise makes a node's own the odd one"},
+    {"odd_leader_leads_on", "6", 400, "a leader whose clock runs wrong doesn't hand over"},
+    {"odd_node_asks", "6", 400, "a node whose clock runs wrong asks to lead"},
     // -- the client library: how long it counts on a lease
     {"deadline_from_answer", "2.4", 400, "a renewal counts from when its answer came"},
     {"open_counts_from_retry", "2.4", 400, "a lease counts from the last copy of its open"},
