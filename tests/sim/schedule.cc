@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "lockcore/base/random.h"
+#include "tests/sim/checkers/clock_checker.h"
 
 namespace holdfast::sim {
 namespace {
@@ -24,6 +25,7 @@ class Drawing {
     draw_lost_disks();
     draw_programs();
     draw_members();
+    draw_odd_clocks();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
   }
@@ -77,6 +79,7 @@ class Drawing {
   void draw_lost_disks();
   void draw_programs();
   void draw_members();
+  void draw_odd_clocks();
 
   const Options& options_;
   base::Random random_;
@@ -264,6 +267,28 @@ void Drawing::draw_members() {
   }
   sometimes(0.3, [&](int64_t at) {
     add(FaultKind::kMove, at, between(500, 5'000), Targets{1} << between(1, last));
+  });
+}
+
+// A clock, or two of five, that runs beyond ε for the rest of the run; and calm at first, so that
+// its node has to find out, and others lead.
+void Drawing::draw_odd_clocks() {
+  if (options_.nodes < 3 || !often(0.08)) return;
+  const int64_t at = kCalmStartMs + between(0, 2'000);
+  const int64_t end = kCalmStartMs + options_.run_ms;
+  const Targets first = leader_or_any();
+  for (const Targets who : {first, any_node()}) {
+    const bool slow = often(0.5);
+    const int64_t how = slow ? between(850, 930) : between(1'075, 1'300);
+    if (who == first || options_.nodes > 3) add(FaultKind::kRate, at, end - at, who, 0, how);
+    if (often(0.7)) break;
+  }
+  const int64_t calm_until = at + patience_with_clocks_ms(options_, 0.85) + 500;
+  std::erase_if(faults_, [&](const Fault& fault) {
+    return fault.kind != FaultKind::kRate && fault.at_ms < calm_until;
+  });
+  std::erase_if(faults_, [&](const Fault& fault) {
+    return fault.kind == FaultKind::kRate && fault.at_ms + fault.for_ms < end;
   });
 }
 

@@ -254,6 +254,12 @@ struct NodeStatus {
   uint64_t digest = 0;         // of its record at that slot; 0: the record is damaged
   uint64_t verifications = 0;  // how often all of its databases was looked at
   std::string damage;          // what the last look found; empty: nothing
+  // By how much its clock runs faster than the leader's, in millionths, give or take
+  // clock_error_ppm. Nothing: that isn't known (yet).
+  std::optional<int64_t> clock_ppm;
+  int64_t clock_error_ppm = 0;
+  std::string clock_trouble;       // whose clocks run otherwise than its own; empty: nobody's
+  bool clock_stands_back = false;  // a majority's do, and so this node doesn't lead
 };
 struct CellStatus {
   std::string cell;  // 16 hex digits; empty before founding
