@@ -246,7 +246,7 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
 Lease* LockTable::State::lease_for(const OpId& op, base::LeaseId id) {
   Lease* lease = leases.find(id);
   const bool lost = lease != nullptr && lease->row.former && lease->row.former == op.client;
-  return lost && !HF_MUTANT(former_client_heard) ? nullptr : lease;
+  return lost ? nullptr : lease;
 }
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const AdoptLease& body,
@@ -254,14 +254,14 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const AdoptLease
   Lease* lease = leases.find(body.lease);
   if (lease == nullptr) return lease_not_found(body.lease);
   base::LeaseRow& row = lease->row;
-  if (row.secret != body.secret && !HF_MUTANT(adopted_without_secret)) {
+  if (row.secret != body.secret) {
     return base::Error{base::ErrorCode::kPermissionDenied,
                        "this is not the secret of lease " + base::lease_text(row.id),
                        {{"lease", base::lease_text(row.id)}}};
   }
   // Whoever waited for these answers is taken to be gone.
   const Answer gone = lease_not_found(row.id);
-  while (!lease->waits.empty() && !HF_MUTANT(adopted_with_waits)) {
+  while (!lease->waits.empty()) {
     end_wait(*lease->waits.front(), "adopted", &gone, out);
   }
   for (Claim* hold = lease->holds.front(); hold != nullptr; hold = ClaimsOfLease::next(hold)) {

@@ -1,5 +1,4 @@
 // What can be asked of the state as of the last applied slot.
-#include "lockcore/base/mutant.h"
 #include "lockcore/locks/lock_table.h"
 #include "lockcore/locks/lock_table_state.h"
 
@@ -24,7 +23,7 @@ std::optional<Answer> LockTable::recorded_answer(base::ClientId client, uint64_t
 }
 
 bool LockTable::may_renew(base::LeaseId id, base::ClientId client) const {
-  if (state_->leases.bound() == 0 || HF_MUTANT(anybody_renews)) return true;
+  if (state_->leases.bound() == 0) return true;
   const Lease* lease = state_->leases.find(id);
   return lease == nullptr || !is_bound(lease->row) || lease->row.client == client;
 }

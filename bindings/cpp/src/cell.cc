@@ -169,7 +169,7 @@ void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
   if (options.lock_delay.count() < 0) {
     throw Error(Code::invalid_argument, "a lock-delay can't be negative");
   }
-  auto opened = [cell = state_, options, done = std::move(done)](client::Outcome&& outcome) {
+  auto got_it = [cell = state_, options, done = std::move(done)](client::Outcome&& outcome) {
     if (auto* failure = std::get_if<client::Failure>(&outcome)) {
       Error error = detail::to_error(*failure);
       return done(std::nullopt, &error);
@@ -184,12 +184,12 @@ void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
   };
   if (!options.lease.empty() || !options.secret.empty()) {
     return state_->start(adopting(adoption(options, state_->owner(options.reason))),
-                         std::move(opened));
+                         std::move(got_it));
   }
   client::OpenCall call{ttl_ms(options.ttl), state_->owner(options.reason)};
   call.lock_delay_ms = static_cast<uint64_t>(options.lock_delay.count());
   call.drop_on_disconnect = options.drop_on_disconnect;
-  state_->start(opening(std::move(call)), std::move(opened));
+  state_->start(opening(std::move(call)), std::move(got_it));
 }
 
 Session Cell::open_session(SessionOptions options) {

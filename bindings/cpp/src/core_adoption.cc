@@ -9,7 +9,6 @@
 
 #include "bindings/cpp/src/core.h"
 #include "bindings/cpp/src/lease_time.h"
-#include "lockcore/base/mutant.h"
 
 namespace holdfast::client {
 
@@ -50,7 +49,7 @@ void Core::on_adopted(Op& op, const locks::LeaseOpened& opened, Instant now, Eff
 void Core::on_time_left(Op& op, Duration left, Instant now, Effects& fx) {
   // By the leader's clock; 2ε covers the difference of two clocks' rates.
   const Duration others = left + left * 2 * base::kDriftPerMille / 1000 + Duration::from_ms(1);
-  op.adoption->usable_from = HF_MUTANT(adopted_at_once) ? now : now + others;
+  op.adoption->usable_from = now + others;
   Op& renewal = go_on_with(op, OpKind::kRenew, fx);
   renewal.request = RenewRequest{{renewal.adoption->lease.lease}, client_};
   submit(renewal);

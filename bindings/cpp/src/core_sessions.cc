@@ -25,7 +25,7 @@ constexpr Duration kMinPatience = Duration::from_ms(50);
 // is not counted on. The first renewal also says on which connection it is.
 Session& Core::add_session(const locks::LeaseOpened& lease, Instant sent, Instant now) {
   Duration ttl = Duration::from_ms(static_cast<int64_t>(lease.ttl_ms));
-  if (lease.drop_on_disconnect && !HF_MUTANT(drop_counts_on_ttl)) {
+  if (lease.drop_on_disconnect) {
     ttl = std::min(ttl, Duration::from_ms(base::kDisconnectGraceMs));
   }
   Session& session = sessions_.add(lease.lease, lease.secret, ttl, sent);
