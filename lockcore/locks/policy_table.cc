@@ -96,7 +96,7 @@ std::optional<base::Error> PolicyTable::refuse_claims(const std::vector<std::str
   for (const auto& [key, policy] : policies_) {
     const auto more = static_cast<uint64_t>(std::count_if(
         locks.begin(), locks.end(),
-        [&key, &owner](std::string_view lock) { return applies(key, &lock, &owner); }));
+        [&key = key, &owner](std::string_view lock) { return applies(key, &lock, &owner); }));
     const base::QuotaLimits& limits = policy.row.limits;
     if (exceeds(limits.locks, policy.used.locks, more)) {
       return over_quota(policy.row, "locks held or waited for", "quotaLocks", limits.locks);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/snapshot.h"
 
@@ -106,8 +107,10 @@ void heard_of(ReplicaState& s, base::NodeId source, base::Slot upto) {
 
 void on_fetch(ReplicaState& s, Peer& from, const Fetch& message, Effects& fx) {
   if (!message.from || message.to < message.from || message.to.value >= kMaxCounter) return;
-  FetchReply reply{message.from, s.first_retained, s.chosen_upto, {}};
-  const base::Slot upto = std::min(message.to, s.chosen_upto);
+  // Never what is only accepted here: whoever asks takes it for chosen (P11).
+  const base::Slot known = HF_MUTANT(mends_with_unchosen) ? s.log.last() : s.chosen_upto;
+  FetchReply reply{message.from, s.first_retained, known, {}};
+  const base::Slot upto = std::min(message.to, known);
   if (message.from > upto || message.from < s.first_retained) {
     s.send(from.id, std::move(reply), fx);
     return;
@@ -126,8 +129,9 @@ void on_fetch(ReplicaState& s, Peer& from, const Fetch& message, Effects& fx) {
   size_t bytes = 0;
   for (base::Slot slot = message.from; slot <= upto; slot = slot.next()) {
     const Row* row = s.log.find(slot);
+    if (HF_MUTANT(mends_with_unchosen) && row == nullptr) break;
     HF_ASSERT(row != nullptr);
-    HF_ASSERT(row->chosen);
+    HF_ASSERT(row->chosen || HF_MUTANT(mends_with_unchosen));
     bytes += row->entry.bytes();
     if (bytes > base::kMaxFetchBytes && !reply.entries.empty()) break;
     reply.entries.push_back(row->entry);

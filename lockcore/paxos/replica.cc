@@ -13,6 +13,7 @@
 #include "lockcore/paxos/founding.h"
 #include "lockcore/paxos/invariants.h"
 #include "lockcore/paxos/membership.h"
+#include "lockcore/paxos/mending.h"
 #include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/reconfigure.h"
 #include "lockcore/paxos/replica_state.h"
@@ -34,7 +35,7 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
                    confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s),
-                   transfer::next_tick(s)});
+                   transfer::next_tick(s), mending::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -190,6 +191,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   advance_time(s, now);
   if (!s.founded()) return founding::on_tick(s, now, fx);
   catch_up::on_tick(s, now);
+  mending::on_tick(s, now);
   snapshot::on_tick(s, now, fx);
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
@@ -275,6 +277,7 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
     transfer::finish_turn(s, now, fx);
     catch_up::finish_turn(s, now, fx);
     snapshot::finish_turn(s, now, fx);
+    mending::finish_turn(s, fx);
     trim::finish_turn(s);
   }
   s.gate.seal(now, fx);
@@ -380,6 +383,9 @@ base::Slot Replica::chosen_upto() const {
 }
 base::Slot Replica::first_retained() const {
   return state_->first_retained;
+}
+std::optional<base::Slot> Replica::mending() const {
+  return state_->mends() ? std::optional(state_->mending.upto()) : std::nullopt;
 }
 base::Slot Replica::durable_upto() const {
   return state_->durable_upto;

@@ -187,6 +187,9 @@ class Replica {
   base::Slot chosen_upto() const;
   base::Slot first_retained() const;  // below it the log is trimmed
   base::Slot durable_upto() const;    // every slot through here is durable in this node's own log
+  // P11: damage cost this node rows or its record; it neither promises nor accepts before the
+  // others have told it what was chosen, through this slot. nullopt: it is whole.
+  std::optional<base::Slot> mending() const;
   const base::Config& config() const;
   // Whom to keep links with: the members, and, if this node lags, those of a newer configuration
   // that introduced themselves. contacts_version() changes whenever they may have.

@@ -18,15 +18,18 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 2};
+constexpr FileFormat kFormat{"log database", 0x48464c47 /* HFLG */, 3};
 constexpr const char* kFile = "log.db";
 constexpr const char* kFirstStateFile = "state.db";
 constexpr int kCacheKib = 256;
 constexpr size_t kVerifiedBytes = 512 * 1024;  // of rows looked at in one go
+constexpr base::Slot kLastSlot{std::numeric_limits<int64_t>::max()};
 // The transaction that passes the limit must fit as well.
 constexpr uint64_t kPreallocatedWalBytes = LogDb::kWalBytes + 1024 * 1024;
 
 // `meta` has one row. `log` may have gaps; a row's ballot is the one in which it was accepted.
+// `slot_sum` covers the slot alone: when `sum`, which covers all, fails, it says whether the row is
+// still known to be that slot's (P11).
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -44,7 +47,8 @@ CREATE TABLE peer (
   highest_accepted INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE log (
   slot INTEGER PRIMARY KEY, round INTEGER NOT NULL, node INTEGER NOT NULL,
-  kind INTEGER NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
+  slot_sum INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
 )sql";
 
 // The row of table `meta`.
@@ -96,6 +100,12 @@ uint64_t sum_of(const base::PeerMark& peer) {
         peer.promised.node.value, peer.highest_accepted.value}) {
     sum.add(value);
   }
+  return sum.take();
+}
+
+uint64_t sum_of(base::Slot slot) {
+  RowSum sum("slot");
+  sum.add(slot.value);
   return sum.take();
 }
 
@@ -251,40 +261,62 @@ struct LogDb::Impl {
     log.peers = read_peers();
     log.last_slot = last_slot();
     check_applied(applied, log.last_slot);
-    mend_recorded(applied);
+    read_rows(applied, log);
     log.first_retained = meta_.first_retained;
+    log.damage = damage_of(applied, log);
     // What was trimmed had been accepted: peers remember how far this log reached (P10).
     log.last_slot = std::max(log.last_slot, base::Slot{meta_.first_retained.value - 1});
     log.pieces = read_pieces(applied);
-    log.entries = read(applied.next(), log.last_slot, SIZE_MAX);
     return log;
   }
 
-  // P11: what a damaged row did is recorded, so nobody but laggards would need it, and they have
-  // other nodes and snapshots: the log begins behind it.
-  void mend_recorded(base::Slot applied) {
-    base::Slot last_damaged;
-    select_log_.bind(1, meta_.first_retained.value);
-    select_log_.bind(2, applied.value);
+  // Every row there is. P11: what a damaged one did may be recorded; then nobody but laggards would
+  // need it, and they have other nodes and snapshots: the log begins behind it. Else it is told.
+  void read_rows(base::Slot applied, base::RecoveredLog& log) {
+    base::Slot recorded_damage;
+    select_log_.bind(1, 0);
+    select_log_.bind(2, kLastSlot.value);
     while (select_log_.step()) {
-      const base::Entry row = row_as_it_is();
-      if (base::entry_checksum(row) != select_log_.number(5)) last_damaged = row.slot;
+      base::Entry row = row_as_it_is();
+      const bool is_whole = is_whole_row(row);
+      // The key says the row's place: a flipped bit in it makes two wrongs, a row where there was
+      // none, and none where there was one.
+      if (!is_whole && !is_known_slot(row.slot)) row_damaged(row.slot);
+      if (row.slot < meta_.first_retained) {
+        damaged("table `log`: has a row for slot " + std::to_string(row.slot.value) +
+                ", which was trimmed");
+      }
+      if (row.slot <= applied) {
+        if (!is_whole) recorded_damage = row.slot;
+      } else if (is_whole) {
+        log.entries.push_back(std::move(row));
+      } else {
+        log.damaged.push_back(row.slot);
+      }
     }
     select_log_.reset();
-    if (!last_damaged) return;
+    if (!recorded_damage) return;
     base::LogWrite trim;
-    trim.first_retained = last_damaged.next();
+    trim.first_retained = recorded_damage.next();
     write({&trim, 1});
   }
 
-  void check_applied(base::Slot applied, base::Slot last) {
-    if (applied.next() < meta_.first_retained) {
-      throw StoreError(Kind::kDamaged, dir_ + "/" + meta_.state_file + ": ends at slot " +
-                                           std::to_string(applied.value) + ", but " + path_ +
-                                           " begins at slot " +
-                                           std::to_string(meta_.first_retained.value) +
-                                           ": one of them is an older copy; " + kReplaceAdvice);
+  // What only the other nodes can mend.
+  std::string damage_of(base::Slot applied, const base::RecoveredLog& log) const {
+    if (!log.damaged.empty()) {
+      std::string text = path_ + ": table `log`: ";
+      for (const base::Slot slot : log.damaged) {
+        text += (slot == log.damaged.front() ? "the row of slot " : ", the row of slot ") +
+                std::to_string(slot.value);
+      }
+      return text + (log.damaged.size() == 1 ? " fails its checksum" : " fail their checksums");
     }
+    if (applied.next() >= meta_.first_retained) return {};
+    return dir_ + "/" + meta_.state_file + ": ends at slot " + std::to_string(applied.value) +
+           ", but " + path_ + " begins at slot " + std::to_string(meta_.first_retained.value);
+  }
+
+  void check_applied(base::Slot applied, base::Slot last) {
     // A slot is recorded only once this log holds it durably, and rows go only with first_retained.
     if (applied < meta_.first_retained || has_row(applied)) return;
     throw StoreError(Kind::kDiskLost,
@@ -380,7 +412,7 @@ struct LogDb::Impl {
     slice.next = std::max(from, meta_.first_retained);
     bool is_missing = false;
     try {
-      const auto rows = read(slice.next, {std::numeric_limits<int64_t>::max()}, kVerifiedBytes);
+      const auto rows = read(slice.next, kLastSlot, kVerifiedBytes);
       for (size_t i = 0; i < rows.size() && !is_missing; ++i) {
         is_missing = rows[i].slot != slice.next && slice.next <= recorded;
         if (!is_missing) slice.next = rows[i].slot.next();
@@ -404,19 +436,24 @@ struct LogDb::Impl {
     base::Entry entry;
     entry.slot = {select_log_.number(0)};
     entry.ballot = {select_log_.number(1), {select_log_.number(2)}};
-    entry.kind = static_cast<base::EntryKind>(select_log_.number(3));
-    entry.value = std::make_shared<const std::string>(select_log_.bytes(4));
+    entry.kind = static_cast<base::EntryKind>(select_log_.number(4));
+    entry.value = std::make_shared<const std::string>(select_log_.bytes(5));
     return entry;
+  }
+  bool is_known_slot(base::Slot slot) const { return sum_of(slot) == select_log_.number(3); }
+  bool is_whole_row(const base::Entry& row) const {
+    return base::entry_checksum(row) == select_log_.number(6) && is_known_slot(row.slot);
   }
 
   base::Entry entry_of_row() {
     base::Entry entry = row_as_it_is();
     // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
-    if (base::entry_checksum(entry) != select_log_.number(5)) {
-      damaged("table `log`: the row of slot " + std::to_string(entry.slot.value) +
-              " fails its checksum");
-    }
+    if (!is_whole_row(entry)) row_damaged(entry.slot);
     return entry;
+  }
+
+  [[noreturn]] void row_damaged(base::Slot slot) {
+    damaged("table `log`: the row of slot " + std::to_string(slot.value) + " fails its checksum");
   }
 
   [[noreturn]] void damaged(const std::string& what) {
@@ -429,7 +466,9 @@ struct LogDb::Impl {
     bool meta_changed = false;
     begin_.run();
     for (const base::LogWrite& write : writes) {
-      for (const base::Entry& entry : write.entries) put_entry(entry);
+      for (const base::Entry& entry : write.entries) {
+        if (entry.slot >= meta_.first_retained) put_entry(entry);
+      }
       for (const base::PeerMark& peer : write.peers) put_peer(peer);
       if (write.config) put_config(*write.config);
       if (write.promised) {
@@ -442,7 +481,7 @@ struct LogDb::Impl {
       if (write.state_file) meta_.state_file = *write.state_file;
       if (write.first_retained) trim_below(*write.first_retained);
       meta_changed |= write.promised || write.config || write.founding || write.disk_lost ||
-                      write.first_retained;
+                      write.first_retained || write.state_file;
     }
     if (meta_changed) put_meta_.put(meta_);
     commit();
@@ -476,9 +515,10 @@ struct LogDb::Impl {
     put_log_.bind(1, entry.slot.value);
     put_log_.bind(2, entry.ballot.round);
     put_log_.bind(3, entry.ballot.node.value);
-    put_log_.bind(4, static_cast<uint64_t>(entry.kind));
-    put_log_.bind_blob(5, *entry.value);
-    put_log_.bind(6, base::entry_checksum(entry));
+    put_log_.bind(4, sum_of(entry.slot));
+    put_log_.bind(5, static_cast<uint64_t>(entry.kind));
+    put_log_.bind_blob(6, *entry.value);
+    put_log_.bind(7, base::entry_checksum(entry));
     put_log_.run();
   }
 
@@ -521,11 +561,11 @@ struct LogDb::Impl {
   Meta meta_;  // as in the database, or as the transaction under way will leave it
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
-  Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?)"};
+  Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?,?)"};
   Statement trim_{db_, "DELETE FROM log WHERE slot < ?"};
   MetaWriter put_meta_{db_};
   Statement select_log_{db_,
-                        "SELECT slot, round, node, kind, value, sum FROM log"
+                        "SELECT slot, round, node, slot_sum, kind, value, sum FROM log"
                         " WHERE slot BETWEEN ? AND ? ORDER BY slot"};
 };
 

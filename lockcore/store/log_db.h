@@ -28,7 +28,9 @@ class LogDb {
         const std::string& boot_id, FileSystem& files = FileSystem::real());
   ~LogDb();
 
-  // Rows above `applied`; everything else of the recovered state.
+  // Rows above `applied`; everything else of the recovered state. A damaged row there is told of,
+  // as is a log that begins further above: others may mend that (P11), and whoever can't wait for
+  // them must not go on. Throws if it isn't even certain what is damaged.
   base::RecoveredLog recover(base::Slot applied);
   base::Incarnation incarnation() const;
   std::string state_file() const;  // name of the current state database, in the same directory

@@ -39,8 +39,10 @@ uint64_t size_of(const StateImage& image) {
 }  // namespace
 
 Disk::Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
-           OnDurable on_durable)
-    : on_durable_(std::move(on_durable)), images_(std::move(images)) {
+           OnDurable on_durable, OnMended on_mended)
+    : on_durable_(std::move(on_durable)),
+      on_mended_(std::move(on_mended)),
+      images_(std::move(images)) {
   states_[kFirstStateFile];
   log_.self = self;
   log_.incarnation = incarnation;
@@ -56,17 +58,22 @@ void Disk::apply(const base::LogWrite& write) {
     log_.peers.push_back(mark);
   }
   for (const base::Entry& entry : write.entries) {
-    entries_[entry.slot] = entry;
     on_durable_(entry);
+    if (entry.slot < log_.first_retained) continue;
+    entries_[entry.slot] = entry;
+    if (damaged_.erase(entry.slot) != 0) on_mended_(entry);
   }
-  if (write.first_retained) {
-    log_.first_retained = *write.first_retained;
-    entries_.erase(entries_.begin(), entries_.lower_bound(log_.first_retained));
-  }
+  if (write.first_retained) trim_below(*write.first_retained);
   if (!write.state_file) return;
   state_file_ = *write.state_file;
   // DESIGN 8: the write that names it deletes the rows at or below its slot.
   HF_ASSERT(entries_.empty() || entries_.begin()->first > state().meta.applied);
+}
+
+void Disk::trim_below(base::Slot first) {
+  log_.first_retained = first;
+  entries_.erase(entries_.begin(), entries_.lower_bound(first));
+  damaged_.erase(damaged_.begin(), damaged_.lower_bound(first));
 }
 
 void StateImage::apply(const base::StateWrite& write) {
@@ -118,7 +125,7 @@ base::Slot Disk::complete_state() {
 bool Disk::holds(base::Slot slot, const base::Ballot& ballot) const {
   if (slot < log_.first_retained) return true;  // its effect is in the state: see contradiction()
   const auto row = entries_.find(slot);
-  return row != entries_.end() && row->second.ballot >= ballot;
+  return row != entries_.end() && row->second.ballot >= ballot && !damaged_.contains(slot);
 }
 
 std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t max_bytes) const {
@@ -127,6 +134,7 @@ std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t m
   for (auto it = entries_.lower_bound(from); it != entries_.end() && it->first <= to; ++it) {
     bytes += it->second.bytes();
     if (!entries.empty() && bytes > max_bytes) break;
+    HF_ASSERT(!damaged_.contains(it->first));  // it isn't in memory only if it is recorded
     entries.push_back(it->second);
   }
   return entries;
@@ -141,6 +149,25 @@ void Disk::crash(base::Random& random) {
   // As a start removes what an interrupted installation left.
   open_state_ = state_file_;
   std::erase_if(states_, [this](const auto& state) { return state.first != state_file_; });
+}
+
+void Disk::damage_rows(base::Random& random) {
+  if (entries_.empty()) return;
+  // Those that are recorded as well, but mostly the last ones.
+  for (uint64_t rows = random.chance(0.7) ? 1 : random.between(2, 4); rows > 0; --rows) {
+    const uint64_t last = entries_.size() - 1;
+    const uint64_t back = random.below(random.chance(0.7) ? std::min<uint64_t>(last, 8) + 1 : last + 1);
+    damaged_.insert(std::next(entries_.begin(), static_cast<ptrdiff_t>(last - back))->first);
+  }
+}
+
+void Disk::damage_state() {
+  states_[state_file_] = {};
+  is_state_damaged_ = true;
+}
+
+bool Disk::needs_mending() const {
+  return !damaged_.empty() || state().meta.applied.next() < log_.first_retained;
 }
 
 // -- snapshots ------------------------------------------------------------------------------------
@@ -195,6 +222,7 @@ void Disk::switch_state() {
 std::unique_ptr<Disk> Disk::durable_copy() const {
   auto copy = std::make_unique<Disk>(*this);
   copy->on_durable_ = [](const base::Entry&) {};  // told of already
+  copy->on_mended_ = [](const base::Entry&) {};
   base::Random nothing_under_way_survives(0);
   copy->pending_log_.clear();
   copy->pending_state_.clear();
@@ -213,7 +241,7 @@ std::optional<std::string> Disk::contradiction() const {
   if (!states_.contains(state_file_)) return "log.db names " + state_file_ + ", which isn't there";
   const base::Slot applied = state().meta.applied;
   const std::string ends = state_file_ + " ends at slot " + std::to_string(applied.value);
-  if (applied.next() < log_.first_retained) {
+  if (applied.next() < log_.first_retained && !is_state_damaged_) {
     return ends + ", but the log begins at slot " + std::to_string(log_.first_retained.value);
   }
   if (applied && applied >= log_.first_retained && !entries_.contains(applied)) {
@@ -224,16 +252,23 @@ std::optional<std::string> Disk::contradiction() const {
 
 base::RecoveredLog Disk::recover_log() {
   ++log_.start_count;
+  const base::Slot applied = state().meta.applied;
+  // What a damaged row did is recorded: the log begins behind it.
+  const auto in_doubt = damaged_.upper_bound(applied);
+  if (in_doubt != damaged_.begin()) trim_below(std::prev(in_doubt)->next());
   base::RecoveredLog log = log_;
+  log.damaged.assign(damaged_.begin(), damaged_.end());
   log.last_slot = base::Slot{log_.first_retained.value - 1};
   for (const auto& [slot, entry] : entries_) {
     log.last_slot = std::max(log.last_slot, slot);
-    if (slot > state().meta.applied) {
+    if (damaged_.contains(slot)) continue;
+    if (slot > applied) {
       log.entries.push_back(entry);
     } else {
       log.pieces.push_back({slot, 1, entry.bytes()});
     }
   }
+  if (needs_mending()) log.damage = "the disk is damaged";
   return log;
 }
 

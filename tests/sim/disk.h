@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,10 @@ using SnapshotImages = std::map<base::SnapshotId, std::shared_ptr<const StateIma
 class Disk {
  public:
   using OnDurable = std::function<void(const base::Entry&)>;
+  // P11: this row took the place of a damaged one.
+  using OnMended = std::function<void(const base::Entry&)>;
   Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
-       OnDurable on_durable);
+       OnDurable on_durable, OnMended on_mended);
 
   void queue(base::LogWrite write) { pending_log_.push_back(std::move(write)); }
   void queue(base::StateWrite write) { pending_state_.push_back(std::move(write)); }
@@ -72,6 +75,11 @@ class Disk {
   void switch_state();
 
   void crash(base::Random& random);
+  // -- bits that flip while the process is down
+  void damage_rows(base::Random& random);  // one or a few of the log, if there are any
+  void damage_state();                     // a start finds that, and begins anew
+  // A row whose value nobody knows, or slots of which neither log nor state tell.
+  bool needs_mending() const;
   // What a copy of the directory has in it now: what is durable.
   std::unique_ptr<Disk> durable_copy() const;
   uint64_t start_count() const { return log_.start_count; }
@@ -86,11 +94,15 @@ class Disk {
 
  private:
   void apply(const base::LogWrite& write);
+  void trim_below(base::Slot first);
   const StateImage& state() const { return states_.at(state_file_); }
 
   OnDurable on_durable_;
+  OnMended on_mended_;
   base::RecoveredLog log_;  // but its entries
   std::map<base::Slot, base::Entry> entries_;
+  std::set<base::Slot> damaged_;  // of entries_ those that fail their checksum
+  bool is_state_damaged_ = false;
   std::deque<base::LogWrite> pending_log_;
 
   std::string state_file_ = "state.db";  // as log.db names it

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@ struct Envelope {
 struct Disk {
   base::RecoveredLog log;  // without the entries
   std::map<base::Slot, base::Entry> rows;
+  std::set<base::Slot> damaged;        // rows that fail their checksum; not in `rows`
   base::Slot recorded;                 // of state.db
   std::deque<base::LogWrite> pending;  // handed over, lost at a crash
   bool writes_at_once = false;
@@ -70,6 +72,10 @@ class Cell {
   std::optional<Refusal> greet(uint64_t to, const Hello& hello);
   // Of the writes that are pending the first `kept` are on the disk all the same; the rest is lost.
   void crash(uint64_t id, size_t kept = 0);
+  void damage(uint64_t id, uint64_t slot);  // this row of a node that is down (P11)
+  // state.db of a node that is down holds nothing, though the log begins with this slot.
+  void lose_record(uint64_t id, uint64_t first_retained);
+  void record(uint64_t id);   // all that is applied is in state.db
   void start(uint64_t id);    // a new process with the same disk; no links yet
   void restart(uint64_t id);  // crash, start, link with everybody who is up
 
