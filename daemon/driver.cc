@@ -218,6 +218,10 @@ void Driver::drain_writer() {
   for (store::LogReadResult& read : finished.reads) {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
+  for (const base::Slot slot : finished.damaged) {
+    log_error("a row of the log is damaged, and not used", {{"slot", std::to_string(slot.value)}});
+    node_.on_log_damaged(slot, now, fx_);
+  }
   drain_snapshots(finished, now);
   drain_verification(finished);
   tell_slow_disk(finished.last_fsync_us);

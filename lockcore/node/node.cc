@@ -130,6 +130,10 @@ void Node::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, Insta
   state_->follow_role(fx);
 }
 
+void Node::on_log_damaged(base::Slot slot, Instant now, Effects& fx) {
+  state_->replica.on_log_damaged(slot, now, fx.paxos);
+}
+
 std::variant<base::Slot, base::Error> Node::propose_barrier(Instant now, Effects& fx) {
   State& state = *state_;
   if (!state.is_active()) return state.not_leader();

@@ -150,7 +150,7 @@ void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> ent
   base::Slot expected = reading.from;
   for (base::Entry& entry : entries) {
     // Every slot below the window is chosen here, and durable: log.db has its value, unless it was
-    // trimmed between the question and the reading.
+    // trimmed between the question and the reading. Behind a damaged row nothing is read (P11).
     if (entry.slot != expected) {
       HF_ASSERT(expected < s.first_retained);
       break;
@@ -165,6 +165,9 @@ void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> ent
 void on_fetch_reply(ReplicaState& s, Peer& from, FetchReply message, base::Instant now,
                     Effects& fx) {
   if (!plausible(message)) return;
+  if (HF_MUTANT(mended_by_a_node_without_it) && message.chosen_upto < message.from) {
+    s.mending.rows_upto = {};
+  }
   const base::Slot before = s.chosen_upto;
   if (!learn_all(s, from, std::move(message.entries), now, fx)) return;
   if (s.catch_up.source == from.id) {

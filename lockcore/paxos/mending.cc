@@ -6,6 +6,7 @@
 #include "lockcore/base/assert.h"
 #include "lockcore/base/mutant.h"
 #include "lockcore/paxos/catch_up.h"
+#include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/snapshot.h"
 
 namespace holdfast::paxos::mending {
@@ -38,7 +39,9 @@ void begin(ReplicaState& s, base::RecoveredLog& recovered) {
     HF_ASSERT(recovered.damaged.front() > s.applied);
     m.rows_upto = recovered.damaged.back();
   }
-  if (s.first_retained > s.applied.next() && !HF_MUTANT(votes_without_record)) m.record_upto = {s.first_retained.value - 1};
+  if (s.first_retained > s.applied.next() && !HF_MUTANT(votes_without_record)) {
+    m.record_upto = {s.first_retained.value - 1};
+  }
   m.rows = std::move(recovered.entries);
   HF_ASSERT(m.rows.empty() || m.rows.front().slot >= s.first_retained);
   place_rows(s);
@@ -60,6 +63,52 @@ void place_rows(ReplicaState& s) {
   }
 }
 
+void on_damaged(ReplicaState& s, base::Slot slot, Effects& fx) {
+  MendingState& m = s.mending;
+  const std::string text = "the damaged row of slot " + std::to_string(slot.value) + " ";
+  const auto aside = std::ranges::find(m.rows, slot, &base::Entry::slot);
+  const Row* row = s.log.find(slot);
+  if (row != nullptr || aside != m.rows.end()) {
+    s.gate.open().entries.push_back(row != nullptr ? row->entry : *aside);
+    return s.tell(Notice::Level::kWarning, text + "is written again, from memory", fx);
+  }
+  // Else it was known at the start already, and is waited for.
+  if (slot > s.durable_upto || slot < s.first_retained) return;
+  m.trim_through = std::max(m.trim_through, slot);
+  s.tell(Notice::Level::kWarning,
+         text + "goes from the log, with all below it: what they did is in the record", fx);
+}
+
+namespace {
+
+// What a damaged row did is recorded, so nobody but laggards would need it, and they have other
+// nodes and snapshots.
+void trim_damaged(ReplicaState& s) {
+  MendingState& m = s.mending;
+  if (!m.trim_through || s.recorded < m.trim_through || s.snapshot.install) return;
+  const base::Slot first = std::exchange(m.trim_through, {}).next();
+  if (first <= s.first_retained) return;
+  s.first_retained = first;
+  s.trim.sizes.forget_below(first);
+  s.gate.open().first_retained = first;
+}
+
+}  // namespace
+
+void fill_for_others(ReplicaState& s) {
+  if (s.role != Role::kLeader || !s.lead.announced || s.lead.proposed_upto > s.chosen_upto) return;
+  base::Slot furthest;
+  for (const Peer& peer : s.peers) {
+    if (!peer.connected || !s.electorate.is_voter(peer.id)) continue;
+    furthest = std::max(furthest, peer.mark.highest_accepted);
+  }
+  // No leader proposes further above what is chosen; a hello that says so makes no sense.
+  if (furthest.value > s.chosen_upto.value + base::kMaxSlotsInFlight) return;
+  while (s.lead.next_slot <= furthest && proposer::can_propose(s)) {
+    proposer::propose(s, base::EntryKind::kNoOp, {});
+  }
+}
+
 void on_tick(ReplicaState& s, base::Instant now) {
   MendingState& m = s.mending;
   if (!lacks_values(s) || now < m.ask_at) return;
@@ -74,6 +123,7 @@ void on_tick(ReplicaState& s, base::Instant now) {
 }
 
 void finish_turn(ReplicaState& s, Effects& fx) {
+  trim_damaged(s);
   if (s.mending.told_end || s.mends()) return;
   s.mending.told_end = true;
   s.tell(Notice::Level::kWarning,

@@ -225,6 +225,13 @@ void Replica::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, ba
   catch_up::on_log_read(s, read_id, std::move(entries), fx);
 }
 
+void Replica::on_log_damaged(base::Slot slot, base::Instant now, Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  mending::on_damaged(s, slot, fx);
+}
+
 void Replica::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
                                base::Instant now, Effects& fx) {
   ReplicaState& s = *state_;

@@ -126,6 +126,9 @@ class Replica {
   void on_written(base::WriteId id, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // A row of log.db fails its checksum (P11), as a reading or a verification found: a reading ends
+  // before it.
+  void on_log_damaged(base::Slot slot, base::Instant now, Effects& fx);
   // -- snapshots, see snapshot.h -----------------------------------------------------------------
   void on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
                         base::Instant now, Effects& fx);

@@ -177,6 +177,7 @@ struct MendingState {
   base::Slot rows_upto;    // a row through here is damaged: all through here must be known chosen
   base::Slot record_upto;  // trimmed through here, so that state.db must hold it, but it doesn't
   std::vector<base::Entry> rows;  // found above record_upto, while it isn't known chosen
+  base::Slot trim_through;        // found while it ran: goes from the log once it is recorded
   base::NodeId asked;             // who was asked last, of its own accord
   base::Instant ask_at;
   bool told_end = true;

@@ -393,15 +393,23 @@ struct LogDb::Impl {
     return peers;
   }
 
-  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes) {
+  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes,
+                                std::optional<base::Slot>* damaged) {
     db_.require_usable();
     std::vector<base::Entry> entries;
     size_t bytes = 0;
     select_log_.bind(1, from.value);
     select_log_.bind(2, to.value);
     while (bytes < max_bytes && select_log_.step()) {
-      entries.push_back(entry_of_row());
-      bytes += entries.back().bytes();
+      base::Entry entry = row_as_it_is();
+      // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
+      if (!is_whole_row(entry)) {
+        if (damaged == nullptr || !is_known_slot(entry.slot)) row_damaged(entry.slot);
+        *damaged = entry.slot;
+        break;
+      }
+      bytes += entry.bytes();
+      entries.push_back(std::move(entry));
     }
     select_log_.reset();
     return entries;
@@ -412,13 +420,19 @@ struct LogDb::Impl {
     slice.next = std::max(from, meta_.first_retained);
     bool is_missing = false;
     try {
-      const auto rows = read(slice.next, kLastSlot, kVerifiedBytes);
+      if (from < meta_.first_retained) db_.exec("PRAGMA shrink_memory");  // the file is what counts
+      const auto rows = read(slice.next, kLastSlot, kVerifiedBytes, &slice.damaged);
       for (size_t i = 0; i < rows.size() && !is_missing; ++i) {
         is_missing = rows[i].slot != slice.next && slice.next <= recorded;
         if (!is_missing) slice.next = rows[i].slot.next();
       }
-      slice.is_last = rows.empty();
-      is_missing |= rows.empty() && slice.next <= recorded;
+      slice.is_last = rows.empty() && !slice.damaged;
+      const base::Slot end = slice.damaged ? *slice.damaged : recorded.next();
+      if (slice.damaged || slice.is_last) is_missing |= slice.next < std::min(end, recorded.next());
+      if (slice.damaged && !is_missing) {
+        slice.damage = path_ + ": " + row_damage(*slice.damaged);
+        slice.next = slice.damaged->next();
+      }
     } catch (const StoreError& error) {
       if (error.kind != Kind::kDamaged) throw;
       select_log_.reset();
@@ -426,6 +440,7 @@ struct LogDb::Impl {
       slice.damage = error.what();
     }
     if (is_missing) {
+      slice.damaged.reset();
       slice.damage = path_ + ": table `log`: the row of slot " + std::to_string(slice.next.value) +
                      " is missing";
     }
@@ -445,16 +460,10 @@ struct LogDb::Impl {
     return base::entry_checksum(row) == select_log_.number(6) && is_known_slot(row.slot);
   }
 
-  base::Entry entry_of_row() {
-    base::Entry entry = row_as_it_is();
-    // P11: a row that fails its checksum is never used, not even as "nothing was accepted here".
-    if (!is_whole_row(entry)) row_damaged(entry.slot);
-    return entry;
+  static std::string row_damage(base::Slot slot) {
+    return "table `log`: the row of slot " + std::to_string(slot.value) + " fails its checksum";
   }
-
-  [[noreturn]] void row_damaged(base::Slot slot) {
-    damaged("table `log`: the row of slot " + std::to_string(slot.value) + " fails its checksum");
-  }
+  [[noreturn]] void row_damaged(base::Slot slot) { damaged(row_damage(slot)); }
 
   [[noreturn]] void damaged(const std::string& what) {
     db_.fail(Kind::kDamaged, what + "; " + kReplaceAdvice);
@@ -595,8 +604,9 @@ LogDb::VerifiedSlice LogDb::verify_slice(base::Slot from, base::Slot recorded) {
   return impl_->verify_slice(from, recorded);
 }
 
-std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_bytes) {
-  return impl_->read(from, to, max_bytes);
+std::vector<base::Entry> LogDb::read(base::Slot from, base::Slot to, size_t max_bytes,
+                                     std::optional<base::Slot>* damaged) {
+  return impl_->read(from, to, max_bytes, damaged);
 }
 
 uint64_t LogDb::bytes() const {

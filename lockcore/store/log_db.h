@@ -36,14 +36,17 @@ class LogDb {
   std::string state_file() const;  // name of the current state database, in the same directory
 
   void write(std::span<const base::LogWrite> writes);
-  // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one).
-  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes);
+  // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one). A damaged row
+  // is an error; or, if `damaged` is given, it is named there, and nothing is read from it on.
+  std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes,
+                                std::optional<base::Slot>* damaged = nullptr);
   // Looks at some of the rows, from `from` on: each must keep its checksum, and through `recorded`
   // none may be missing. Damage is told, and no error.
   struct VerifiedSlice {
     base::Slot next;
     bool is_last = false;
-    std::optional<std::string> damage;
+    std::optional<base::Slot> damaged;  // this row, and no other damage: `next` is behind it
+    std::optional<std::string> damage;  // in words
   };
   VerifiedSlice verify_slice(base::Slot from, base::Slot recorded);
   uint64_t bytes() const;  // of the file and its WAL

@@ -61,7 +61,8 @@ void Disk::apply(const base::LogWrite& write) {
     on_durable_(entry);
     if (entry.slot < log_.first_retained) continue;
     entries_[entry.slot] = entry;
-    if (damaged_.erase(entry.slot) != 0) on_mended_(entry);
+    damaged_.erase(entry.slot);
+    if (doubted_.erase(entry.slot) != 0) on_mended_(entry);
   }
   if (write.first_retained) trim_below(*write.first_retained);
   if (!write.state_file) return;
@@ -73,7 +74,9 @@ void Disk::apply(const base::LogWrite& write) {
 void Disk::trim_below(base::Slot first) {
   log_.first_retained = first;
   entries_.erase(entries_.begin(), entries_.lower_bound(first));
-  damaged_.erase(damaged_.begin(), damaged_.lower_bound(first));
+  for (std::set<base::Slot>* slots : {&damaged_, &doubted_}) {
+    slots->erase(slots->begin(), slots->lower_bound(first));
+  }
 }
 
 void StateImage::apply(const base::StateWrite& write) {
@@ -125,7 +128,8 @@ base::Slot Disk::complete_state() {
 bool Disk::holds(base::Slot slot, const base::Ballot& ballot) const {
   if (slot < log_.first_retained) return true;  // its effect is in the state: see contradiction()
   const auto row = entries_.find(slot);
-  return row != entries_.end() && row->second.ballot >= ballot && !damaged_.contains(slot);
+  // What flipped while the process ran is in its memory, whole.
+  return row != entries_.end() && row->second.ballot >= ballot && !doubted_.contains(slot);
 }
 
 std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t max_bytes) const {
@@ -134,7 +138,7 @@ std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t m
   for (auto it = entries_.lower_bound(from); it != entries_.end() && it->first <= to; ++it) {
     bytes += it->second.bytes();
     if (!entries.empty() && bytes > max_bytes) break;
-    HF_ASSERT(!damaged_.contains(it->first));  // it isn't in memory only if it is recorded
+    if (damaged_.contains(it->first)) break;
     entries.push_back(it->second);
   }
   return entries;
@@ -156,7 +160,8 @@ void Disk::damage_rows(base::Random& random) {
   // Those that are recorded as well, but mostly the last ones.
   for (uint64_t rows = random.chance(0.7) ? 1 : random.between(2, 4); rows > 0; --rows) {
     const uint64_t last = entries_.size() - 1;
-    const uint64_t back = random.below(random.chance(0.7) ? std::min<uint64_t>(last, 8) + 1 : last + 1);
+    const bool near_end = random.chance(0.7);
+    const uint64_t back = random.below(near_end ? std::min<uint64_t>(last, 8) + 1 : last + 1);
     damaged_.insert(std::next(entries_.begin(), static_cast<ptrdiff_t>(last - back))->first);
   }
 }
@@ -166,8 +171,8 @@ void Disk::damage_state() {
   is_state_damaged_ = true;
 }
 
-bool Disk::needs_mending() const {
-  return !damaged_.empty() || state().meta.applied.next() < log_.first_retained;
+bool Disk::is_in_doubt() const {
+  return !doubted_.empty() || state().meta.applied.next() < log_.first_retained;
 }
 
 // -- snapshots ------------------------------------------------------------------------------------
@@ -256,6 +261,7 @@ base::RecoveredLog Disk::recover_log() {
   // What a damaged row did is recorded: the log begins behind it.
   const auto in_doubt = damaged_.upper_bound(applied);
   if (in_doubt != damaged_.begin()) trim_below(std::prev(in_doubt)->next());
+  doubted_ = damaged_;
   base::RecoveredLog log = log_;
   log.damaged.assign(damaged_.begin(), damaged_.end());
   log.last_slot = base::Slot{log_.first_retained.value - 1};
@@ -268,7 +274,7 @@ base::RecoveredLog Disk::recover_log() {
       log.pieces.push_back({slot, 1, entry.bytes()});
     }
   }
-  if (needs_mending()) log.damage = "the disk is damaged";
+  if (is_in_doubt()) log.damage = "the disk is damaged";
   return log;
 }
 

@@ -75,11 +75,14 @@ class Disk {
   void switch_state();
 
   void crash(base::Random& random);
-  // -- bits that flip while the process is down
+  // -- bits that flip
   void damage_rows(base::Random& random);  // one or a few of the log, if there are any
-  void damage_state();                     // a start finds that, and begins anew
-  // A row whose value nobody knows, or slots of which neither log nor state tell.
-  bool needs_mending() const;
+  void damage_state();                     // while it is down: a start finds that, and begins anew
+  const std::set<base::Slot>& damaged_rows() const { return damaged_; }
+  // The process that runs found, at its start, a row whose value it can't know, or slots of which
+  // neither its log nor its state tell.
+  bool is_in_doubt() const;
+  bool is_damaged() const { return !damaged_.empty() || is_in_doubt(); }
   // What a copy of the directory has in it now: what is durable.
   std::unique_ptr<Disk> durable_copy() const;
   uint64_t start_count() const { return log_.start_count; }
@@ -102,6 +105,7 @@ class Disk {
   base::RecoveredLog log_;  // but its entries
   std::map<base::Slot, base::Entry> entries_;
   std::set<base::Slot> damaged_;  // of entries_ those that fail their checksum
+  std::set<base::Slot> doubted_;  // of damaged_ those that the present process never knew
   bool is_state_damaged_ = false;
   std::deque<base::LogWrite> pending_log_;
 

@@ -24,6 +24,7 @@ class Drawing {
     draw_lost_disks();
     draw_programs();
     draw_members();
+    draw_rot();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
   }
@@ -77,6 +78,7 @@ class Drawing {
   void draw_lost_disks();
   void draw_programs();
   void draw_members();
+  void draw_rot();
 
   const Options& options_;
   base::Random random_;
@@ -264,6 +266,18 @@ void Drawing::draw_members() {
   }
   sometimes(0.3, [&](int64_t at) {
     add(FaultKind::kMove, at, between(500, 5'000), Targets{1} << between(1, last));
+  });
+}
+
+// P11. A disk that is lost while another one is damaged may be one too many.
+void Drawing::draw_rot() {
+  const bool loses_disks = std::ranges::any_of(faults_, [](const Fault& fault) {
+    return fault.kind == FaultKind::kWipe || fault.kind == FaultKind::kPutBack;
+  });
+  if (options_.nodes < 3 || options_.spares != 0 || loses_disks) return;
+  sometimes(0.6, [this](int64_t at) {
+    if (often(0.3)) return add(FaultKind::kRotAlive, at, 0, leader_or_any());
+    add(FaultKind::kRot, at, up_to(3'000), leader_or_any(), 0, often(0.3) ? 1 : 0);
   });
 }
 
