@@ -31,7 +31,8 @@ struct Config {
   base::Duration busy_poll;
   uint64_t log_slots = 0;  // so much of the log is kept behind what is recorded
   uint64_t log_bytes = 0;
-  bool force_new_cell = false;  // at this start
+  base::Duration scrub_interval;  // between two looks at all of the databases
+  bool force_new_cell = false;    // at this start
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };

@@ -351,6 +351,9 @@ struct NodeStatus {
   verifications @26 :UInt64;    # done since the process started
   damage @27 :Text;             # what the last one found; empty: nothing
   configVersion @28 :UInt64;
+  damaged @29 :UInt64;          # rows of the log, and records, found damaged since it started
+  mendsThrough @30 :UInt64;     # it doesn't vote before the others told it what was chosen through
+                                # this slot; 0: it is whole
 
   struct Member {
     id @0 :UInt64;

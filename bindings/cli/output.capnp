@@ -216,6 +216,8 @@ struct CellStatus {
     waiters @15 :UInt32;
     logBytes @16 :Float64;
     stateBytes @17 :Float64;
+    damaged @18 :Float64;       # rows of its log, and records, found damaged since it started
+    mendsThrough @19 :UInt64;   # it doesn't vote before it has this slot from the others; 0: whole
   }
 }
 

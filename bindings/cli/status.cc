@@ -29,6 +29,13 @@ void print_text(Output& out, const CellStatus& status, uint64_t leader) {
     if (node.waiting_for.empty()) continue;
     out.line("node " + std::to_string(node.id) + " waits for " + printable(node.waiting_for));
   }
+  for (const NodeStatus& node : status.nodes) {
+    if (node.mends_through == 0) continue;
+    out.line("node " + std::to_string(node.id) +
+             " has damage on its disk, and doesn't vote before the others have mended it, through "
+             "slot " +
+             std::to_string(node.mends_through));
+  }
 }
 
 }  // namespace

@@ -176,6 +176,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
   state.advance_time(now);
   state.checkpoint(now);
   state.seal_batches(now, wall, fx);
+  state.fill_slots(now, wall, fx);
   state.propose_change(now, wall, fx);
   state.replica.finish_turn(now, fx.paxos);
   // A cell of one confirms by itself in the line above, with nobody's message to wait for.

@@ -4,14 +4,19 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/limits.h"
 #include "lockcore/base/mutant.h"
 #include "lockcore/paxos/catch_up.h"
-#include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/snapshot.h"
 
 namespace holdfast::paxos::mending {
 
 namespace {
+
+// By so much the log of one voter may go on above all that is chosen: what two leaders proposed
+// that nobody else has, and what it may have lost.
+constexpr uint64_t kMaxFilledSlots = 1024;
+static_assert(kMaxFilledSlots >= 2 * base::kMaxSlotsInFlight);
 
 constexpr int64_t kAskHeartbeats = 4;  // as long as an answer may take, see catch_up
 
@@ -95,18 +100,17 @@ void trim_damaged(ReplicaState& s) {
 
 }  // namespace
 
-void fill_for_others(ReplicaState& s) {
-  if (s.role != Role::kLeader || !s.lead.announced || s.lead.proposed_upto > s.chosen_upto) return;
+uint64_t slots_to_fill(const ReplicaState& s) {
+  const bool is_idle = s.lead.announced && s.lead.proposed_upto <= s.chosen_upto;
+  if (s.role != Role::kLeader || !is_idle) return 0;
   base::Slot furthest;
   for (const Peer& peer : s.peers) {
     if (!peer.connected || !s.electorate.is_voter(peer.id)) continue;
     furthest = std::max(furthest, peer.mark.highest_accepted);
   }
-  // No leader proposes further above what is chosen; a hello that says so makes no sense.
-  if (furthest.value > s.chosen_upto.value + base::kMaxSlotsInFlight) return;
-  while (s.lead.next_slot <= furthest && proposer::can_propose(s)) {
-    proposer::propose(s, base::EntryKind::kNoOp, {});
-  }
+  // A hello that says more makes no sense.
+  if (furthest.value > s.chosen_upto.value + kMaxFilledSlots) return 0;
+  return furthest < s.lead.next_slot ? 0 : furthest.value - s.lead.next_slot.value + 1;
 }
 
 void on_tick(ReplicaState& s, base::Instant now) {

@@ -19,15 +19,15 @@ namespace holdfast::paxos::mending {
 
 // At start. Puts the rows that were found into the log, or keeps them for place_rows().
 void begin(ReplicaState& s, base::RecoveredLog& recovered);
-// A row of log.db fails its checksum while this process runs. No vote is in doubt: what is in memory
-// is whole.
+// A row of log.db fails its checksum while this process runs. No vote is in doubt: what is in
+// memory is whole.
 void on_damaged(ReplicaState& s, base::Slot slot, Effects& fx);
 // Once what is known chosen leads up to the rows that were found, they stand in the log.
 void place_rows(ReplicaState& s);
 
 // The leader's part: whoever lost a row above all that is chosen needs something chosen there, and
-// in a cell that is idle nothing would be. So no-ops go as far as any voter's log reached.
-void fill_for_others(ReplicaState& s);
+// in a cell that is idle nothing would be. How many slots to fill, as far as any voter's log went.
+uint64_t slots_to_fill(const ReplicaState& s);
 
 void on_tick(ReplicaState& s, base::Instant now);
 void finish_turn(ReplicaState& s, Effects& fx);

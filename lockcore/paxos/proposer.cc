@@ -7,7 +7,6 @@
 #include "lockcore/base/mutant.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/fan_out.h"
-#include "lockcore/paxos/mending.h"
 
 namespace holdfast::paxos::proposer {
 
@@ -200,7 +199,6 @@ void on_peer_back(ReplicaState& s, Peer& peer, base::Instant now, Effects& fx) {
 void finish_turn(ReplicaState& s, base::Instant now, Effects& fx) {
   if (s.role != Role::kLeader) return;
   repropose_some(s);
-  mending::fill_for_others(s);
   if (!s.lead.turn_from) return;
   confirm::start_broadcast(s);
   fan_out::send_turn(s, now, fx);

@@ -307,6 +307,9 @@ base::Slot Replica::propose(base::EntryKind kind, std::string value, base::Insta
 bool Replica::can_propose() const {
   return proposer::can_propose(*state_);
 }
+uint64_t Replica::slots_to_fill() const {
+  return mending::slots_to_fill(*state_);
+}
 bool Replica::writer_idle() const {
   return state_->gate.idle();
 }

@@ -154,6 +154,9 @@ class Replica {
   // Proposes a value; role() must be kLeader and can_propose() true. The first proposal of a ballot
   // must be kNewLeader (P3). The ballot and the slot are the replica's to choose.
   base::Slot propose(base::EntryKind kind, std::string value, base::Instant now, Effects& fx);
+  // The log of a voter may end above all that is proposed; if it lost rows to damage, it needs
+  // something chosen there (P11). How many slots are to be filled, with whatever does nothing.
+  uint64_t slots_to_fill() const;
   bool can_propose() const;  // leader, and fewer than kMaxSlotsInFlight slots under way
   bool writer_idle() const;  // no write of this node is under way: time to seal a batch (P12)
   // P8: draws (or joins) a round whose counter is newer than everything sent so far, and so newer

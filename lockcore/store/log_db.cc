@@ -24,20 +24,24 @@ constexpr const char* kFirstStateFile = "state.db";
 constexpr int kCacheKib = 256;
 constexpr size_t kVerifiedBytes = 512 * 1024;  // of rows looked at in one go
 constexpr base::Slot kLastSlot{std::numeric_limits<int64_t>::max()};
+// No row is of a slot above a limit that `meta` keeps, and that is raised by so much at a time: if
+// all rows are lost, this many slots more than there were are in doubt, at most (P11).
+constexpr uint64_t kAcceptedStep = 256;
 // The transaction that passes the limit must fit as well.
 constexpr uint64_t kPreallocatedWalBytes = LogDb::kWalBytes + 1024 * 1024;
 
 // `meta` has one row. `log` may have gaps; a row's ballot is the one in which it was accepted.
 // `slot_sum` covers the slot alone: when `sum`, which covers all, fails, it says whether the row is
-// still known to be that slot's (P11).
+// still known to be that slot's (P11). Through slot `doubt_upto` rows were lost with their tree.
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   node INTEGER NOT NULL, incarnation INTEGER NOT NULL, start_count INTEGER NOT NULL,
   founding INTEGER NOT NULL, promised_round INTEGER NOT NULL, promised_node INTEGER NOT NULL,
   cell INTEGER NOT NULL, config_version INTEGER NOT NULL, members INTEGER NOT NULL,
-  first_retained INTEGER NOT NULL, state_file TEXT NOT NULL, disk_lost TEXT NOT NULL,
-  boot_id TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;
+  first_retained INTEGER NOT NULL, accepted_limit INTEGER NOT NULL, doubt_upto INTEGER NOT NULL,
+  state_file TEXT NOT NULL, disk_lost TEXT NOT NULL, boot_id TEXT NOT NULL,
+  sum INTEGER NOT NULL) STRICT;
 CREATE TABLE member (
   node INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, address TEXT NOT NULL,
   voter INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
@@ -62,6 +66,8 @@ struct Meta {
   base::ConfigVersion config_version;
   uint64_t members = 0;  // rows of table `member`: one that went missing is noticed
   base::Slot first_retained{1};
+  base::Slot accepted_limit;
+  base::Slot doubt_upto;  // <= accepted_limit
   std::string state_file = kFirstStateFile;
   std::string disk_lost;
   std::string boot_id;  // of the boot in which this was written
@@ -75,7 +81,8 @@ uint64_t sum_of(const Meta& meta) {
   for (const uint64_t value :
        {meta.node.value, meta.incarnation.value, meta.start_count,
         static_cast<uint64_t>(meta.founding), meta.promised.round, meta.promised.node.value,
-        meta.cell.value, meta.config_version.value, meta.members, meta.first_retained.value}) {
+        meta.cell.value, meta.config_version.value, meta.members, meta.first_retained.value,
+        meta.accepted_limit.value, meta.doubt_upto.value}) {
     sum.add(value);
   }
   sum.add(meta.state_file);
@@ -113,7 +120,7 @@ uint64_t sum_of(base::Slot slot) {
 class MetaWriter {
  public:
   explicit MetaWriter(Connection& db)
-      : statement_(db, "INSERT OR REPLACE INTO meta VALUES (1,?,?,?,?,?,?,?,?,?,?,?,?,?,?)") {}
+      : statement_(db, "INSERT OR REPLACE INTO meta VALUES (1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)") {}
 
   void put(const Meta& meta) {
     statement_.bind(1, meta.node.value);
@@ -126,16 +133,32 @@ class MetaWriter {
     statement_.bind(8, meta.config_version.value);
     statement_.bind(9, meta.members);
     statement_.bind(10, meta.first_retained.value);
-    statement_.bind_text(11, meta.state_file);
-    statement_.bind_text(12, meta.disk_lost);
-    statement_.bind_text(13, meta.boot_id);
-    statement_.bind(14, sum_of(meta));
+    statement_.bind(11, meta.accepted_limit.value);
+    statement_.bind(12, meta.doubt_upto.value);
+    statement_.bind_text(13, meta.state_file);
+    statement_.bind_text(14, meta.disk_lost);
+    statement_.bind_text(15, meta.boot_id);
+    statement_.bind(16, sum_of(meta));
     statement_.run();
   }
 
  private:
   Statement statement_;
 };
+
+// All rows of a table, as they are: their checksums come along.
+void copy_rows(Connection& from, Connection& to, const std::string& table, int columns) {
+  Statement select(from, "SELECT * FROM " + table);
+  std::string places = "?";
+  for (int i = 1; i < columns; ++i) places += ",?";
+  Statement put(to, "INSERT INTO " + table + " VALUES (" + places + ")");
+  while (select.step()) {
+    for (int i = 0; i < columns; ++i) {
+      sqlite3_bind_value(put.handle(), i + 1, sqlite3_column_value(select.handle(), i));
+    }
+    put.run();
+  }
+}
 
 }  // namespace
 
@@ -148,12 +171,12 @@ struct LogDb::Impl {
         path_(dir + "/" + kFile),
         db_(files, prepare_file(self, new_incarnation),
             {.exclusive = true, .cache_kib = kCacheKib, .wal_limit_bytes = kPreallocatedWalBytes}) {
-    // Rows may be missing for good reasons: only the whole tree tells that none was lost to damage.
-    db_.check({"meta", "member", "peer", "log"});
+    lost_rows_ = has_lost_rows();
     read_meta();
     check_owner(self);
     check_boot(boot_id);
     check_state_file();
+    if (lost_rows_) return;
     remove_old_state_files(files, dir, meta_.state_file);
     ++meta_.start_count;
     meta_.boot_id = boot_id;
@@ -187,11 +210,63 @@ struct LogDb::Impl {
     return path_;
   }
 
+  // Rows may be missing for good reasons: only the whole tree tells that none was lost to damage.
+  // True: some may be, and nothing else; and there are others who know what was chosen (P11).
+  bool has_lost_rows() {
+    if (!db_.find_damage()) return false;
+    bool is_rest_whole = true;
+    for (const char* table : {"meta", "member", "peer"}) {
+      is_rest_whole = is_rest_whole && !db_.find_damage_in(table);
+    }
+    if (is_rest_whole) {
+      read_meta();
+      const base::Config cell = read_config();
+      is_rest_whole = std::ranges::any_of(cell.members, [this](const base::Member& member) {
+        return member.voter && member.id != meta_.node;
+      });
+    }
+    if (!is_rest_whole) db_.check({"meta", "member", "peer", "log"});
+    return is_rest_whole;
+  }
+
+  // A log.db without rows takes this one's place, which is put aside for people. It remembers that
+  // there may have been any, through the limit. Ends the use of this one.
+  static void leave_rows_behind(std::unique_ptr<Impl> old) {
+    FileSystem& files = old->files_;
+    const std::string dir = old->dir_, path = old->path_;
+    const std::unique_ptr<DirectoryHold> hold = std::move(old->hold_);
+    const std::string draft = create_draft(files, dir, kFile, kFormat, [&](Connection& db) {
+      db.exec(kSchema);
+      Meta meta = old->meta_;
+      meta.doubt_upto = meta.accepted_limit;
+      MetaWriter(db).put(meta);
+      copy_rows(old->db_, db, "member", 5);
+      copy_rows(old->db_, db, "peer", 7);
+    });
+    // Without its WAL the old one must say the same: the promise is in there, if we die in between.
+    old->db_.checkpoint();
+    old.reset();
+    const std::string aside = dir + "/" + kDamagedLogFile;
+    files.remove(aside);
+    {
+      const std::unique_ptr<File> from = files.open(path);
+      const std::unique_ptr<File> to = files.create(aside);
+      std::string bytes(1 << 20, '\0');
+      for (uint64_t at = 0; const size_t n = from->read(at, bytes.data(), bytes.size()); at += n) {
+        to->write(at, std::string_view(bytes).substr(0, n));
+      }
+    }
+    files.remove(path + "-wal");
+    files.sync_directory(dir);
+    files.rename(draft, path);
+    files.sync_directory(dir);
+  }
+
   void read_meta() {
     Statement select(db_,
                      "SELECT node, incarnation, start_count, founding, promised_round,"
-                     " promised_node, cell, config_version, members, first_retained, state_file,"
-                     " disk_lost, boot_id, sum FROM meta");
+                     " promised_node, cell, config_version, members, first_retained,"
+                     " accepted_limit, doubt_upto, state_file, disk_lost, boot_id, sum FROM meta");
     if (!select.step()) damaged("table `meta`: its row is missing");
     meta_.node = {select.number(0)};
     meta_.incarnation = {select.number(1)};
@@ -202,10 +277,12 @@ struct LogDb::Impl {
     meta_.config_version = {select.number(7)};
     meta_.members = select.number(8);
     meta_.first_retained = {select.number(9)};
-    meta_.state_file = select.bytes(10);
-    meta_.disk_lost = select.bytes(11);
-    meta_.boot_id = select.bytes(12);
-    if (sum_of(meta_) != select.number(13)) damaged("table `meta`: its row fails its checksum");
+    meta_.accepted_limit = {select.number(10)};
+    meta_.doubt_upto = {select.number(11)};
+    meta_.state_file = select.bytes(12);
+    meta_.disk_lost = select.bytes(13);
+    meta_.boot_id = select.bytes(14);
+    if (sum_of(meta_) != select.number(15)) damaged("table `meta`: its row fails its checksum");
   }
 
   void check_owner(base::NodeId self) const {
@@ -264,8 +341,9 @@ struct LogDb::Impl {
     read_rows(applied, log);
     log.first_retained = meta_.first_retained;
     log.damage = damage_of(applied, log);
-    // What was trimmed had been accepted: peers remember how far this log reached (P10).
-    log.last_slot = std::max(log.last_slot, base::Slot{meta_.first_retained.value - 1});
+    // What was trimmed, or lost, had been accepted: peers remember how far this log reached (P10).
+    const base::Slot trimmed{meta_.first_retained.value - 1};
+    log.last_slot = std::max({log.last_slot, trimmed, meta_.doubt_upto});
     log.pieces = read_pieces(applied);
     return log;
   }
@@ -274,6 +352,7 @@ struct LogDb::Impl {
   // need it, and they have other nodes and snapshots: the log begins behind it. Else it is told.
   void read_rows(base::Slot applied, base::RecoveredLog& log) {
     base::Slot recorded_damage;
+    if (applied >= meta_.first_retained && !has_row(applied)) recorded_damage = applied;  // lost
     select_log_.bind(1, 0);
     select_log_.bind(2, kLastSlot.value);
     while (select_log_.step()) {
@@ -287,7 +366,7 @@ struct LogDb::Impl {
                 ", which was trimmed");
       }
       if (row.slot <= applied) {
-        if (!is_whole) recorded_damage = row.slot;
+        if (!is_whole) recorded_damage = std::max(recorded_damage, row.slot);
       } else if (is_whole) {
         log.entries.push_back(std::move(row));
       } else {
@@ -295,14 +374,32 @@ struct LogDb::Impl {
       }
     }
     select_log_.reset();
+    doubt_lost_rows(applied, log);
     if (!recorded_damage) return;
     base::LogWrite trim;
     trim.first_retained = recorded_damage.next();
     write({&trim, 1});
   }
 
+  // As long as a slot is in doubt nothing is written but what is chosen, so that rows that stand
+  // through doubt_upto without a gap are all there is to know. Else the last gap is in doubt.
+  void doubt_lost_rows(base::Slot applied, base::RecoveredLog& log) {
+    lost_through_ = {};
+    base::Slot gap = meta_.doubt_upto;
+    for (auto row = log.entries.rbegin(); row != log.entries.rend(); ++row) {
+      if (row->slot == gap) gap = {gap.value - 1};
+    }
+    if (gap <= applied || std::ranges::find(log.damaged, gap) != log.damaged.end()) return;
+    log.damaged.insert(std::ranges::upper_bound(log.damaged, gap), gap);
+    lost_through_ = gap;
+  }
+
   // What only the other nodes can mend.
   std::string damage_of(base::Slot applied, const base::RecoveredLog& log) const {
+    if (lost_through_) {
+      return path_ + ": table `log` was damaged: what was accepted through slot " +
+             std::to_string(lost_through_.value) + " is lost";
+    }
     if (!log.damaged.empty()) {
       std::string text = path_ + ": table `log`: ";
       for (const base::Slot slot : log.damaged) {
@@ -318,7 +415,7 @@ struct LogDb::Impl {
 
   void check_applied(base::Slot applied, base::Slot last) {
     // A slot is recorded only once this log holds it durably, and rows go only with first_retained.
-    if (applied < meta_.first_retained || has_row(applied)) return;
+    if (applied < meta_.first_retained || has_row(applied) || applied <= meta_.doubt_upto) return;
     throw StoreError(Kind::kDiskLost,
                      path_ + ": has no row for slot " + std::to_string(applied.value) +
                          " (its last "
@@ -476,7 +573,11 @@ struct LogDb::Impl {
     begin_.run();
     for (const base::LogWrite& write : writes) {
       for (const base::Entry& entry : write.entries) {
-        if (entry.slot >= meta_.first_retained) put_entry(entry);
+        if (entry.slot < meta_.first_retained) continue;
+        put_entry(entry);
+        if (entry.slot <= meta_.accepted_limit) continue;
+        meta_.accepted_limit = {entry.slot.value + kAcceptedStep - 1};
+        meta_changed = true;
       }
       for (const base::PeerMark& peer : write.peers) put_peer(peer);
       if (write.config) put_config(*write.config);
@@ -561,13 +662,15 @@ struct LogDb::Impl {
 
   FileSystem& files_;
   const std::string dir_;
-  const std::unique_ptr<DirectoryHold> hold_;  // before anything of the directory is touched
+  std::unique_ptr<DirectoryHold> hold_;  // before anything of the directory is touched
   const std::string path_;
   std::optional<WalMarkFile> mark_;
   WalScan wal_;  // as this start found it
   uint64_t wal_salt_ = 0;
   Connection db_;
-  Meta meta_;  // as in the database, or as the transaction under way will leave it
+  bool lost_rows_ = false;   // it is to be left behind, and isn't used
+  base::Slot lost_through_;  // as last recovered
+  Meta meta_;                // as in the database, or as the transaction under way will leave it
   Statement begin_{db_, "BEGIN IMMEDIATE"};
   Statement commit_{db_, "COMMIT"};
   Statement put_log_{db_, "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?,?,?)"};
@@ -580,7 +683,11 @@ struct LogDb::Impl {
 
 LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
              const std::string& boot_id, FileSystem& files)
-    : impl_(std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files)) {}
+    : impl_(std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files)) {
+  if (!impl_->lost_rows_) return;
+  Impl::leave_rows_behind(std::move(impl_));
+  impl_ = std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files);
+}
 
 LogDb::~LogDb() = default;
 

@@ -18,11 +18,17 @@
 
 namespace holdfast::store {
 
+// What is kept of a log.db whose rows were lost with their tree, for people: it is never read
+// again.
+inline constexpr const char* kDamagedLogFile = "log.damaged";
+
 class LogDb {
  public:
   // Opens or creates `<dir>/log.db`, and keeps every other process out of the directory. A new one
   // gets `new_incarnation`; `self` must match an old one's node id. Fsyncs the files and drops them
   // from the page cache first (P11). Raises the start count durably before it returns.
+  // If the tree of table `log` is damaged, and all else is whole, it begins anew without rows; that
+  // is told by recover(), until they are mended.
   // `boot_id` names this boot of the machine, empty if nobody knows: within one no write is torn.
   LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_incarnation,
         const std::string& boot_id, FileSystem& files = FileSystem::real());
@@ -36,8 +42,8 @@ class LogDb {
   std::string state_file() const;  // name of the current state database, in the same directory
 
   void write(std::span<const base::LogWrite> writes);
-  // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one). A damaged row
-  // is an error; or, if `damaged` is given, it is named there, and nothing is read from it on.
+  // Rows from..to, by slot, gaps skipped, until max_bytes are exceeded (at least one). A damaged
+  // row is an error; or, if `damaged` is given, it is named there, and nothing is read from it on.
   std::vector<base::Entry> read(base::Slot from, base::Slot to, size_t max_bytes,
                                 std::optional<base::Slot>* damaged = nullptr);
   // Looks at some of the rows, from `from` on: each must keep its checksum, and through `recorded`

@@ -287,7 +287,7 @@ struct WriterThreads::Impl {
   std::optional<base::Slot> verify_through;  // while its rows are looked at
   base::Slot verify_next;
   std::optional<std::string> log_damage;  // that it has found so far
-  std::optional<StateKeeper> keeper;  // used by state_thread only
+  std::optional<StateKeeper> keeper;      // used by state_thread only
   Outbox outbox;
   Queue<LogWork> log_queue;
   Queue<StateWork> state_queue;
@@ -341,8 +341,9 @@ void WriterThreads::compare_state(base::Slot slot, DigestOf digest_of) {
 }
 
 void WriterThreads::verify(base::Slot recorded) {
-  impl_->queue_state(
-      [impl = impl_.get()] { impl->report_verified({true, impl->keeper->state().verify()}); });
+  impl_->queue_state([impl = impl_.get()] {
+    impl->report_verified({true, impl->keeper->state().verify()});
+  });
   impl_->log_queue.push([recorded](LogWork& work) { work.verify_through = recorded; });
 }
 

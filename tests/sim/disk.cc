@@ -19,6 +19,8 @@ void copy_rows(const Map& table, std::vector<Row>& rows) {
   for (const auto& [key, row] : table) rows.push_back(row);
 }
 
+constexpr uint64_t kAcceptedStep = 20;  // less than log.db's, so that gaps are filled sooner
+
 constexpr const char* kFirstStateFile = "state.db";
 
 // The bytes of a snapshot are nothing but a function of its id.
@@ -60,9 +62,11 @@ void Disk::apply(const base::LogWrite& write) {
   for (const base::Entry& entry : write.entries) {
     on_durable_(entry);
     if (entry.slot < log_.first_retained) continue;
+    const bool is_lost = entry.slot <= lost_through_ && doubted_.contains(lost_through_);
     entries_[entry.slot] = entry;
     damaged_.erase(entry.slot);
-    if (doubted_.erase(entry.slot) != 0) on_mended_(entry);
+    if (doubted_.erase(entry.slot) != 0 || is_lost) on_mended_(entry);
+    if (entry.slot > accepted_limit_) accepted_limit_ = {entry.slot.value + kAcceptedStep - 1};
   }
   if (write.first_retained) trim_below(*write.first_retained);
   if (!write.state_file) return;
@@ -166,6 +170,13 @@ void Disk::damage_rows(base::Random& random) {
   }
 }
 
+void Disk::lose_rows() {
+  entries_.clear();
+  lost_through_ = accepted_limit_;
+  damaged_.clear();
+  if (lost_through_ >= log_.first_retained) damaged_.insert(lost_through_);
+}
+
 void Disk::damage_state() {
   states_[state_file_] = {};
   is_state_damaged_ = true;
@@ -249,7 +260,7 @@ std::optional<std::string> Disk::contradiction() const {
   if (applied.next() < log_.first_retained && !is_state_damaged_) {
     return ends + ", but the log begins at slot " + std::to_string(log_.first_retained.value);
   }
-  if (applied && applied >= log_.first_retained && !entries_.contains(applied)) {
+  if (applied > lost_through_ && applied >= log_.first_retained && !entries_.contains(applied)) {
     return ends + ", which the log doesn't have";
   }
   return std::nullopt;
@@ -261,10 +272,11 @@ base::RecoveredLog Disk::recover_log() {
   // What a damaged row did is recorded: the log begins behind it.
   const auto in_doubt = damaged_.upper_bound(applied);
   if (in_doubt != damaged_.begin()) trim_below(std::prev(in_doubt)->next());
+  if (applied >= log_.first_retained && !entries_.contains(applied)) trim_below(applied.next());
   doubted_ = damaged_;
   base::RecoveredLog log = log_;
   log.damaged.assign(damaged_.begin(), damaged_.end());
-  log.last_slot = base::Slot{log_.first_retained.value - 1};
+  log.last_slot = std::max(base::Slot{log_.first_retained.value - 1}, lost_through_);
   for (const auto& [slot, entry] : entries_) {
     log.last_slot = std::max(log.last_slot, slot);
     if (damaged_.contains(slot)) continue;

@@ -77,6 +77,7 @@ class Disk {
   void crash(base::Random& random);
   // -- bits that flip
   void damage_rows(base::Random& random);  // one or a few of the log, if there are any
+  void lose_rows();                        // all of them, with their tree, while it is down
   void damage_state();                     // while it is down: a start finds that, and begins anew
   const std::set<base::Slot>& damaged_rows() const { return damaged_; }
   // The process that runs found, at its start, a row whose value it can't know, or slots of which
@@ -105,6 +106,8 @@ class Disk {
   base::RecoveredLog log_;  // but its entries
   std::map<base::Slot, base::Entry> entries_;
   std::set<base::Slot> damaged_;  // of entries_ those that fail their checksum
+  base::Slot accepted_limit_;     // as log.db keeps it: no row is above
+  base::Slot lost_through_;       // when all rows were lost; 0: they never were
   std::set<base::Slot> doubted_;  // of damaged_ those that the present process never knew
   bool is_state_damaged_ = false;
   std::deque<base::LogWrite> pending_log_;

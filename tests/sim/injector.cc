@@ -205,10 +205,10 @@ void Injector::rot(const Fault& fault, Machine& machine) {
   }
   if (damaged > (cluster_.machines().size() - 1) / 2) return;
   if (fault.kind == FaultKind::kRot) machine.crash();
-  if (fault.how == 1) {
-    machine.damage_state();
-  } else {
-    machine.damage_log();
+  switch (fault.how) {
+    case 1: return machine.damage_state();
+    case 2: return machine.lose_rows();
+    default: return machine.damage_log();
   }
 }
 

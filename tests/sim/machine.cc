@@ -142,8 +142,9 @@ void Machine::set_clock_factor(double factor) {
 
 void Machine::wipe_disk() {
   HF_ASSERT(!node_);
-  disk_ = std::make_unique<Disk>(id_, base::Incarnation{random_.next() | 1}, images_,
-                                 [](const base::Entry&) {}, [](const base::Entry&) {});
+  disk_ = std::make_unique<Disk>(
+      id_, base::Incarnation{random_.next() | 1}, images_, [](const base::Entry&) {},
+      [](const base::Entry&) {});
   is_noticed_ = nullptr;
   forget("is wiped");
 }
@@ -161,6 +162,12 @@ void Machine::damage_log() {
   if (!node_) return;
   world_.after(static_cast<int64_t>(random_.between(0, 3'000)) * kMs,
                [this, process = process_] { verify_log(process); });
+}
+
+void Machine::lose_rows() {
+  HF_ASSERT(!node_);
+  disk_->lose_rows();
+  world_.trace("all rows in the log of " + name() + " are lost");
 }
 
 void Machine::damage_state() {

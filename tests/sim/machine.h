@@ -76,8 +76,9 @@ class Machine {
   void stall_disk(int64_t until) { disk_stalled_until_ = until; }
   void slow_disk(int64_t ms) { disk_slower_ms_ = ms; }  // each operation; 0: no longer
   void fill_disk(bool full) { disk_full_ = full; }
-  void wipe_disk();  // while it is down
+  void wipe_disk();     // while it is down
   void damage_log();    // a row or a few; while it runs they are found after a while
+  void lose_rows();     // all of them, while it is down
   void damage_state();  // while it is down
   // An older copy of its directory, while it is down. It starts while the others would notice.
   void put_back(std::unique_ptr<Disk> copy, std::function<bool(const Disk&)> is_noticed);

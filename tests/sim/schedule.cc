@@ -277,7 +277,7 @@ void Drawing::draw_rot() {
   if (options_.nodes < 3 || options_.spares != 0 || loses_disks) return;
   sometimes(0.6, [this](int64_t at) {
     if (often(0.3)) return add(FaultKind::kRotAlive, at, 0, leader_or_any());
-    add(FaultKind::kRot, at, up_to(3'000), leader_or_any(), 0, often(0.3) ? 1 : 0);
+    add(FaultKind::kRot, at, up_to(3'000), leader_or_any(), 0, often(0.5) ? between(1, 2) : 0);
   });
 }
 

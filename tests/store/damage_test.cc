@@ -93,6 +93,60 @@ TEST_CASE("log.db: a damaged row of which not even the slot is certain is refuse
   CHECK(refused.says("lockctl member replace"));
 }
 
+TEST_CASE("log.db: rubbish over a page of rows costs them all, and others mend that") {
+  TempDir dir;
+  make_used_directory(dir.data(), 200, 150);
+  {
+    const auto log = open_log(dir.data());
+    base::LogWrite cell;
+    cell.config = base::Config{{5}, {1}, {{{1}, {77}, "a:1", true}, {{2}, {78}, "b:1", true}}};
+    cell.peers = {{{2}, 4, 9, {8, {2}}, {17}}};
+    write_one(*log, cell);
+  }
+  empty_wals(dir.data());
+  const std::string path = dir.data() + "/log.db";
+  const size_t page = read_file(path).find("value-of-slot-100;") / 4096 * 4096;
+  write_file(path, read_file(path).replace(page, 4096, 4096, '!'));
+  // Slots 201 to 256 may have been accepted as well: the limit is raised 256 at a time.
+  const base::RecoveredLog lost = open_log(dir.data())->recover({150});
+  CHECK(lost.damaged == std::vector<base::Slot>{{256}});
+  CHECK(lost.damage.ends_with("what was accepted through slot 256 is lost"));
+  CHECK(lost.entries.empty());
+  CHECK(lost.first_retained == base::Slot{151});
+  CHECK(lost.last_slot == base::Slot{256});
+  CHECK(lost.promised == base::Ballot{1, {1}});
+  CHECK(lost.config.members.size() == 2);
+  REQUIRE(lost.peers.size() == 1);
+  CHECK(lost.peers[0].highest_accepted == base::Slot{17});
+  CHECK(std::filesystem::exists(dir.data() + "/" + store::kDamagedLogFile));
+  // Whatever comes from others, as long as something is missing through there.
+  const auto log = open_log(dir.data());
+  for (uint64_t slot = 151; slot <= 256; ++slot) {
+    CHECK(log->recover({150}).damaged == std::vector<base::Slot>{{256}});
+    write_one(*log, entry_write(slot, "from another node"));
+  }
+  CHECK(log->recover({150}).damage.empty());
+  CHECK(log->recover({150}).entries.size() == 106);
+  write_one(*log, entry_write(300, "a gap above"));
+  CHECK(log->recover({150}).damage.empty());
+}
+
+TEST_CASE("log.db: in a cell of one, rubbish over a page of rows is refused, again and again") {
+  TempDir dir;
+  make_used_directory(dir.data(), 200, 150);
+  empty_wals(dir.data());
+  const std::string path = dir.data() + "/log.db";
+  const size_t page = read_file(path).find("value-of-slot-100;") / 4096 * 4096;
+  write_file(path, read_file(path).replace(page, 4096, 4096, '!'));
+  const std::string before = read_file(path);
+  for (int attempt = 1; attempt <= 2; ++attempt) {
+    const Refused refused = recovering(dir.data());
+    CHECK(refused.kind == Kind::kDamaged);
+    CHECK_MESSAGE(refused.says("/log.db: table `log` is damaged"), refused.message);
+  }
+  CHECK(read_file(path) == before);
+}
+
 TEST_CASE("log.db: a look at all rows tells each damaged one, and goes on behind it") {
   TempDir dir;
   make_used_directory(dir.data(), 20, 20);

@@ -1,6 +1,6 @@
 // P11: a node that lost rows, or its record, to damage votes again only when the others have told
-// it what was chosen. The cell's witness sees to it that it says nothing before, and that what takes
-// a damaged row's place is chosen.
+// it what was chosen. The cell's witness sees to it that it says nothing before, and that what
+// takes a damaged row's place is chosen.
 #include <doctest/doctest.h>
 
 #include <algorithm>
