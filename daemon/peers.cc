@@ -36,6 +36,9 @@ Peers::Peers(rpc::UvEventPort& port, base::NodeId self, PeerHandler& handler)
 Peers::~Peers() = default;
 
 void Peers::set_members(const std::vector<base::Member>& members) {
+  std::vector<base::NodeId> ids;
+  for (const base::Member& member : members) ids.push_back(member.id);
+  server_->keep_only(ids);
   std::erase_if(peers_, [&](const auto& peer) {
     return std::ranges::find(members, peer.first, &base::Member::id) == members.end();
   });

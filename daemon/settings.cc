@@ -54,7 +54,7 @@ CommandLine read_flags(int argc, const char* const* argv, std::vector<Problem>& 
   app.set_help_flag("-h,--help", "Print this and exit");
   app.get_formatter()->column_width(34);
   app.footer(
-      "Every flag but the last four is also an environment variable (HOLDFASTD_DATA_DIR)\n"
+      "Every flag but the last three is also an environment variable (HOLDFASTD_DATA_DIR)\n"
       "and, --config aside, a key of the configuration file (data-dir).\n"
       "See holdfastd(8) and holdfastd.toml(5).");
   app.add_option("--config", line.config_file,

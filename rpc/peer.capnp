@@ -15,7 +15,7 @@ interface Link {
 struct Refusal {
   reason @0 :Text;
   diskLost @1 :Bool;
-  removed @2 :Bool;
+  removedBy @2 :UInt64;
 }
 
 struct Hello {

@@ -359,14 +359,15 @@ std::optional<paxos::Hello> read_hello(wire::peer::Hello::Reader from) {
 void fill_refusal(const paxos::Refusal& refusal, wire::peer::Refusal::Builder to) {
   to.setReason(text(refusal.reason));
   to.setDiskLost(refusal.disk_lost);
-  to.setRemoved(refusal.removed);
+  to.setRemovedBy(refusal.removed_by.value);
 }
 
 paxos::Refusal read_refusal(wire::peer::Refusal::Reader from) {
   paxos::Refusal refusal;
   auto damaged = kj::runCatchingExceptions([&]() {
-    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes), from.getDiskLost(),
-               from.getRemoved()};
+    refusal = {text(from.getReason()).substr(0, kMaxHelloTextBytes),
+               from.getDiskLost(),
+               {from.getRemovedBy()}};
   });
   if (damaged != nullptr) return {"refused, for a reason that can't be read", false};
   return refusal;

@@ -2,8 +2,10 @@
 
 #include <kj/debug.h>
 
+#include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "rpc/limits.h"
@@ -14,23 +16,28 @@ namespace holdfast::rpc {
 // Shared with the links, which may outlive the server while their connections last.
 struct PeerServer::State {
   PeerServerEvents events;
-  std::unordered_map<base::NodeId, size_t> links;  // of admitted peers; no zeros
+  std::unordered_map<base::NodeId, std::unordered_set<Link*>> links;  // of admitted peers
   bool serving = true;
 };
 
 class PeerServer::Link final : public wire::peer::Link::Server {
  public:
-  Link(std::shared_ptr<State> state, base::NodeId peer) : state_(std::move(state)), peer_(peer) {
-    ++state_->links[peer_];
+  Link(std::shared_ptr<State> state, base::NodeId peer,
+       std::shared_ptr<ConnectionHandle> connection)
+      : state_(std::move(state)), peer_(peer), connection_(std::move(connection)) {
+    state_->links[peer_].insert(this);
   }
 
   ~Link() noexcept(false) {
     const auto found = state_->links.find(peer_);
-    if (--found->second > 0) return;
+    found->second.erase(this);
+    if (!found->second.empty()) return;
     state_->links.erase(found);
     if (state_->serving) state_->events.on_down(peer_);
   }
   KJ_DISALLOW_COPY(Link);
+
+  void close() { connection_->close("the cell has no such member any more"); }
 
   kj::Promise<void> deliver(DeliverContext context) override {
     auto messages = context.getParams().getMessages();
@@ -82,6 +89,7 @@ class PeerServer::Link final : public wire::peer::Link::Server {
 
   std::shared_ptr<State> state_;
   const base::NodeId peer_;
+  const std::shared_ptr<ConnectionHandle> connection_;
   bool told_ = false;  // of a damaged message, once a link
   // Deliveries whose answers are held back, since the last group's end.
   size_t held_back_ = 0;
@@ -109,13 +117,20 @@ kj::Promise<void> PeerServer::peer(Context context, std::shared_ptr<ConnectionHa
     return kj::READY_NOW;
   }
   connection->admit_peer();
-  results.setLink(kj::heap<Link>(state_, hello->node));
+  results.setLink(kj::heap<Link>(state_, hello->node, std::move(connection)));
   return kj::READY_NOW;
 }
 
 size_t PeerServer::links(base::NodeId peer) const {
   const auto found = state_->links.find(peer);
-  return found == state_->links.end() ? 0 : found->second;
+  return found == state_->links.end() ? 0 : found->second.size();
+}
+
+void PeerServer::keep_only(const std::vector<base::NodeId>& peers) {
+  for (auto& [peer, links] : state_->links) {
+    if (std::ranges::find(peers, peer) != peers.end()) continue;
+    for (Link* link : links) link->close();  // at the end of this turn
+  }
 }
 
 }  // namespace holdfast::rpc

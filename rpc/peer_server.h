@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "lockcore/paxos/message.h"
 #include "lockcore/paxos/replica.h"
@@ -40,6 +41,8 @@ class PeerServer {
   // Answers Holdfast.peer().
   kj::Promise<void> peer(Context context, std::shared_ptr<ConnectionHandle> connection);
   size_t links(base::NodeId peer) const;
+  // Ends the connections of all other peers: who was removed is told so when it says hello again.
+  void keep_only(const std::vector<base::NodeId>& peers);
 
  private:
   class Link;

@@ -341,6 +341,7 @@ void Node::State::on_reconfigured(base::Slot slot, Instant now, Effects& fx) {
     change.reset();
   }
   replica.on_reconfigured(slot, config, now, fx.paxos);
+  record_soon = std::max(record_soon, slot);  // who was removed waits for that
   follow_role(fx);
 }
 

@@ -64,20 +64,20 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
   }
   const base::Member* member = s.config.find(peer.node);
   if (s.config.has_removed(peer.node)) {
+    // Not before we would know it after a crash as well: see may_leave().
+    const bool recorded = s.recorded >= s.config_slot;
     return Refusal{node_text(peer.node, peer.address) + " was removed from " +
                        cell_text(s.config.cell) +
                        ". A node that is to come back takes a new node id and an empty data "
                        "directory, and joins with --join",
-                   false, true};
+                   false, recorded ? s.config.version : base::ConfigVersion{}};
   }
   const bool founded =
       s.founding == base::FoundingState::kFounded && peer.founding == base::FoundingState::kFounded;
   // We lag. Whom we ask for votes, and who may ask us, doesn't depend on whom we know (P9); but all
   // that we do know may be gone, and then only strangers can tell us so.
-  if (member == nullptr && founded && peer.config_version > s.config.version &&
-      s.peers.size() < kMaxVoters) {
-    return std::nullopt;
-  }
+  const bool newer = founded && peer.config_version > s.config.version;
+  if (member == nullptr && newer && s.peers.size() < kMaxVoters) return std::nullopt;
   if (member == nullptr) {
     return refuse(cell_text(s.config.cell) + " does not know " +
                   node_text(peer.node, peer.address) +
@@ -85,6 +85,7 @@ std::optional<Refusal> check_member(const ReplicaState& s, const Hello& peer) {
                   "with `lockctl member replace`");
   }
   if (!member->incarnation) {
+    if (newer) return std::nullopt;  // it has joined since
     return refuse(node_text(peer.node, peer.address) +
                   " was added, but hasn't joined yet: start it with an empty data directory and "
                   "--join");
@@ -175,7 +176,6 @@ std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx)
   }
   known->admitted = known->connected = true;
   known->refusal.clear();
-  known->refused_for.clear();
   known->hello = peer;
   if (s.founding == base::FoundingState::kFounded) {
     update_mark(known->mark, peer);
@@ -196,6 +196,33 @@ void store_marks(ReplicaState& s) {
   }
 }
 
+std::string removed_text(const ReplicaState& s) {
+  return "node " + std::to_string(s.self.value) + " was removed from " + cell_text(s.config.cell) +
+         " by a membership change; its data directory is of no more use. It goes on until a "
+         "majority of the cell's voters says so, in case that they need it to learn of the change";
+}
+
+namespace {
+
+// P9: whether the cell can do without us, whom it removed. Counter-example to leaving as soon as we
+// know of it: of the voters A and B, A alone learnt that its removal is chosen. B needs A's promise
+// to find that out, and with A gone it waits forever. So a majority of those that stay must know
+// it, for good. A configuration beyond the next was chosen by voters that know of the removal.
+bool may_leave(const ReplicaState& s, base::ConfigVersion known) {
+  const bool is_member = s.config.find(s.self) != nullptr;
+  if (known.value > s.config.version.value + (is_member ? 1 : 0)) return true;
+  size_t voters = 0;
+  size_t say = 0;
+  for (const base::Member& member : s.config.members) {
+    if (!member.voter || member.id == s.self) continue;
+    ++voters;
+    say += s.removed_say.count(member.id);
+  }
+  return say > voters / 2;
+}
+
+}  // namespace
+
 void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::Instant now,
                 Effects& fx) {
   const std::string who = "node " + std::to_string(by.value);
@@ -206,14 +233,17 @@ void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::
     s.end(who + " refuses this node: " + refusal.reason, fx);
     return;
   }
-  if (refusal.removed && s.founded()) {
-    s.end(who + " refuses this node: " + refusal.reason, fx);
-    return;
+  if (refusal.removed_by && s.founded()) {
+    s.removed_say.insert(by);
+    if (may_leave(s, refusal.removed_by)) {
+      return s.end(who + " refuses this node: " + refusal.reason, fx);
+    }
   }
   Peer* peer = s.find_peer(by);
   if (peer == nullptr || peer->refused_for == refusal.reason) return;
   peer->refused_for = refusal.reason;
-  s.tell(Notice::Level::kError, who + " refuses this node: " + refusal.reason, fx);
+  // As the refuser says it: it may only be early, as before a newcomer was taken in.
+  s.tell(Notice::Level::kWarning, who + " refuses this node: " + refusal.reason, fx);
 }
 
 void check_at_start(ReplicaState& s, const std::string& disk_lost) {
@@ -232,8 +262,7 @@ void check_at_start(ReplicaState& s, const std::string& disk_lost) {
   }
   const base::Member* member = s.config.find(s.self);
   if (member == nullptr) {
-    s.early_fatal = "node " + id + " was removed from " + cell_text(s.config.cell) +
-                    " by a membership change; its data directory is of no more use";
+    s.early_notices.push_back({Notice::Level::kWarning, removed_text(s)});
   } else if (member->incarnation != s.incarnation) {
     s.early_fatal = lost_text(s, s.self, "knows it with another disk");
   }

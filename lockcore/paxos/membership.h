@@ -17,6 +17,8 @@ constexpr uint16_t kProtocol = 1;
 Hello hello(const ReplicaState& s);
 // nullopt: admitted. Keeps the hello, and what it tells of the peer's life.
 std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx);
+// Of this node.
+std::string removed_text(const ReplicaState& s);
 void on_refused(ReplicaState& s, base::NodeId by, const Refusal& refusal, base::Instant now,
                 Effects& fx);
 // What is wrong with what was found at start; may end the process or only tell.

@@ -8,6 +8,7 @@
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/fan_out.h"
+#include "lockcore/paxos/membership.h"
 #include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/transfer.h"
 
@@ -64,12 +65,7 @@ void on_applied(ReplicaState& s, base::Slot slot, const base::Config& config, ba
   // A learner that joined knows a later one from the beginning.
   if (config.version > s.config.version) {
     adopt(s, config, now, fx);
-    if (!stays) {
-      return s.end("node " + std::to_string(s.self.value) + " was removed from " +
-                       cell_text(s.config.cell) +
-                       " by a membership change; its data directory is of no more use",
-                   fx);
-    }
+    if (!stays) s.tell(Notice::Level::kWarning, membership::removed_text(s), fx);
   }
   // Everybody hears this leader, so nobody need be asked whether it may go on.
   if (led && s.is_voter() && s.promised == ballot) {

@@ -101,7 +101,9 @@ struct Effects {
 struct Refusal {
   std::string reason;
   bool disk_lost = false;  // the peer must never vote again with this directory (P10)
-  bool removed = false;    // the peer was a member, and isn't one any more (P9)
+  // P9: the peer was a member, and by this configuration, which the refuser has recorded, it isn't
+  // one any more. 0: that is not why.
+  base::ConfigVersion removed_by;
 };
 
 class Replica {

@@ -214,7 +214,8 @@ struct ReplicaState {
   Electorate electorate;         // of config
   uint64_t contacts = 0;         // counts changes of who is in `peers`
   base::Slot config_slot;        // the last Reconfigure that is applied
-  std::vector<Peer> peers;       // by id, without us
+  std::set<base::NodeId> removed_say;  // who said that we were removed
+  std::vector<Peer> peers;             // by id, without us
 
   // -- acceptor
   base::Ballot promised;  // with the writes under way; >= the ballot of every row accepted here

@@ -128,7 +128,10 @@ void on_reply(ReplicaState& s, Peer& from, SnapshotReply message, base::Instant 
   }
   if (c.id == 0 && !begin(s, part, fx)) return;
   if (part.id != c.id || part.slot != c.slot || part.total_bytes != c.total_bytes) return;
-  if (part.offset != c.received) return;  // one before it was lost: the timer asks from there
+  if (part.offset != c.received) {  // one before it was lost, or is late: the timer asks from there
+    if (part.offset > c.received) c.retry_at = std::min(c.retry_at, now + s.options.heartbeat);
+    return;
+  }
   c.received = part.end();
   got_on(s, now);
   fx.snapshot_writes.push_back(std::move(part));

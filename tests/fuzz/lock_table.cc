@@ -70,9 +70,9 @@ struct Record {
     sequences.apply(write.sequences);
     policies.apply(write.policies);
     if (write.config) config = *write.config;
-    return {write.meta,     leases.rows(),  locks.rows(), holds.rows(), waiters.rows(),
-            clients.rows(), answers.rows(), config,       keys.rows(),  sequences.rows(),
-            policies.rows()};
+    return {write.meta,     leases.rows(),    locks.rows(),   holds.rows(),
+            waiters.rows(), clients.rows(),   answers.rows(), config,
+            keys.rows(),    sequences.rows(), policies.rows()};
   }
 };
 

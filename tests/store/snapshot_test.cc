@@ -141,8 +141,8 @@ TEST_CASE("snapshot: a start removes every state file but the one that log.db na
     if (name.starts_with("state")) left.push_back(name);
   }
   std::sort(left.begin(), left.end());
-  CHECK(left == std::vector<std::string>{"state-old.db.bak", "state.db", "state.db-shm",
-                                         "state.db-wal"});
+  CHECK(left ==
+        std::vector<std::string>{"state-old.db.bak", "state.db", "state.db-shm", "state.db-wal"});
 }
 
 TEST_CASE("log.db: trimmed rows are gone, and still count as accepted") {

@@ -211,127 +211,139 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
   return answer(id, request.send());
 }
 
-kj::Promise<void> Transport::change_member(Link& link, RequestId id, const MemberRequest& change) {
-  auto request = link.cell.changeMemberRequest();
-  auto to = request.initChange();
-  to.setNode(change.node);
-  switch (change.kind) {
-    case MemberRequest::Kind::add: to.initAdd().setAddress(change.address); break;
-    case MemberRequest::Kind::promote: to.setPromote(); break;
-    case MemberRequest::Kind::remove: to.setRemove(); break;
-    case MemberRequest::Kind::update: to.setUpdate(change.address); break;
-  }
-  return then(id, request.send(), [](auto&& results) { return member_changed(results); });
-}
+// One call for each kind of request.
+struct Transport::Call {
+  Transport& transport;
+  Link& link;
+  RequestId id;
 
-// What is asked about keys and policies; the others are call()'s.
-kj::Promise<void> Transport::call_keys(Link& link, RequestId id, const Request& body) {
-  if (const auto* get = std::get_if<GetRequest>(&body)) {
-    auto request = link.cell.getRequest();
-    request.setKey(get->key);
-    request.setStale(get->stale);
-    return then(id, request.send(), [](auto&& results) { return key_found(results); });
+  template <class Promise, class Convert>
+  kj::Promise<void> then(Promise&& promise, Convert convert) {
+    return transport.then(id, promise, std::move(convert));
   }
-  if (const auto* list = std::get_if<KeysRequest>(&body)) {
-    auto request = link.cell.keysRequest();
-    request.setPrefix(list->prefix);
-    request.setAfter(list->after);
-    request.setLimit(list->limit);
-    request.setStale(list->stale);
-    return then(id, request.send(), [](auto&& results) { return keys_page(results); });
-  }
-  KJ_REQUIRE(std::holds_alternative<PoliciesRequest>(body));
-  return then(id, link.cell.policiesRequest().send(),
-              [](auto&& results) { return policy_list(results); });
-}
 
-kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body) {
-  if (const auto* command = std::get_if<locks::Command>(&body)) return mutate(link, id, *command);
-  if (const auto* renew = std::get_if<RenewRequest>(&body)) {
+  kj::Promise<void> operator()(const locks::Command& command) {
+    return transport.mutate(link, id, command);
+  }
+  kj::Promise<void> operator()(const RegisterRequest&) {
+    return transport.register_client(link, id);
+  }
+  kj::Promise<void> operator()(const RenewRequest& renew) {
     auto request = link.cell.renewRequest();
-    auto leases = request.initLeases(static_cast<unsigned>(renew->leases.size()));
-    for (unsigned i = 0; i < leases.size(); ++i) leases.set(i, renew->leases[i].value);
-    return then(id, request.send(), [](auto&& results) { return renewed(results); });
+    auto leases = request.initLeases(static_cast<unsigned>(renew.leases.size()));
+    for (unsigned i = 0; i < leases.size(); ++i) leases.set(i, renew.leases[i].value);
+    return then(request.send(), [](auto&& results) { return renewed(results); });
   }
-  if (std::holds_alternative<RegisterRequest>(body)) return register_client(link, id);
-  if (const auto* describe = std::get_if<DescribeRequest>(&body)) {
+  kj::Promise<void> operator()(const DescribeRequest& describe) {
     auto request = link.cell.describeRequest();
-    request.setName(describe->name);
-    return then(id, request.send(), [](auto&& results) { return described(results); });
+    request.setName(describe.name);
+    return then(request.send(), [](auto&& results) { return described(results); });
   }
-  if (const auto* verify = std::get_if<VerifyRequest>(&body)) {
+  kj::Promise<void> operator()(const VerifyRequest& verify) {
     auto request = link.cell.verifyRequest();
-    request.setName(verify->name);
-    request.setToken(verify->token.value);
-    return then(id, request.send(), [](auto&& results) { return verified(results); });
+    request.setName(verify.name);
+    request.setToken(verify.token.value);
+    return then(request.send(), [](auto&& results) { return verified(results); });
   }
-  if (const auto* list = std::get_if<LocksRequest>(&body)) {
+  kj::Promise<void> operator()(const LocksRequest& list) {
     auto request = link.cell.locksRequest();
-    request.setPrefix(list->prefix);
-    request.setAfter(list->after);
-    request.setLimit(list->limit);
-    return then(id, request.send(), [](auto&& results) { return locks_page(results); });
+    request.setPrefix(list.prefix);
+    request.setAfter(list.after);
+    request.setLimit(list.limit);
+    return then(request.send(), [](auto&& results) { return locks_page(results); });
   }
-  if (const auto* lease = std::get_if<LeaseRequest>(&body)) {
+  kj::Promise<void> operator()(const LeaseRequest& lease) {
     auto request = link.cell.leaseRequest();
-    request.setId(lease->lease.value);
-    return then(id, request.send(), [](auto&& results) { return lease_described(results); });
+    request.setId(lease.lease.value);
+    return then(request.send(), [](auto&& results) { return lease_described(results); });
   }
-  if (const auto* list = std::get_if<LeasesRequest>(&body)) {
+  kj::Promise<void> operator()(const LeasesRequest& list) {
     auto request = link.cell.leasesRequest();
-    request.setAfter(list->after.value);
-    request.setLimit(list->limit);
-    return then(id, request.send(), [](auto&& results) { return leases_page(results); });
+    request.setAfter(list.after.value);
+    request.setLimit(list.limit);
+    return then(request.send(), [](auto&& results) { return leases_page(results); });
   }
-  if (const auto* snapshot = std::get_if<SnapshotRequest>(&body)) {
-    auto request = operated(link).readSnapshotRequest();
-    request.setId(snapshot->id);
-    request.setOffset(snapshot->offset);
+  kj::Promise<void> operator()(const SnapshotRequest& snapshot) {
+    auto request = transport.operated(link).readSnapshotRequest();
+    request.setId(snapshot.id);
+    request.setOffset(snapshot.offset);
     request.setMaxBytes(kSnapshotReadBytes);
-    request.setAtLeast(snapshot->at_least.value);
-    return then(id, request.send(), [](auto&& results) { return snapshot_part(results); });
+    request.setAtLeast(snapshot.at_least.value);
+    return then(request.send(), [](auto&& results) { return snapshot_part(results); });
   }
-  if (const auto* transfer = std::get_if<TransferRequest>(&body)) {
+  kj::Promise<void> operator()(const TransferRequest& transfer) {
     auto request = link.cell.transferLeaderRequest();
-    request.setTo(transfer->to);
-    return then(id, request.send(), [](auto&& results) { return transferred(results); });
+    request.setTo(transfer.to);
+    return then(request.send(), [](auto&& results) { return transferred(results); });
   }
-  if (const auto* change = std::get_if<MemberRequest>(&body)) {
-    return change_member(link, id, *change);
-  }
-  if (const auto* events = std::get_if<EventsRequest>(&body)) {
+  kj::Promise<void> operator()(const EventsRequest& events) {
     auto request = link.cell.eventsRequest();
-    request.setName(events->query.name);
-    request.setExact(events->query.exact);
-    request.setAfter(events->query.after);
-    request.setFromNow(events->from_now);
-    request.setMaxAgeMs(static_cast<uint64_t>(events->query.max_age.count()));
-    request.setLimit(events->query.limit);
-    request.setWaitMs(events->wait_ms);
-    request.setStale(events->stale);
-    return then(id, request.send(), [](auto&& results) { return events_page(results); });
+    request.setName(events.query.name);
+    request.setExact(events.query.exact);
+    request.setAfter(events.query.after);
+    request.setFromNow(events.from_now);
+    request.setMaxAgeMs(static_cast<uint64_t>(events.query.max_age.count()));
+    request.setLimit(events.query.limit);
+    request.setWaitMs(events.wait_ms);
+    request.setStale(events.stale);
+    return then(request.send(), [](auto&& results) { return events_page(results); });
   }
-  if (const auto* sql = std::get_if<SqlRequest>(&body)) {
+  kj::Promise<void> operator()(const SqlRequest& sql) {
     auto request = link.cell.sqlRequest();
-    request.setQuery(sql->query);
-    return then(id, request.send(), [](auto&& results) { return sql_rows(results); });
+    request.setQuery(sql.query);
+    return then(request.send(), [](auto&& results) { return sql_rows(results); });
   }
-  if (const auto* why = std::get_if<WhyRequest>(&body)) {
+  kj::Promise<void> operator()(const WhyRequest& why) {
     auto request = link.cell.whyRequest();
-    request.setName(why->name);
-    request.setLease(why->lease.value);
-    std::string name = why->name.empty() ? base::lease_text(why->lease) : why->name;
-    return then(id, request.send(),
+    request.setName(why.name);
+    request.setLease(why.lease.value);
+    std::string name = why.name.empty() ? base::lease_text(why.lease) : why.name;
+    return then(request.send(),
                 [name = std::move(name)](auto&& results) { return why_told(results, name); });
   }
-  if (std::holds_alternative<BarrierRequest>(body)) {
-    return then(id, operated(link).barrierRequest().send(),
+  kj::Promise<void> operator()(const GetRequest& get) {
+    auto request = link.cell.getRequest();
+    request.setKey(get.key);
+    request.setStale(get.stale);
+    return then(request.send(), [](auto&& results) { return key_found(results); });
+  }
+  kj::Promise<void> operator()(const KeysRequest& list) {
+    auto request = link.cell.keysRequest();
+    request.setPrefix(list.prefix);
+    request.setAfter(list.after);
+    request.setLimit(list.limit);
+    request.setStale(list.stale);
+    return then(request.send(), [](auto&& results) { return keys_page(results); });
+  }
+  kj::Promise<void> operator()(const MemberRequest& change) {
+    auto request = link.cell.changeMemberRequest();
+    auto to = request.initChange();
+    to.setNode(change.node);
+    switch (change.kind) {
+      case MemberRequest::Kind::add: to.initAdd().setAddress(change.address); break;
+      case MemberRequest::Kind::promote: to.setPromote(); break;
+      case MemberRequest::Kind::remove: to.setRemove(); break;
+      case MemberRequest::Kind::update: to.setUpdate(change.address); break;
+    }
+    return then(request.send(), [](auto&& results) { return member_changed(results); });
+  }
+  kj::Promise<void> operator()(const BarrierRequest&) {
+    return then(transport.operated(link).barrierRequest().send(),
                 [](auto&& results) { return barrier_of(results); });
   }
-  if (!std::holds_alternative<StatusRequest>(body)) return call_keys(link, id, body);
-  auto request = link.cell.statusRequest();
-  request.setVerify(std::get<StatusRequest>(body).verify);
-  return then(id, request.send(), [](auto&& results) { return status_of(results.getStatus()); });
+  kj::Promise<void> operator()(const PoliciesRequest&) {
+    return then(link.cell.policiesRequest().send(),
+                [](auto&& results) { return policy_list(results); });
+  }
+  kj::Promise<void> operator()(const StatusRequest& status) {
+    auto request = link.cell.statusRequest();
+    request.setVerify(status.verify);
+    return then(request.send(), [](auto&& results) { return status_of(results.getStatus()); });
+  }
+};
+
+kj::Promise<void> Transport::call(Link& link, RequestId id, const Request& body) {
+  return std::visit(Call{*this, link, id}, body);
 }
 
 }  // namespace holdfast::client

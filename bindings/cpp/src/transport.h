@@ -60,14 +60,13 @@ class Transport {
     RequestId request = 0;
     kj::Promise<void> promise = nullptr;
   };
+  struct Call;
 
   kj::Promise<void> run(ConnectionId id, Link& link, const std::string& address);
   kj::Promise<void> serve(ConnectionId id, Link& link, kj::Own<rpc::BufferedStream> stream);
   wire::ClientRecord::Client& record(Link& link, uint64_t client);
   wire::Operator::Client& operated(Link& link);
-  kj::Promise<void> change_member(Link& link, RequestId id, const MemberRequest& change);
   kj::Promise<void> call(Link& link, RequestId request, const Request& body);
-  kj::Promise<void> call_keys(Link& link, RequestId request, const Request& body);
   kj::Promise<void> mutate(Link& link, RequestId request, const locks::Command& command);
   kj::Promise<void> register_client(Link& link, RequestId request);
   template <class Promise>

@@ -246,11 +246,11 @@ TEST_CASE("convert: what a peer says arrives as it was said") {
                    hello.process_nonce, hello.founding, hello.promised, hello.highest_accepted,
                    hello.config_version, hello.protocol, hello.address, hello.cluster));
 
-    const paxos::Refusal refusal{samples.bytes(80), samples.coin()};
+    const paxos::Refusal refusal{samples.bytes(80), samples.coin(), {samples.number()}};
     const auto refusal2 =
         carried<wire::peer::Refusal>([&](auto to) { fill_refusal(refusal, to); }, read_refusal);
-    CHECK(std::tie(refusal2.reason, refusal2.disk_lost) ==
-          std::tie(refusal.reason, refusal.disk_lost));
+    CHECK(std::tie(refusal2.reason, refusal2.disk_lost, refusal2.removed_by) ==
+          std::tie(refusal.reason, refusal.disk_lost, refusal.removed_by));
 
     for (size_t kind = 0; kind < Samples::kKinds; ++kind) {
       const paxos::Message message = samples.message(kind);

@@ -331,6 +331,20 @@ TEST_CASE("peer link: a peer is lost when the last of its links is") {
   CHECK(world.far.peers->links(kNear) == 0);
 }
 
+TEST_CASE("peer link: a removed peer loses its links, and is told why when it knocks") {
+  World world;
+  REQUIRE(world.until([&] { return world.far.peers->links(kNear) == 1; }));
+  world.far.peers->keep_only({kNear});
+  world.pass(20);
+  CHECK(world.far.peers->links(kNear) == 1);
+  world.far.refusal = paxos::Refusal{"removed", false, {7}};
+  world.far.peers->keep_only({});
+  REQUIRE(world.until([&] { return !world.near.refused.empty(); }));
+  CHECK(world.near.downs == 1);
+  CHECK(world.far.peers->links(kNear) == 0);
+  CHECK(world.near.refused[0].removed_by == base::ConfigVersion{7});
+}
+
 TEST_CASE("peer link: a message that makes no sense is dropped and told, its neighbours count") {
   // Why: P11; and one damaged entry is no reason to lose the heartbeat beside it.
   World world;
