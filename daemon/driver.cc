@@ -341,7 +341,7 @@ bool Driver::others_suffice() const {
   const base::Config& cell = node_.replica().config();
   size_t others = 0;
   for (const paxos::Replica::PeerView& peer : node_.replica().peers()) {
-    const base::Member* member = cell.find(peer.id);
+    const base::Member* member = cell.find(peer.node);
     others += peer.connected && member != nullptr && member->voter;
   }
   return others > cell.voters() / 2;

@@ -36,6 +36,14 @@ bool others_vote(const base::Config& cell, base::NodeId self) {
   });
 }
 
+// log.db names it as this node's record, so it was one: its first page is damaged.
+bool is_no_database(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string magic(15, ' ');
+  file.read(magic.data(), static_cast<std::streamsize>(magic.size()));
+  return magic != "SQLite format 3";
+}
+
 // state.db is only derived: if it is damaged and other nodes have one, this one begins anew.
 base::StateRows load_state(const Config& config, OpenedStore& opened) {
   try {
@@ -43,7 +51,9 @@ base::StateRows load_state(const Config& config, OpenedStore& opened) {
                                                     opened.log->incarnation());
     return opened.state->load();
   } catch (const store::StoreError& damage) {
-    if (damage.kind != Kind::kDamaged) throw;
+    const std::string path = config.data_dir + "/" + opened.log->state_file();
+    const bool is_rubbish = damage.kind == Kind::kForeign && is_no_database(path);
+    if (damage.kind != Kind::kDamaged && !is_rubbish) throw;
     const base::RecoveredLog log = opened.log->recover({});
     refuse_lost_disk(log);
     if (!others_vote(log.config, config.id) || config.force_new_cell) throw;

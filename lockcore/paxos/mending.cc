@@ -102,7 +102,7 @@ void trim_damaged(ReplicaState& s) {
 
 uint64_t slots_to_fill(const ReplicaState& s) {
   const bool is_idle = s.lead.announced && s.lead.proposed_upto <= s.chosen_upto;
-  if (s.role != Role::kLeader || !is_idle) return 0;
+  if (s.role != Role::kLeader || !is_idle || HF_MUTANT(slots_left_unfilled)) return 0;
   base::Slot furthest;
   for (const Peer& peer : s.peers) {
     if (!peer.connected || !s.electorate.is_voter(peer.id)) continue;

@@ -685,6 +685,11 @@ LogDb::LogDb(const std::string& dir, base::NodeId self, base::Incarnation new_in
              const std::string& boot_id, FileSystem& files)
     : impl_(std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files)) {
   if (!impl_->lost_rows_) return;
+  // It may have been the reading that failed, and rows are not given up for that: once more, with
+  // nothing of the files in memory.
+  impl_.reset();
+  impl_ = std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files);
+  if (!impl_->lost_rows_) return;
   Impl::leave_rows_behind(std::move(impl_));
   impl_ = std::make_unique<Impl>(dir, self, new_incarnation, boot_id, files);
 }

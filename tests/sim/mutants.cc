@@ -46,6 +46,7 @@ constexpr std::array kOfTheCell = std::to_array<Mutant>({
     {"votes_without_record", "P11", 400, "a node votes whose log begins above its record"},
     {"mends_with_unchosen", "P11", 400, "what is only accepted is given away as chosen"},
     {"mended_by_a_node_without_it", "P11", 400, "what another node hasn't got mends a damaged row"},
+    {"slots_left_unfilled", "P11", 400, "a leader doesn't fill the slots that a voter has lost"},
     {"batch_loses_a_command", "P12", 50, "a sealed batch leaves out its last command"},
     {"late_decision_counts", "P13", 400, "an expiry decided in an older ballot is carried out"},
     {"queue_survives_leader", "P13", 400, "what a leader queued is kept when it steps down"},

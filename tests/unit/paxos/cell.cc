@@ -210,12 +210,6 @@ bool Cell::drain(TestNode& node) {
   return reconfigured;
 }
 
-void Cell::record(uint64_t id) {
-  TestNode& node = this->node(id);
-  node.disk.recorded = Slot{node.applied.size()};
-  node.replica->set_progress(node.disk.recorded, node.disk.recorded);
-}
-
 void Cell::turn(uint64_t id) {
   absorb(id);
 }
