@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <fmt/format.h>
@@ -252,6 +253,25 @@ void fill_why(const node::Node& node, wire::Cell::WhyParams::Reader asked,
   to.setRevision(node.table().meta().revision.value);
 }
 
+namespace {
+
+double ppm(double part) {
+  constexpr double kMost = 2e9;  // next to a clock that stood still
+  return std::clamp(std::round(part * 1e6), -kMost, kMost);
+}
+
+void fill_clock(const paxos::Replica& replica, wire::NodeStatus::Builder to) {
+  const paxos::Replica::ClockView clock = replica.clock();
+  to.setClockTrouble(clock.trouble);
+  to.setClockStandsBack(clock.verdict == paxos::ClockVerdict::kOdd);
+  if (!clock.against_leader || replica.role() == paxos::Role::kLeader) return;
+  const auto [low, high] = *clock.against_leader;
+  to.setClockPpm(static_cast<int32_t>(ppm((low + high) / 2 - 1)));
+  to.setClockErrorPpm(static_cast<uint32_t>(std::max(ppm((high - low) / 2), 1.0)));
+}
+
+}  // namespace
+
 void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeStatus::Builder to) {
   const node::Node& node = access.node();
   const paxos::Replica& replica = node.replica();
@@ -275,6 +295,7 @@ void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeS
   to.setRevision(meta.revision.value);
   to.setLeader(replica.leader().value);
   to.setWaitingFor(replica.waiting_for());
+  fill_clock(replica, to);
   const auto& members = config.members.empty() ? identity.cluster : config.members;
   auto listed = to.initMembers(static_cast<unsigned>(members.size()));
   for (unsigned i = 0; i < members.size(); ++i) {

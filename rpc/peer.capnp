@@ -124,5 +124,10 @@ struct Message {
       part @36 :SnapshotPart;
     }
     takeOver @37 :UInt64;       # chosenUpto
+    clockQuery @38 :Int64;      # sent
+    clockReply :group {
+      asked @39 :Int64;
+      clock @40 :Int64;
+    }
   }
 }

@@ -188,6 +188,12 @@ struct Fill {
     ballot(it.ballot);
     to.setTakeOver(it.chosen_upto.value);
   }
+  void operator()(const paxos::ClockQuery& it) { to.setClockQuery(it.sent.ns); }
+  void operator()(const paxos::ClockReply& it) {
+    auto out = to.initClockReply();
+    out.setAsked(it.asked.ns);
+    out.setClock(it.clock.ns);
+  }
   void operator()(const paxos::Fetch& it) {
     auto out = to.initFetch();
     out.setFrom(it.from.value);
@@ -274,6 +280,11 @@ std::optional<paxos::Message> read_kind(Wire::Reader from, std::string& why) {
       return paxos::Fetch{{it.getFrom()}, {it.getTo()}};
     }
     case Wire::TAKE_OVER: return paxos::TakeOver{ballot, {from.getTakeOver()}};
+    case Wire::CLOCK_QUERY: return paxos::ClockQuery{{from.getClockQuery()}};
+    case Wire::CLOCK_REPLY: {
+      auto it = from.getClockReply();
+      return paxos::ClockReply{{it.getAsked()}, {it.getClock()}};
+    }
     case Wire::FETCH_REPLY: return read_fetch_reply(from.getFetchReply(), why);
     case Wire::SNAPSHOT_FETCH: {
       auto it = from.getSnapshotFetch();

@@ -68,6 +68,14 @@ void fill_waiter(json::Waiter::Builder out, const Waiter& waiter) {
   fill_owner(out.initOwner(), waiter.owner);
 }
 
+void fill_clock(json::Clock::Builder out, const NodeStatus& node) {
+  out.setKnown(node.clock_ppm.has_value());
+  out.setPpm(static_cast<int32_t>(node.clock_ppm.value_or(0)));
+  out.setErrorPpm(static_cast<uint32_t>(node.clock_error_ppm));
+  out.setTrouble(text(node.clock_trouble));
+  out.setStandsBack(node.clock_stands_back);
+}
+
 void fill_node(json::CellStatus::Node::Builder out, const NodeStatus& node) {
   out.setId(number(node.id));
   out.setName(text(node.name));
@@ -89,6 +97,7 @@ void fill_node(json::CellStatus::Node::Builder out, const NodeStatus& node) {
   out.setStateBytes(static_cast<double>(node.state_bytes));
   out.setDamaged(static_cast<double>(node.damaged));
   out.setMendsThrough(node.mends_through);
+  fill_clock(out.initClock(), node);
 }
 
 unsigned index(size_t i) {
@@ -217,6 +226,7 @@ std::string members_to_json(const CellStatus& status) {
       to.setLag(number(node.lag));
       to.setLogBytes(static_cast<double>(node.log_bytes));
       to.setStateBytes(static_cast<double>(node.state_bytes));
+      fill_clock(to.initClock(), node);
     }
   });
 }

@@ -171,7 +171,17 @@ struct Members {
     lag @11 :UInt32;       # slots that it hasn't applied yet
     logBytes @12 :Float64;
     stateBytes @13 :Float64;
+    clock @14 :Clock;
   }
+}
+
+# How a node's clock runs.
+struct Clock {
+  ppm @0 :Int32;         # faster than the leader's by so many millionths,
+  errorPpm @1 :UInt32;   # give or take so many
+  known @2 :Bool;        # else these two are 0
+  trouble @3 :Text;      # whose clocks run otherwise; empty: nobody's
+  standsBack @4 :Bool;   # a majority's do, so it doesn't lead
 }
 
 # What `member add` and its like print: the membership as it is then.
@@ -216,8 +226,9 @@ struct CellStatus {
     waiters @15 :UInt32;
     logBytes @16 :Float64;
     stateBytes @17 :Float64;
-    damaged @18 :Float64;       # rows of its log, and records, found damaged since it started
-    mendsThrough @19 :UInt64;   # it doesn't vote before it has this slot from the others; 0: whole
+    clock @18 :Clock;
+    damaged @19 :Float64;       # rows of its log, and records, found damaged since it started
+    mendsThrough @20 :UInt64;   # it doesn't vote before it has this slot from the others; 0: whole
   }
 }
 

@@ -1,7 +1,7 @@
 // lockctl status: the cell's nodes, who leads, who lags.
 #include "bindings/cli/exit_codes.h"
 #include "bindings/cli/json.h"
-#include "bindings/cli/text.h"
+#include "bindings/cli/node_text.h"
 #include "bindings/cli/verb.h"
 
 namespace holdfast::cli {
@@ -12,37 +12,29 @@ void print_text(Output& out, const CellStatus& status, uint64_t leader) {
            "  revision " + std::to_string(status.revision) + "  leader " +
            (leader == 0 ? "none" : std::to_string(leader)));
   Table table({"ID", "NAME", "ADDRESS", "ROLE", "PID", "VERSION", "BALLOT", "CHOSEN", "APPLIED",
-               "RECORDED", "LAG"});
+               "RECORDED", "LAG", "CLOCK"});
   for (const NodeStatus& node : status.nodes) {
     if (node.role == "unreachable") {
       table.row({std::to_string(node.id), node.name, node.address, node.role, "", "", "", "", "",
-                 "", ""});
+                 "", "", ""});
       continue;
     }
     table.row({std::to_string(node.id), node.name, node.address, node.role,
                std::to_string(node.pid), node.version, node.ballot, std::to_string(node.chosen),
                std::to_string(node.applied), std::to_string(node.recorded),
-               std::to_string(node.lag)});
+               std::to_string(node.lag), clock_text(node)});
   }
   table.print(out);
-  for (const NodeStatus& node : status.nodes) {
-    if (node.waiting_for.empty()) continue;
-    out.line("node " + std::to_string(node.id) + " waits for " + printable(node.waiting_for));
-  }
-  for (const NodeStatus& node : status.nodes) {
-    if (node.mends_through == 0) continue;
-    out.line("node " + std::to_string(node.id) +
-             " has damage on its disk, and doesn't vote before the others have mended it, through "
-             "slot " +
-             std::to_string(node.mends_through));
-  }
+  print_troubles(out, status);
 }
 
 }  // namespace
 
 void add_status(Verbs& verbs) {
-  CLI::App* app = verbs.add("status", "Show the cell's nodes: roles, ballots, progress, lag",
-                            "Exit 69 if none of them leads.\n\nExample:\n  lockctl status -o json");
+  CLI::App* app = verbs.add(
+      "status", "Show the cell's nodes: roles, ballots, progress, lag",
+      "CLOCK is by how much a node's clock runs faster than the leader's. Exit 69 if none\n"
+      "of them leads.\n\nExample:\n  lockctl status -o json");
   verbs.on(app, [](Context& context) {
     const CellStatus status = context.connect().status();
     const uint64_t leader = leader_of(status);

@@ -7,6 +7,7 @@
 #include "lockcore/base/mutant.h"
 #include "lockcore/paxos/acceptor.h"
 #include "lockcore/paxos/catch_up.h"
+#include "lockcore/paxos/clock_watch.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/snapshot.h"
@@ -57,7 +58,7 @@ void try_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
 bool has_leave(const ReplicaState& s) {
   return s.election.leave && s.election.leave == s.promised && s.role == Role::kFollower &&
          s.now < s.election.leave_until && s.is_voter() && s.config_is_current() && !s.mends() &&
-         !s.disk_stalled(s.now);
+         !s.disk_stalled(s.now) && !clock_watch::stands_back(s, s.now);
 }
 
 void probe(ReplicaState& s, base::Instant now, Effects& fx) {
@@ -138,7 +139,8 @@ bool note_part(Phase1& phase1, base::NodeId from, const Promise& message) {
   return --answer->missing == 0;
 }
 
-// A learner has nothing to ask; but it names nobody as leader of whom it hears nothing.
+// A learner has nothing to ask, and who stands back mustn't; but it names nobody as leader of whom
+// it hears nothing.
 void forget_leader(ReplicaState& s, base::Instant now) {
   s.leader = {};
   s.leader_ballot = {};
@@ -153,6 +155,11 @@ void ask_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
     s.election.deadline = now + s.options.heartbeat;
     return;
   }
+  // By its clock leases might end early. Others lead, or, in time, it does all the same.
+  if (clock_watch::stands_back(s, now)) {
+    step_down(s, "", now, fx);  // it may be probing
+    return forget_leader(s, now);
+  }
   probe(s, now, fx);
 }
 
@@ -161,6 +168,7 @@ void ask_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
 void start(ReplicaState& s, bool soon, base::Instant now) {
   HF_ASSERT(s.founding == base::FoundingState::kFounded);
   s.role = Role::kFollower;
+  clock_watch::start(s, now);
   s.election.deadline = now + (soon ? short_wait(s) : s.options.election + s.election_jitter());
   // Nobody else can be leading.
   if (s.electorate.voters() == 1 && s.is_voter()) s.election.deadline = now;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lockcore/base/mutant.h"
+#include "lockcore/paxos/clock_watch.h"
 #include "lockcore/paxos/founding.h"
 
 namespace holdfast::paxos::membership {
@@ -176,6 +177,7 @@ std::optional<Refusal> on_hello(ReplicaState& s, const Hello& peer, Effects& fx)
   }
   known->admitted = known->connected = true;
   known->refusal.clear();
+  clock_watch::on_hello(*known, peer);
   known->hello = peer;
   if (s.founding == base::FoundingState::kFounded) {
     update_mark(known->mark, peer);

@@ -8,6 +8,7 @@
 
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/snapshot.h"
+#include "lockcore/base/time.h"
 
 namespace holdfast::paxos {
 
@@ -123,9 +124,19 @@ struct SnapshotReply {
   base::SnapshotPart part;  // without an id: none is to be had now
 };
 
-using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
-                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver,
-                             Fetch, FetchReply, SnapshotFetch, SnapshotReply>;
+// What does your clock show? (clock_watch.h)
+struct ClockQuery {
+  base::Instant sent;  // by the asker's clock
+};
+struct ClockReply {
+  base::Instant asked;  // the query's `sent`
+  base::Instant clock;  // the answerer's, when it took the query
+};
+
+using Message =
+    std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
+                 Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver, Fetch, FetchReply,
+                 SnapshotFetch, SnapshotReply, ClockQuery, ClockReply>;
 
 struct Outgoing {
   base::NodeId to;

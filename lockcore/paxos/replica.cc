@@ -7,6 +7,7 @@
 #include "lockcore/base/assert.h"
 #include "lockcore/paxos/acceptor.h"
 #include "lockcore/paxos/catch_up.h"
+#include "lockcore/paxos/clock_watch.h"
 #include "lockcore/paxos/confirm.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/fan_out.h"
@@ -35,7 +36,7 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
                    confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s),
-                   transfer::next_tick(s), mending::next_tick(s)});
+                   transfer::next_tick(s), clock_watch::next_tick(s), mending::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -88,6 +89,8 @@ struct Dispatch {
   void operator()(FetchReply& m) { catch_up::on_fetch_reply(s, from, std::move(m), now, fx); }
   void operator()(const SnapshotFetch& m) { snapshot::on_fetch(s, from, m, now, fx); }
   void operator()(SnapshotReply& m) { snapshot::on_reply(s, from, std::move(m), now, fx); }
+  void operator()(const ClockQuery& m) { clock_watch::on_query(s, from, m, now, fx); }
+  void operator()(const ClockReply& m) { clock_watch::on_reply(from, m, now); }
 };
 
 bool is_about_founding(const Message& message) {
@@ -196,6 +199,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
   fan_out::on_tick(s, now, fx);
+  clock_watch::on_tick(s, now, fx);
   transfer::on_tick(s, now, fx);
   election::on_tick(s, now, fx);
   note_role(s, fx);
@@ -435,6 +439,10 @@ std::optional<Replica::SnapshotView> Replica::snapshot() const {
   const SnapshotState& c = state_->snapshot;
   if (!c.source) return std::nullopt;
   return SnapshotView{c.source, c.slot, c.stored, c.total_bytes};
+}
+
+Replica::ClockView Replica::clock() const {
+  return clock_watch::view(*state_);
 }
 
 void Replica::check_invariants() const {

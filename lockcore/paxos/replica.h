@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lockcore/base/error.h"
@@ -35,6 +36,14 @@ enum class Role : uint8_t {
   kLeader,     // phase 1 done; active once its NewLeader is applied, which Node watches
 };
 const char* role_name(Role role);
+
+// What the other nodes' clocks say of this one's (clock_watch.h).
+enum class ClockVerdict : uint8_t {
+  kUnknown,   // too little is known
+  kFine,      // a majority, with it, agrees
+  kDisputed,  // somebody's runs otherwise, and no majority says whose is wrong
+  kOdd,       // a majority agrees against it: this node doesn't lead
+};
 
 struct Options {
   base::NodeId self;
@@ -221,6 +230,15 @@ class Replica {
     uint64_t total_bytes = 0;
   };
   std::optional<SnapshotView> snapshot() const;
+
+  // This node's clock, by those of the others.
+  struct ClockView {
+    ClockVerdict verdict = ClockVerdict::kUnknown;
+    std::string trouble;  // whom it disagrees with, in words; empty: nobody
+    // How fast it runs, as a multiple of the leader's: between these. Nothing: it isn't known.
+    std::optional<std::pair<double, double>> against_leader;
+  };
+  ClockView clock() const;
 
   // Checks the invariants and aborts with the broken one. For tests and the simulator.
   void check_invariants() const;

@@ -25,6 +25,18 @@ namespace holdfast::paxos {
 // Rounds and slots beyond this don't come from a working node: what names one is dropped unread.
 constexpr uint64_t kMaxCounter = uint64_t{1} << 62;
 
+// What one answer says of another node's clock: it showed `theirs` at some moment between these two
+// of ours.
+struct ClockReading {
+  base::Instant sent, received;
+  base::Instant theirs;
+};
+// How fast another clock runs, as a multiple of ours: somewhere in here. low > 0.
+struct ClockRate {
+  double low = 1, high = 1;
+  double middle() const { return (low + high) / 2; }
+};
+
 // Another member of the cell, or of the --cluster list while there is no cell.
 struct Peer {
   base::NodeId id;
@@ -42,6 +54,12 @@ struct Peer {
   base::Instant heard_at = base::kNever;  // when it last answered in the ballot that we lead
   // As last heard, for people and for catch-up.
   base::Slot accepted, chosen, applied, recorded;
+
+  // clock_watch: what it told of its clock, oldest first, and what follows from that.
+  std::deque<ClockReading> clock_readings;
+  base::Instant clock_asked = base::kNever;  // when we last asked; kNever: it has answered
+  std::optional<ClockRate> clock_rate;       // nullopt: too little is known
+  bool clock_differs = false;                // from ours by more than two good clocks can
 };
 
 // Following, and asking to lead (P1, P3, P7).
@@ -139,6 +157,17 @@ struct CatchUpState {
   };
   std::vector<Reading> readings;  // at most one for every peer
   uint64_t last_read = 0;
+};
+
+// What the other clocks say of ours.
+struct ClockState {
+  ClockVerdict verdict = ClockVerdict::kUnknown;
+  base::Instant judged_at;             // when there was last enough to judge by
+  base::Instant ask_at;                // when to ask the others again
+  std::vector<base::NodeId> agreeing;  // kOdd: a majority whose clocks agree, against ours
+  base::Instant stands_back_until;     // kOdd: then somebody must lead, be it us
+  base::Instant hand_over_at;          // kOdd: when to try (again)
+  std::string trouble;                 // whom it disagrees with, in words; empty: nobody
 };
 
 // What may be trimmed.
@@ -243,6 +272,7 @@ struct ReplicaState {
   SnapshotState snapshot;
   TrimState trim;
   MendingState mending;
+  ClockState clocks;
   FoundingProgress progress;
 
   // -- what is still to be told

@@ -6,6 +6,7 @@
 #include "lockcore/base/mutant.h"
 #include "lockcore/paxos/acceptor.h"
 #include "lockcore/paxos/catch_up.h"
+#include "lockcore/paxos/clock_watch.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/fan_out.h"
 
@@ -33,6 +34,7 @@ const Peer* furthest(const ReplicaState& s, base::Instant now) {
   const Peer* best = nullptr;
   for (const Peer& peer : s.peers) {
     if (!s.electorate.is_voter(peer.id) || !is_fresh(s, peer, now)) continue;
+    if (clock_watch::is_unfit(s, peer)) continue;
     if (best == nullptr || lag_of(s, peer) < lag_of(s, *best)) best = &peer;
   }
   return best;
@@ -71,6 +73,10 @@ std::optional<base::Error> check(const ReplicaState& s, base::NodeId to, const P
     return refuse(ErrorCode::kConflict, "node " + id + " does not answer node " +
                                             std::to_string(s.self.value) +
                                             ", which leads: it could not take over");
+  }
+  if (clock_watch::is_unfit(s, *peer)) {
+    return refuse(ErrorCode::kConflict,
+                  "node " + id + " can't lead: its clock doesn't run as the " + "other nodes' do");
   }
   if (const uint64_t lag = lag_of(s, *peer); lag > base::kMaxPromotionLag) {
     return refuse(ErrorCode::kConflict, "node " + id + " is " + std::to_string(lag) +

@@ -288,9 +288,10 @@ class Run {
     part.checksum = in_.flag() ? base::checksum_of(part) : 0;
     return part;
   }
+  base::Instant some_moment() { return in_.flag() ? now_ : base::Instant{int64_t(in_.number())}; }
   paxos::Message some_message() {
     const Ballot ballot = some_ballot(cluster_.back().id);
-    switch (in_.below(16)) {
+    switch (in_.below(18)) {
       case 0: return paxos::FoundPropose{{{in_.near(77)}, {in_.near(1)}, members(in_.below(7))}};
       case 1: return paxos::FoundAck{{in_.near(77)}};
       case 2: return paxos::FoundCommit{{in_.near(77)}};
@@ -317,10 +318,12 @@ class Run {
       case 12: return paxos::Fetch{some_slot(), some_slot()};
       case 13: return paxos::SnapshotFetch{in_.number(), in_.number(), in_.number()};
       case 14: return paxos::SnapshotReply{in_.flag() ? 0 : in_.near(9), some_part()};
-      default: {
+      case 15: {
         const Slot from = some_slot();
         return paxos::FetchReply{from, {in_.near(1)}, some_slot(), some_entries(from, ballot)};
       }
+      case 16: return paxos::ClockQuery{some_moment()};
+      default: return paxos::ClockReply{some_moment(), some_moment()};
     }
   }
 
@@ -351,6 +354,9 @@ class Run {
     std::optional<paxos::Message> operator()(const paxos::Fetch& m) {
       const Ballot ballot{in.below(8) + 1, {2}};
       return paxos::FetchReply{m.from, {1}, m.to, run.some_entries(m.from, ballot)};
+    }
+    std::optional<paxos::Message> operator()(const paxos::ClockQuery& m) {
+      return paxos::ClockReply{m.sent, m.sent + base::Duration::from_ms(in.byte())};
     }
     template <class Answer>
     std::optional<paxos::Message> operator()(const Answer&) {

@@ -28,6 +28,7 @@ class SkewedClock {
     const double ns = rate_ > 0 ? static_cast<double>(d.ns) / rate_ : kHour;
     return static_cast<int64_t>(std::min(ns, kHour)) + 1;
   }
+  double rate() const { return rate_; }
   // From now on it runs at `factor` times its own rate; 1: within ε again.
   void set_factor(double factor, int64_t true_now_ns) {
     origin_ns_ = read(true_now_ns).ns;

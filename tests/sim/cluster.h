@@ -31,6 +31,7 @@ class Cluster {
   Links& links() { return links_; }
   FenceChecker& fence() { return oracles_.fence; }
   ModelChecker& model() { return oracles_.model; }
+  ClockChecker& clocks() { return oracles_.clocks; }
 
   // Who belongs to the cell, by what is chosen.
   const base::Config& config() const { return oracles_.log.config(); }

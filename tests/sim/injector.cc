@@ -4,6 +4,27 @@
 
 namespace holdfast::sim {
 
+namespace {
+
+// What keeps nodes from measuring each other's clocks, or from leading in another's place.
+bool disturbs(const Fault& fault) {
+  switch (fault.kind) {
+    case FaultKind::kRate:
+    case FaultKind::kWall:
+    case FaultKind::kRefuse:
+    case FaultKind::kClientPause:
+    case FaultKind::kClientFreeze:
+    case FaultKind::kClientRate:
+    case FaultKind::kClientLost:
+    case FaultKind::kClientDeaf:
+    case FaultKind::kClientCut:
+    case FaultKind::kClientKill: return false;
+    default: return true;
+  }
+}
+
+}  // namespace
+
 Injector::Injector(World& world, Cluster& cluster, Workload& workload, Faults faults)
     : world_(world),
       cluster_(cluster),
@@ -24,6 +45,7 @@ void Injector::stop() {
   stopped_ = true;
   operator_.stop();
   world_.trace("faults end");
+  cluster_.clocks().on_faults_end();
   cluster_.network().heal();
   for (auto& machine : cluster_.machines()) {
     machine->set_clock_factor(1);
@@ -44,6 +66,7 @@ void Injector::begin(Fault fault) {
   if (world_.tracing()) world_.trace("FAULT " + text_of(fault));
   fault.who = present(fault.who);
   fault.whom = present(fault.whom);
+  if (disturbs(fault)) cluster_.clocks().on_disturbed(true);
   on_network(fault, true);
   on_members(fault);
   for (auto& machine : cluster_.machines()) {
@@ -52,7 +75,10 @@ void Injector::begin(Fault fault) {
   for (uint32_t client = 0; client < workload_.size(); ++client) {
     if ((fault.who >> client & 1) != 0) on_client(fault, client, true);
   }
-  if (fault.for_ms == 0) return;
+  if (fault.for_ms == 0) {
+    if (disturbs(fault)) cluster_.clocks().on_disturbed(false);
+    return;
+  }
   world_.after(fault.for_ms * kMs, [this, fault] {
     if (!stopped_) end(fault);
   });
@@ -60,6 +86,7 @@ void Injector::begin(Fault fault) {
 
 void Injector::end(const Fault& fault) {
   if (world_.tracing()) world_.trace("it ends: " + text_of(fault));
+  if (disturbs(fault)) cluster_.clocks().on_disturbed(false);
   on_network(fault, false);
   for (auto& machine : cluster_.machines()) {
     if ((fault.who >> machine->id().value & 1) != 0) on_machine(fault, *machine, false);

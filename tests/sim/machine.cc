@@ -22,7 +22,9 @@ Machine::Machine(World& world, const Options& options, Oracles& oracles, Network
       disk_(std::make_unique<Disk>(
           id, base::Incarnation{random_.next() | 1}, images_,
           [&oracles, id](const base::Entry& entry) { oracles.log.on_durable(id, entry); },
-          [&oracles, id](const base::Entry& entry) { oracles.log.on_mended(id, entry); })) {}
+          [&oracles, id](const base::Entry& entry) { oracles.log.on_mended(id, entry); })) {
+  oracles_.clocks.on_rate(id_, clock_.rate());
+}
 
 // -- its life -------------------------------------------------------------------------------------
 
@@ -61,6 +63,7 @@ void Machine::start() {
   leads_in_ = {};
   linked_ = {};
   oracles_.leaders.on_started(id_);
+  oracles_.clocks.on_started(id_);
   turn_planned_ = false;
   tick_planned_at_ = -1;
   log_busy_ = state_busy_ = doing_state_task_ = false;
@@ -98,6 +101,7 @@ void Machine::crash() {
                  [done = call.done] { done(CallResult{.unreachable = true}); });
   }
   links_.on_ended(*this);
+  oracles_.clocks.on_ended(id_);
   if (on_end_) on_end_();
 }
 
@@ -125,6 +129,7 @@ void Machine::stand_still(bool deaf) {
 void Machine::go_on() {
   if (!node_ || still_ == 0 || --still_ > 0) return;
   resumed_at_ = world_.now();
+  oracles_.clocks.on_resumed();
   deaf_ = false;
   for (Event& what : std::exchange(backlog_, {})) deliver(process_, std::move(what));
   plan_turn();
@@ -132,6 +137,7 @@ void Machine::go_on() {
 
 void Machine::set_clock_factor(double factor) {
   clock_.set_factor(factor, world_.now());
+  oracles_.clocks.on_rate(id_, clock_.rate());
   if (factor == 1) {
     if (node_) plan_tick();  // what was planned by the old rate may be far off
     return;
@@ -238,6 +244,7 @@ void Machine::finish_turn() {
   if (dying_) crash();
   if (!node_) return;
   check_leader();
+  oracles_.clocks.on_turn(id_, node_->replica(), now());
   plan_tick();
   if (node_->active() && barriers_.chance(0.002)) {
     deliver(process_, [](node::Node& node, base::Instant now, node::Effects& fx) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/sim/checkers/claim_checker.h"
+#include "tests/sim/checkers/clock_checker.h"
 #include "tests/sim/checkers/fence_checker.h"
 #include "tests/sim/checkers/leader_checker.h"
 #include "tests/sim/checkers/life_checker.h"
@@ -15,6 +16,7 @@ namespace holdfast::sim {
 struct Oracles {
   Oracles(World& world, const Options& options)
       : claims(world),
+        clocks(world, options),
         leaders(world, log, base::Duration::from_ms(options.election_ms)),
         lives(world),
         fence(world),
@@ -27,6 +29,7 @@ struct Oracles {
   Oracles(const Oracles&) = delete;
 
   ClaimChecker claims;
+  ClockChecker clocks;
   LeaderChecker leaders;
   LifeChecker lives;
   FenceChecker fence;

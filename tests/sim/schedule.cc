@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "lockcore/base/random.h"
+#include "tests/sim/checkers/clock_checker.h"
 
 namespace holdfast::sim {
 namespace {
@@ -24,6 +25,7 @@ class Drawing {
     draw_lost_disks();
     draw_programs();
     draw_members();
+    draw_odd_clocks();
     draw_rot();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
@@ -78,6 +80,7 @@ class Drawing {
   void draw_lost_disks();
   void draw_programs();
   void draw_members();
+  void draw_odd_clocks();
   void draw_rot();
 
   const Options& options_;
@@ -269,12 +272,37 @@ void Drawing::draw_members() {
   });
 }
 
-// P11. A disk that is lost while another one is damaged may be one too many.
-void Drawing::draw_rot() {
-  const bool loses_disks = std::ranges::any_of(faults_, [](const Fault& fault) {
-    return fault.kind == FaultKind::kWipe || fault.kind == FaultKind::kPutBack;
+// A clock, or two of five, that runs beyond ε for the rest of the run; and calm at first, so that
+// its node has to find out, and others lead.
+void Drawing::draw_odd_clocks() {
+  if (options_.nodes < 3 || !often(0.08)) return;
+  const int64_t at = kCalmStartMs + between(0, 2'000);
+  const int64_t end = kCalmStartMs + options_.run_ms;
+  const Targets first = leader_or_any();
+  for (const Targets who : {first, any_node()}) {
+    const bool slow = often(0.5);
+    const int64_t how = slow ? between(850, 930) : between(1'075, 1'300);
+    if (who == first || options_.nodes > 3) add(FaultKind::kRate, at, end - at, who, 0, how);
+    if (often(0.7)) break;
+  }
+  const int64_t calm_until = at + patience_with_clocks_ms(options_, 0.85) + 500;
+  std::erase_if(faults_, [&](const Fault& fault) {
+    return fault.kind != FaultKind::kRate && fault.at_ms < calm_until;
   });
-  if (options_.nodes < 3 || options_.spares != 0 || loses_disks) return;
+  std::erase_if(faults_, [&](const Fault& fault) {
+    return fault.kind == FaultKind::kRate && fault.at_ms + fault.for_ms < end;
+  });
+}
+
+// P11. A disk that is lost while another one is damaged may be one too many; and a clock that is to
+// be found out wants all else calm.
+void Drawing::draw_rot() {
+  const int64_t end = kCalmStartMs + options_.run_ms;
+  const bool is_other_seeds_matter = std::ranges::any_of(faults_, [&](const Fault& fault) {
+    const bool is_odd_clock = fault.kind == FaultKind::kRate && fault.at_ms + fault.for_ms >= end;
+    return fault.kind == FaultKind::kWipe || fault.kind == FaultKind::kPutBack || is_odd_clock;
+  });
+  if (options_.nodes < 3 || options_.spares != 0 || is_other_seeds_matter) return;
   sometimes(0.6, [this](int64_t at) {
     if (often(0.3)) return add(FaultKind::kRotAlive, at, 0, leader_or_any());
     add(FaultKind::kRot, at, up_to(3'000), leader_or_any(), 0, often(0.5) ? between(1, 2) : 0);

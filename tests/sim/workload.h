@@ -51,6 +51,7 @@ class Workload {
 
   World& world_;
   Cluster& cluster_;
+  const Options& options_;
   BeliefChecker beliefs_;
   ReadChecker reads_;
   HoldChecker holds_;

@@ -194,6 +194,14 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.node.damage = text(from.getDamage());
   to.node.damaged = from.getDamaged();
   to.node.mends_through = from.getMendsThrough();
+  to.node.clock_error_ppm = from.getClockErrorPpm();
+  if (from.getClockErrorPpm() != 0) {
+    to.node.clock_ppm = from.getClockPpm();
+  } else if (to.node.role == "leader") {
+    to.node.clock_ppm = 0;
+  }
+  to.node.clock_trouble = text(from.getClockTrouble());
+  to.node.clock_stands_back = from.getClockStandsBack();
   to.cell = from.getCell();
   to.revision = from.getRevision();
   to.active = from.getActive();

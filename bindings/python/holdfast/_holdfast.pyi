@@ -15,7 +15,7 @@ Wish = tuple[str, str, int, int]
 LeaseRow = tuple[str, float, float, float, OwnerRow, list[tuple[str, int]], int]
 # As the fields of NodeStatus.
 NodeRow = tuple[int, str, str, str, int, str, str, int, int, int, int, str, int, int, int, int, int,
-                int]
+                int, int | None, int, str, bool]
 # Cell, revision, nodes.
 StatusRow = tuple[str, int, list[NodeRow]]
 

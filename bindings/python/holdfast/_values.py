@@ -135,7 +135,7 @@ class NodeStatus:
     id: int
     name: str
     address: str
-    role: str  # leader, follower, candidate, probing, founding, unreachable
+    role: str  # leader, follower, candidate, probing, learner, founding, unreachable
     pid: int
     version: str
     ballot: str  # "round.node"
@@ -150,6 +150,10 @@ class NodeStatus:
     waiters: int
     log_bytes: int
     state_bytes: int
+    clock_ppm: int | None  # faster than the leader's by so many millionths; None: not known yet
+    clock_error_ppm: int  # give or take so many
+    clock_trouble: str  # whose clocks run otherwise than its own
+    clock_stands_back: bool  # a majority's do, so it doesn't lead
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ py::tuple to_python(const NodeStatus& node) {
   return py::make_tuple(node.id, node.name, node.address, node.role, node.pid, node.version,
                         node.ballot, node.chosen, node.applied, node.recorded, node.lag,
                         node.waiting_for, node.leases, node.locks, node.holds, node.waiters,
-                        node.log_bytes, node.state_bytes);
+                        node.log_bytes, node.state_bytes, node.clock_ppm, node.clock_error_ppm,
+                        node.clock_trouble, node.clock_stands_back);
 }
 
 py::tuple to_python(const LockInfo& lock) {

@@ -71,7 +71,7 @@ void Cell::start(uint64_t id) {
   node.applied.resize(node.disk.recorded.value);
   node.fatal.reset();
   node.options.process_nonce = next_nonce_++;
-  node.replica = std::make_unique<Replica>(node.options, log, node.disk.recorded, now_);
+  node.replica = std::make_unique<Replica>(node.options, log, node.disk.recorded, clock(id));
   turn(id);
 }
 
@@ -115,7 +115,7 @@ void Cell::restart(uint64_t id) {
 }
 
 std::optional<Refusal> Cell::greet(uint64_t to, const Hello& hello) {
-  std::optional<Refusal> refusal = (*this)[to].on_hello(hello, now_, fx_);
+  std::optional<Refusal> refusal = (*this)[to].on_hello(hello, clock(to), fx_);
   absorb(to);
   return refusal;
 }
@@ -125,9 +125,9 @@ void Cell::link(uint64_t a, uint64_t b) {
   const Hello hello_b = (*this)[b].hello();
   const std::optional<Refusal> by_b = greet(b, hello_a);
   const std::optional<Refusal> by_a = greet(a, hello_b);
-  if (by_b) (*this)[a].on_refused(NodeId{b}, *by_b, now_, fx_);
+  if (by_b) (*this)[a].on_refused(NodeId{b}, *by_b, clock(a), fx_);
   absorb(a);
-  if (by_a) (*this)[b].on_refused(NodeId{a}, *by_a, now_, fx_);
+  if (by_a) (*this)[b].on_refused(NodeId{a}, *by_a, clock(b), fx_);
   absorb(b);
 }
 
@@ -136,13 +136,25 @@ void Cell::cut(uint64_t a, uint64_t b) {
       [=](const Envelope& e) { return (e.from == a && e.to == b) || (e.from == b && e.to == a); });
   for (const auto& [self, other] : {std::pair{a, b}, std::pair{b, a}}) {
     if (!node(self).replica) continue;
-    (*this)[self].on_peer_lost(NodeId{other}, now_, fx_);
+    (*this)[self].on_peer_lost(NodeId{other}, clock(self), fx_);
     absorb(self);
   }
 }
 
+base::Instant Cell::clock(uint64_t id) const {
+  const TestNode& node = nodes_.at(id - 1);
+  const auto passed = static_cast<double>((now_ - node.clock_since).ns) * node.clock_rate;
+  return node.clock_then + base::Duration{static_cast<int64_t>(passed)};
+}
+
+void Cell::set_clock_rate(uint64_t id, double rate) {
+  node(id).clock_then = clock(id);
+  node(id).clock_since = now_;
+  node(id).clock_rate = rate;
+}
+
 void Cell::tick(uint64_t id) {
-  (*this)[id].on_tick(now_, fx_);
+  (*this)[id].on_tick(clock(id), fx_);
   absorb(id);
 }
 
@@ -157,7 +169,7 @@ void Cell::ask_to_lead(uint64_t id) {
 
 void Cell::tick_due() {
   for (uint64_t id = 1; id <= size(); ++id) {
-    if (node(id).replica && (*this)[id].next_tick() <= now_) tick(id);
+    if (node(id).replica && (*this)[id].next_tick() <= clock(id)) tick(id);
   }
 }
 
@@ -189,7 +201,7 @@ void Cell::flush(uint64_t id, size_t writes) {
     node.disk.pending.pop_front();
   }
   if (!last) return;
-  node.replica->on_written(last, now_, fx_);
+  node.replica->on_written(last, clock(id), fx_);
   absorb(id);
 }
 
@@ -203,7 +215,8 @@ bool Cell::drain(TestNode& node) {
     if (!imagined_) witness_.on_applied(*next);
     node.applied.push_back(*next);
     if (next->kind != base::EntryKind::kReconfigure) continue;
-    node.replica->on_reconfigured(next->slot, configs_.at(*next->value), now_, fx_);
+    node.replica->on_reconfigured(next->slot, configs_.at(*next->value),
+                                  clock(node.options.self.value), fx_);
     reconfigured = true;
   }
   node.replica->set_progress(Slot{node.applied.size()}, node.disk.recorded);
@@ -216,7 +229,7 @@ void Cell::turn(uint64_t id) {
 
 void Cell::absorb(uint64_t id) {
   TestNode& node = this->node(id);
-  node.replica->finish_turn(now_, fx_);
+  node.replica->finish_turn(clock(id), fx_);
   Effects fx = std::move(fx_);
   fx_.clear();
   for (const Outgoing& out : fx.messages) witness_.on_said(node.disk, out.message);
@@ -246,7 +259,7 @@ void Cell::absorb(uint64_t id) {
       rows.push_back(row->second);
       bytes += row->second.bytes();
     }
-    node.replica->on_log_read(read.id, std::move(rows), now_, fx_);
+    node.replica->on_log_read(read.id, std::move(rows), clock(id), fx_);
     absorb(id);
   }
   if (reconfigured) absorb(id);
@@ -261,7 +274,7 @@ void Cell::say(uint64_t from, uint64_t to, Message message) {
 void Cell::deliver(const Envelope& envelope) {
   TestNode& to = node(envelope.to);
   if (!to.replica || to.fatal) return;
-  to.replica->on_message(NodeId{envelope.from}, envelope.message, now_, fx_);
+  to.replica->on_message(NodeId{envelope.from}, envelope.message, clock(envelope.to), fx_);
   absorb(envelope.to);
 }
 
@@ -310,14 +323,14 @@ void Cell::elect(uint64_t id) {
 
 void Cell::announce(uint64_t id) {
   while (!(*this)[id].can_propose()) settle();
-  (*this)[id].propose(base::EntryKind::kNewLeader, "leader " + std::to_string(id), now_, fx_);
+  (*this)[id].propose(base::EntryKind::kNewLeader, "leader " + std::to_string(id), clock(id), fx_);
   absorb(id);
 }
 
 base::Slot Cell::reconfigure(uint64_t id, const base::Config& config) {
   const std::string value = "configuration " + std::to_string(config.version.value);
   configs_[value] = config;
-  const Slot slot = (*this)[id].propose(base::EntryKind::kReconfigure, value, now_, fx_);
+  const Slot slot = (*this)[id].propose(base::EntryKind::kReconfigure, value, clock(id), fx_);
   absorb(id);
   return slot;
 }
@@ -338,7 +351,7 @@ uint64_t Cell::add_joining() {
 }
 
 void Cell::join(uint64_t id, const base::Config& config) {
-  (*this)[id].on_joined(config, now_, fx_);
+  (*this)[id].on_joined(config, clock(id), fx_);
   absorb(id);
   settle();
   for (uint64_t other = 1; other <= size(); ++other) {
@@ -348,7 +361,7 @@ void Cell::join(uint64_t id, const base::Config& config) {
 }
 
 base::Slot Cell::propose(uint64_t id, const std::string& value) {
-  const Slot slot = (*this)[id].propose(base::EntryKind::kCommands, value, now_, fx_);
+  const Slot slot = (*this)[id].propose(base::EntryKind::kCommands, value, clock(id), fx_);
   absorb(id);
   return slot;
 }

@@ -43,6 +43,9 @@ struct TestNode {
   std::vector<base::Entry> applied;  // in slot order, from slot 1
   std::optional<std::string> fatal;
   std::vector<std::string> notices;
+  // Its clock showed `clock_then` at `clock_since`, and has run at this rate since.
+  double clock_rate = 1;
+  base::Instant clock_then, clock_since;
 };
 
 class Cell {
@@ -62,6 +65,8 @@ class Cell {
 
   // -- time, disk, links
   void pass(int64_t ms) { now_ = now_ + base::Duration::from_ms(ms); }
+  base::Instant clock(uint64_t id) const;  // what this node's clock shows: now(), if it runs well
+  void set_clock_rate(uint64_t id, double rate);
   void tick(uint64_t id);  // calls on_tick, whether due or not
   // Lets time pass, in steps, until this node's patience ends and it probes.
   void ask_to_lead(uint64_t id);

@@ -117,6 +117,12 @@ bool same(const paxos::SnapshotReply& a, const paxos::SnapshotReply& b) {
          std::tie(p.id, p.slot, p.total_bytes, p.offset, p.checksum) ==
              std::tie(q.id, q.slot, q.total_bytes, q.offset, q.checksum);
 }
+bool same(const paxos::ClockQuery& a, const paxos::ClockQuery& b) {
+  return a.sent == b.sent;
+}
+bool same(const paxos::ClockReply& a, const paxos::ClockReply& b) {
+  return std::tie(a.asked, a.clock) == std::tie(b.asked, b.clock);
+}
 bool same_message(const paxos::Message& a, const paxos::Message& b) {
   return a.index() == b.index() &&
          std::visit(

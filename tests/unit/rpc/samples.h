@@ -131,6 +131,7 @@ class Samples {
   base::Ballot ballot() { return {number(), id<base::NodeId>()}; }
   base::Slot slot() { return id<base::Slot>(); }
   base::Confirm confirm() { return id<base::Confirm>(); }
+  base::Instant instant() { return {static_cast<int64_t>(number())}; }
   base::Entry entry() {
     return {slot(), ballot(), static_cast<base::EntryKind>(below(4)),
             std::make_shared<const std::string>(bytes(300))};
@@ -182,7 +183,9 @@ class Samples {
       case 13: return paxos::Fetch{slot(), slot()};
       case 14: return paxos::FetchReply{slot(), slot(), slot(), entries()};
       case 15: return paxos::SnapshotFetch{number(), number(), number()};
-      default: return paxos::SnapshotReply{number(), snapshot_part()};
+      case 16: return paxos::SnapshotReply{number(), snapshot_part()};
+      case 17: return paxos::ClockQuery{instant()};
+      default: return paxos::ClockReply{instant(), instant()};
     }
   }
 

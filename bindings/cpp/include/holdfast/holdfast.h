@@ -256,6 +256,12 @@ struct NodeStatus {
   std::string damage;          // what the last look found; empty: nothing
   uint64_t damaged = 0;        // rows of the log, and records, found damaged since it started
   uint64_t mends_through = 0;  // doesn't vote until others told it this slot; 0: it is whole
+  // By how much its clock runs faster than the leader's, in millionths, give or take
+  // clock_error_ppm. Nothing: that isn't known (yet).
+  std::optional<int64_t> clock_ppm;
+  int64_t clock_error_ppm = 0;
+  std::string clock_trouble;       // whose clocks run otherwise than its own; empty: nobody's
+  bool clock_stands_back = false;  // a majority's do, and so this node doesn't lead
 };
 struct CellStatus {
   std::string cell;  // 16 hex digits; empty before founding
