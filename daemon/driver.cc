@@ -311,7 +311,7 @@ void Driver::drain_verification(store::Finished& finished) {
       verification_.damage = std::move(*verified.damage);
       if (verified.of_state) {
         ++verification_.damaged;
-        mend_at_ = rpc::boottime_now() + kMendAfter;
+        if (mend_at_ == base::kNever) mend_at_ = rpc::boottime_now() + kMendAfter;
       }
     }
     if (--verifying_ == 0) ++verification_.finished;

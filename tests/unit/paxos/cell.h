@@ -121,8 +121,8 @@ class Cell {
   // One more node, with an empty disk, which waits to be told of a cell; it has the next id.
   uint64_t add_joining();
   void join(uint64_t id, const base::Config& config);
-  void turn(uint64_t id);    // finish_turn, and what follows from the effects
-  uint64_t leader() const;   // 0: none
+  void turn(uint64_t id);   // finish_turn, and what follows from the effects
+  uint64_t leader() const;  // 0: none
   std::string value_at(uint64_t id, uint64_t slot) const;    // applied; "-" if not
   const base::Entry* row(uint64_t id, uint64_t slot) const;  // durable
 
