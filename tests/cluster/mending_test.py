@@ -91,8 +91,8 @@ def damage_record(node, first_page=False):
 
 
 def damage_last_row(node):
-    """Flips bytes of the newest row of a stopped node's log, which isn't recorded, and of those that
-    end as it does. Its slot.
+    """Flips bytes of the newest row of a stopped node's log, which isn't recorded, and of those
+    that end as it does. Its slot.
     """
     with database(node, "log.db") as db:
         slot, value = db.execute("SELECT slot, value FROM log ORDER BY slot DESC").fetchone()
