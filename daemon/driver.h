@@ -34,7 +34,8 @@ namespace holdfast::daemon {
 class Driver final : public NodeAccess, private PeerHandler {
  public:
   // `before`: what this process knew of the databases when it last had them open.
-  Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store, const Verification& before);
+  Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store,
+         const Verification& before = {});
   ~Driver();
 
   // Told when the record is found damaged, and the others can do without this node for as long as
