@@ -317,6 +317,8 @@ void fill_status(const NodeAccess& access, const Identity& identity, wire::NodeS
   to.setDigest(verification.digest);
   to.setVerifications(verification.finished);
   to.setDamage(verification.damage);
+  to.setDamaged(verification.damaged);
+  to.setMendsThrough(replica.mending().value_or(base::Slot{}).value);
 }
 
 }  // namespace holdfast::daemon

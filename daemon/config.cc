@@ -27,6 +27,8 @@ constexpr uint16_t kDefaultPort = 7420;
 constexpr auto kShortestHeartbeat = base::Duration::from_ms(5);
 constexpr auto kLongestElection = base::Duration::from_ms(600'000);
 constexpr auto kLongestBusyPoll = base::Duration::from_ms(10);
+constexpr auto kShortestScrubInterval = base::Duration::from_ms(1'000);
+constexpr auto kLongestScrubInterval = base::Duration::from_ms(int64_t{30} * 24 * 3600 * 1000);
 // Below this, one lost heartbeat would be half an election.
 constexpr int64_t kHeartbeatsPerElection = 4;
 constexpr size_t kMaxNodeNameBytes = 64;
@@ -136,6 +138,7 @@ std::string Builder::text(std::string_view key, std::string fallback) {
 }
 
 std::string ms_text(base::Duration duration) {
+  if (duration.ns % 1'000'000 == 0) return fmt::format("{}ms", duration.ns / 1'000'000);
   return fmt::format("{:g}ms", static_cast<double>(duration.ns) / 1e6);
 }
 
@@ -203,6 +206,9 @@ std::string default_socket(const std::string& data_dir) {
 void Builder::build_timing(Config& config) {
   config.busy_poll = duration("busy-poll", base::Duration::from_us(rpc::kDefaultBusyPollUs),
                               base::Duration{}, kLongestBusyPoll);
+  config.scrub_interval =
+      duration("scrub-interval", base::Duration::from_ms(base::kDefaultScrubIntervalMs),
+               kShortestScrubInterval, kLongestScrubInterval);
   config.heartbeat = duration("heartbeat", base::Duration::from_ms(base::kDefaultHeartbeatMs),
                               kShortestHeartbeat, kLongestElection);
   config.election = duration("election", base::Duration::from_ms(base::kDefaultElectionMs),
@@ -382,6 +388,7 @@ std::string describe(const Config& config) {
   set("busy-poll", ms_text(config.busy_poll));
   set("log-slots", std::to_string(config.log_slots));
   set("log-bytes", std::to_string(config.log_bytes));
+  set("scrub-interval", ms_text(config.scrub_interval));
   set("log-level", std::string(kLogLevels[static_cast<size_t>(config.log_level)]));
   set("log-format", std::string(kLogFormats[static_cast<size_t>(config.log_format)]));
   return write_as_file(settings);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lockcore/base/limits.h"
 #include "lockcore/base/log_row.h"
 #include "lockcore/base/time.h"
 #include "rpc/address.h"
@@ -31,6 +32,8 @@ struct Config {
   base::Duration busy_poll;
   uint64_t log_slots = 0;  // so much of the log is kept behind what is recorded
   uint64_t log_bytes = 0;
+  // Between two looks at all of the databases.
+  base::Duration scrub_interval = base::Duration::from_ms(base::kDefaultScrubIntervalMs);
   bool force_new_cell = false;  // at this start
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

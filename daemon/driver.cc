@@ -16,10 +16,12 @@ namespace holdfast::daemon {
 namespace {
 
 constexpr size_t kMaxSnapshotReaders = 16;  // parts that operators wait for
-// Every start looks at all of both databases; after that it is done so often.
-constexpr auto kScrubEvery = base::Duration::from_ms(int64_t{base::kScrubEveryMs});
+// From the finding to the mending, so that whoever asked for the look is told what it found; and
+// as long again while the cell can't do without this node.
+constexpr auto kMendAfter = base::Duration::from_ms(10'000);
 constexpr uint64_t kSlowFsyncUs = 100'000;
 constexpr auto kRepeatSlowDisk = base::Duration::from_ms(10'000);
+constexpr auto kRepeatUnmended = base::Duration::from_ms(600'000);
 
 uint64_t wall_clock_ms() {
   timespec now{};
@@ -89,15 +91,19 @@ struct Driver::Timer {
   }
 };
 
-Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store)
+Driver::Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store,
+               const Verification& before)
     : loop_(loop),
       data_dir_(config.data_dir),
       node_(node_options(config), std::move(store.recovered), std::move(store.table),
             rpc::boottime_now()),
       timer_(new Timer(loop.uv())),
       peers_(loop.port(), config.id, *this),
-      scrub_at_(rpc::boottime_now() + kScrubEvery),
-      slow_disk_(kRepeatSlowDisk) {
+      verification_(before),
+      scrub_interval_(config.scrub_interval),
+      scrub_at_(rpc::boottime_now() + scrub_interval_),
+      slow_disk_(kRepeatSlowDisk),
+      unmended_(kRepeatUnmended) {
   const std::string record_path = config.data_dir + "/" + store.log->state_file();
   // Called on a writer's thread, once for all that finishes until the next drain.
   auto wake = [this] { loop_.post([this] { drain_writer(); }); };
@@ -222,6 +228,7 @@ void Driver::drain_writer() {
   for (store::LogReadResult& read : finished.reads) {
     node_.on_log_read(read.id, std::move(read.entries), now, fx_);
   }
+  drain_damage(finished, now);
   drain_snapshots(finished, now);
   drain_verification(finished);
   tell_slow_disk(finished.last_fsync_us);
@@ -288,6 +295,14 @@ void Driver::verify() {
   writer_->verify(node_.recorded());
 }
 
+void Driver::drain_damage(const store::Finished& finished, base::Instant now) {
+  for (const base::Slot slot : finished.damaged) {
+    ++verification_.damaged;
+    log_error("a row of the log is damaged, and not used", {{"slot", std::to_string(slot.value)}});
+    node_.on_log_damaged(slot, now, fx_);
+  }
+}
+
 void Driver::drain_verification(store::Finished& finished) {
   if (finished.compared) {
     verification_.digest_slot = finished.compared->slot;
@@ -295,12 +310,45 @@ void Driver::drain_verification(store::Finished& finished) {
   }
   for (store::Verified& verified : finished.verified) {
     if (verified.damage) {
-      log_error("a database is damaged: start this node again, which mends what it can",
-                {{"reason", *verified.damage}});
+      log_error("a database is damaged", {{"database", verified.of_state ? "state.db" : "log.db"},
+                                          {"reason", *verified.damage}});
       verification_.damage = std::move(*verified.damage);
+      if (verified.of_state) {
+        ++verification_.damaged;
+        if (mend_at_ == base::kNever) mend_at_ = rpc::boottime_now() + kMendAfter;
+      }
     }
     if (--verifying_ == 0) ++verification_.finished;
   }
+}
+
+// Begins a look at everything when it is due, and the mending of what one found.
+void Driver::look_for_damage(base::Instant now) {
+  if (now >= scrub_at_) {
+    scrub_at_ = now + scrub_interval_;
+    verify();
+  }
+  if (now < mend_at_) return;
+  if (others_suffice()) {
+    mend_at_ = base::kNever;
+    return on_mendable_();
+  }
+  mend_at_ = now + kMendAfter;
+  if (const auto held_back = unmended_.admit("record", now)) {
+    log_warn("the damaged record isn't mended yet: the other nodes that are up are no majority",
+             {{"again", std::to_string(*held_back)}});
+  }
+}
+
+// Without this node, as far as it can tell.
+bool Driver::others_suffice() const {
+  const base::Config& cell = node_.replica().config();
+  size_t others = 0;
+  for (const paxos::Replica::PeerView& peer : node_.replica().peers()) {
+    const base::Member* member = cell.find(peer.node);
+    others += peer.connected && member != nullptr && member->voter;
+  }
+  return others > cell.voters() / 2;
 }
 
 // The state as of a barrier, as state.db says it: digested on the writer's thread.
@@ -337,10 +385,7 @@ void Driver::carry_out_snapshots() {
 bool Driver::end_turn() {
   base::Instant now = rpc::boottime_now();
   // Last of all: after a stall, what lay in the sockets has been handled by now (DESIGN 6).
-  if (now >= scrub_at_) {
-    scrub_at_ = now + kScrubEvery;
-    verify();
-  }
+  look_for_damage(now);
   if (now >= node_.next_tick()) {
     node_.on_tick(now, fx_);
     fed_ = true;
@@ -353,7 +398,7 @@ bool Driver::end_turn() {
     answered = carry_out();
   }
   answered |= event_polls_.look(node_.table(), now);
-  timer_->arm(std::min(node_.next_tick(), scrub_at_), now);
+  timer_->arm(std::min({node_.next_tick(), scrub_at_, mend_at_}), now);
   return answered;
 }
 

@@ -33,8 +33,14 @@ namespace holdfast::daemon {
 
 class Driver final : public NodeAccess, private PeerHandler {
  public:
-  Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store);
+  // `before`: what this process knew of the databases when it last had them open.
+  Driver(rpc::EventLoop& loop, const Config& config, OpenedStore store,
+         const Verification& before = {});
   ~Driver();
+
+  // Told when the record is found damaged, and the others can do without this node for as long as
+  // it takes to open its directory anew, which mends it.
+  void set_on_mendable(std::function<void()> call) { on_mendable_ = std::move(call); }
 
   // -- NodeAccess, for the services ---------------------------------------------------------------
   node::ClientRef begin(Call& call) override { return calls_.add(call); }
@@ -81,7 +87,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   void carry_out_snapshots();
   void ask_for_snapshots();
   void carry_out_comparison();
+  void drain_damage(const store::Finished& finished, base::Instant now);
   void drain_verification(store::Finished& finished);
+  void look_for_damage(base::Instant now);
+  bool others_suffice() const;
   void drain_reader();
   // The present moment, for an event that came just now; says that the node has something to
   // finish.
@@ -120,7 +129,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   std::deque<SnapshotReader> snapshot_readers_;  // for the writer, in the order of asking
   Verification verification_;
   int verifying_ = 0;  // databases whose verification is under way
+  const base::Duration scrub_interval_;
   base::Instant scrub_at_;
+  base::Instant mend_at_ = base::kNever;  // the record is damaged: it is to be mended then
+  std::function<void()> on_mendable_;
   std::shared_ptr<locks::LockTable> loaded_;  // of the snapshot that the writer checks
   EventPolls event_polls_;
   std::unordered_map<uint64_t, std::function<void(store::StateAnswer&&)>> asked_;
@@ -128,6 +140,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   std::unique_ptr<store::ReaderThread> reader_;
   std::unique_ptr<Joiner> joiner_;  // as long as this node hasn't joined
   Throttle slow_disk_;
+  Throttle unmended_;
   std::string told_role_;
   std::string told_waiting_for_;
   bool told_founded_ = false;

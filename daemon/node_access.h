@@ -32,6 +32,7 @@ struct Verification {
   uint64_t digest = 0;     // of state.db at that slot; 0: it is damaged
   uint64_t finished = 0;   // how often all pages and rows were looked at, in this process
   std::string damage;      // what was found the last time; empty: nothing
+  uint64_t damaged = 0;    // rows of the log, and records, found damaged in this process
 };
 
 class NodeAccess {

@@ -76,11 +76,13 @@ std::vector<kj::Own<rpc::Listener>> listen(rpc::EventLoop& loop, const Config& c
   return listeners;
 }
 
-void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore store,
-                         const std::function<Invocation()>& reread) {
-  auto stopped = kj::newPromiseAndFulfiller<void>();
+enum class Ended { kStopped, kToMend };
+
+Ended serve_until_ended(rpc::EventLoop& loop, const Config& config, OpenedStore store,
+                        const std::function<Invocation()>& reread, Verification& verification) {
+  auto ended = kj::newPromiseAndFulfiller<Ended>();
   Signals signals(
-      loop.uv(), [&] { stopped.fulfiller->fulfill(); },
+      loop.uv(), [&] { ended.fulfiller->fulfill(Ended::kStopped); },
       [&] {
         Invocation again = reread();
         if (again.action == Invocation::Action::kFail) {
@@ -95,7 +97,8 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
   Throttle throttle(kRepeatNotices);
   // Destroyed in the opposite order: nobody is let in any more, connections and links are closed,
   // so that followers elect at once, and then the writers finish what was handed to them.
-  Driver driver(loop, config, std::move(store));
+  Driver driver(loop, config, std::move(store), verification);
+  driver.set_on_mendable([&] { ended.fulfiller->fulfill(Ended::kToMend); });
   ClientService service(driver, Identity{config.id, config.name, config.advertise, config.cluster});
   rpc::Server server(
       loop.port(),
@@ -105,13 +108,35 @@ void serve_until_stopped(rpc::EventLoop& loop, const Config& config, OpenedStore
       log_notices(throttle), server_limits());
   auto listeners = listen(loop, config, server, throttle);
   notify_service_manager("READY=1");
-  stopped.promise.wait(loop.wait_scope());
+  const Ended how = ended.promise.wait(loop.wait_scope());
 
-  log_info("stopping");
-  notify_service_manager("STOPPING=1");
+  if (how == Ended::kStopped) {
+    log_info("stopping");
+    notify_service_manager("STOPPING=1");
+  } else {
+    log_warn("opens its data directory anew, to mend the record");
+  }
   std::signal(SIGALRM, [](int) { _exit(kExitIo); });
   alarm(kStopWithinS);
   hand_over(driver).wait(loop.wait_scope());
+  verification = driver.verification();
+  return how;
+}
+
+// A damaged record is mended by a start (store.h), which needs no new process.
+void serve_until_stopped(const Config& config, const std::function<Invocation()>& reread) {
+  Config again = config;
+  again.force_new_cell = false;
+  Verification verification;
+  for (;;) {
+    rpc::EventLoop loop;
+    if (serve_until_ended(loop, again, open_store(again), reread, verification) == Ended::kStopped)
+      return;
+    alarm(0);
+    // As that start looks at all of both databases.
+    ++verification.finished;
+    verification.damage.clear();
+  }
 }
 
 }  // namespace
@@ -128,8 +153,7 @@ int serve(const Config& config, const std::function<Invocation()>& reread) {
   raise_descriptor_limit();
   try {
     if (config.force_new_cell) force_new_cell(config, open_store(config));
-    rpc::EventLoop loop;
-    serve_until_stopped(loop, config, open_store(config), reread);
+    serve_until_stopped(config, reread);
     log_info("stopped");
     return kExitDone;
   } catch (const store::StoreError& error) {

@@ -20,7 +20,7 @@ struct Setting {
   std::string_view help;
 };
 
-constexpr std::array<Setting, 14> kSettings{{
+constexpr std::array<Setting, 15> kSettings{{
     {"id", SettingKind::kNumber, "N",
      "This node's id: permanent, never given to another (default 1)"},
     {"name", SettingKind::kText, "NAME", "This node's name, for people (default node-ID)"},
@@ -46,6 +46,8 @@ constexpr std::array<Setting, 14> kSettings{{
      "Slots of the log to keep for nodes that were away; a live one may make it 4 times as many "
      "(default 100000)"},
     {"log-bytes", SettingKind::kNumber, "BYTES", "And how many bytes of them (default 67108864)"},
+    {"scrub-interval", SettingKind::kDuration, "DURATION",
+     "Between two looks at every row and page of the databases, for damage (default 6h)"},
     {"log-level", SettingKind::kText, "LEVEL", "trace, debug, info, warn or error (default info)"},
     {"log-format", SettingKind::kText, "FORMAT", "text or json (default text)"},
 }};

@@ -359,6 +359,9 @@ struct NodeStatus {
   verifications @26 :UInt64;    # done since the process started
   damage @27 :Text;             # what the last one found; empty: nothing
   configVersion @28 :UInt64;
+  damaged @33 :UInt64;          # rows of the log, and records, found damaged since it started
+  mendsThrough @34 :UInt64;     # it doesn't vote before the others told it what was chosen through
+                                # this slot; 0: it is whole
   clockPpm @29 :Int32;          # by how much its clock runs faster than the leader's, in millionths
   clockErrorPpm @30 :UInt32;    # give or take so much; 0: it leads, or this isn't known yet
   clockTrouble @31 :Text;       # whom its clock disagrees with; empty: nobody

@@ -95,6 +95,8 @@ void fill_node(json::CellStatus::Node::Builder out, const NodeStatus& node) {
   out.setWaiters(number(node.waiters));
   out.setLogBytes(static_cast<double>(node.log_bytes));
   out.setStateBytes(static_cast<double>(node.state_bytes));
+  out.setDamaged(static_cast<double>(node.damaged));
+  out.setMendsThrough(node.mends_through);
   fill_clock(out.initClock(), node);
 }
 

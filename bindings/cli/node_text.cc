@@ -17,6 +17,10 @@ void print_troubles(Output& out, const CellStatus& status) {
   for (const NodeStatus& node : status.nodes) {
     const std::string name = "node " + std::to_string(node.id);
     if (!node.waiting_for.empty()) out.line(name + " waits for " + printable(node.waiting_for));
+    if (node.mends_through != 0) {
+      out.line(name + " has a damaged disk, and doesn't vote before the others have mended it, " +
+               "through slot " + std::to_string(node.mends_through));
+    }
     if (node.clock_trouble.empty()) continue;
     const std::string trouble = printable(node.clock_trouble);
     out.line(node.clock_stands_back ? name + " doesn't lead, its clock is wrong: " + trouble

@@ -227,6 +227,8 @@ struct CellStatus {
     logBytes @16 :Float64;
     stateBytes @17 :Float64;
     clock @18 :Clock;
+    damaged @19 :Float64;       # rows of its log, and records, found damaged since it started
+    mendsThrough @20 :UInt64;   # it doesn't vote before it has this slot from the others; 0: whole
   }
 }
 

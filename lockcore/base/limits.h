@@ -94,7 +94,7 @@ constexpr uint64_t kMaxSnapshotBytes = uint64_t{1} << 40;
 constexpr uint64_t kMaxSnapshotWalBytes = 512 * 1024 * 1024;
 
 // Between two looks at every page and row of the databases, for damage that nobody has read yet.
-constexpr int64_t kScrubEveryMs = 6 * 3600 * 1000;
+constexpr int64_t kDefaultScrubIntervalMs = 6 * 3600 * 1000;
 // Members of a cell. Five voters and one that is being replaced; the rest are learners.
 constexpr size_t kMaxCellVoters = 7;
 constexpr size_t kMaxMembers = 32;

@@ -62,10 +62,11 @@ struct LogWrite {
   std::optional<FoundingState> founding;
   std::vector<PeerMark> peers;           // replace what stands for these nodes
   std::optional<std::string> disk_lost;  // why this directory may never vote again (P10)
-  // Rows below it go, whatever `entries` says of them. Never above the recorded slot + 1.
+  // Rows below it go, whatever `entries` says of them, in this write and in every later one. Never
+  // above the recorded slot + 1.
   std::optional<Slot> first_retained;
-  // Installs a snapshot: the current state file is from now on this one, of slot
-  // *first_retained - 1.
+  // Installs a snapshot: the current state file is from now on this one. Rows through its slot go,
+  // by *first_retained.
   std::optional<std::string> state_file;
 };
 
@@ -86,9 +87,11 @@ struct RecoveredLog {
   Ballot promised;
   Slot first_retained{1};
   std::vector<PeerMark> peers;
-  std::string disk_lost;         // not empty: refuse to start, say this
-  std::vector<Entry> entries;    // rows above the applied slot of state.db, by slot; gaps possible
-  Slot last_slot;                // highest row that log.db has or had, 0 if none
+  std::string disk_lost;       // not empty: refuse to start, say this
+  std::vector<Entry> entries;  // rows above the applied slot of state.db, by slot; gaps possible
+  std::vector<Slot> damaged;   // P11: rows there that fail their checksum, by slot; not in entries
+  std::string damage;          // in words what the others have to mend; empty: nothing
+  Slot last_slot;              // highest row that log.db has or had, 0 if none
   std::vector<LogPiece> pieces;  // of the rows through the applied slot, by slot
 };
 

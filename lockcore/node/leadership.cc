@@ -177,6 +177,16 @@ void Node::State::seal_batches(Instant now, WallClock wall, Effects& fx) {
   }
 }
 
+// P11: so that a voter that lost the end of its log learns what is chosen there. Not no-ops, which
+// are barriers here.
+void Node::State::fill_slots(Instant now, WallClock wall, Effects& fx) {
+  if (!is_active()) return;
+  for (uint64_t left = replica.slots_to_fill(); left > 0 && replica.can_propose(); --left) {
+    const locks::Batch nothing{cell_time_ms(now), wall.ms, {}};
+    replica.propose(EntryKind::kCommands, locks::encode_batch(nothing), now, fx.paxos);
+  }
+}
+
 uint64_t Node::State::cell_time_ms(Instant now) const {
   HF_ASSERT(active_ballot);
   if (HF_MUTANT(cell_time_from_own_clock)) return static_cast<uint64_t>(now.ns) / 1'000'000;

@@ -130,6 +130,10 @@ void Node::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, Insta
   state_->follow_role(fx);
 }
 
+void Node::on_log_damaged(base::Slot slot, Instant now, Effects& fx) {
+  state_->replica.on_log_damaged(slot, now, fx.paxos);
+}
+
 std::variant<base::Slot, base::Error> Node::propose_barrier(Instant now, Effects& fx) {
   State& state = *state_;
   if (!state.is_active()) return state.not_leader();
@@ -172,6 +176,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
   state.advance_time(now);
   state.checkpoint(now);
   state.seal_batches(now, wall, fx);
+  state.fill_slots(now, wall, fx);
   state.propose_change(now, wall, fx);
   state.replica.finish_turn(now, fx.paxos);
   // A cell of one confirms by itself in the line above, with nobody's message to wait for.

@@ -75,6 +75,8 @@ class Node {
   void on_recorded(base::Slot through, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // A row of log.db fails its checksum, as a reading or a verification found.
+  void on_log_damaged(base::Slot slot, base::Instant now, Effects& fx);
   // A backup is wanted: records everything through here, without waiting for the interval.
   void record_soon(base::Slot through);
   // Snapshots (paxos/snapshot.h): what the driver read, stored, and checked or refused.

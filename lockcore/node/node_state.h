@@ -41,6 +41,7 @@ struct Node::State {
   void checkpoint(base::Instant now);
   base::Instant next_delay_end() const;  // for which nothing was proposed yet; kNever: none
   void seal_batches(base::Instant now, WallClock wall, Effects& fx);
+  void fill_slots(base::Instant now, WallClock wall, Effects& fx);
   uint64_t cell_time_ms(base::Instant now) const;
   // The same; of a node that doesn't lead, as of the last applied slot.
   uint64_t known_cell_time_ms(base::Instant now) const;

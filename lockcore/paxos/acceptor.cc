@@ -76,6 +76,10 @@ void on_prepare(ReplicaState& s, Peer& from, const Prepare& message, base::Insta
                 Effects& fx) {
   if (!message.from || message.from.value >= kMaxCounter) return;
   if (!admit_ballot(s, from, message.ballot, fx)) return;
+  // P11: the damaged row may be what was chosen. Counter-example to promising without it: A and B
+  // chose x at slot 5, A's row is damaged; C hears of no value there from itself and A, and a no-op
+  // is chosen in x's place.
+  if (s.mends() && !HF_MUTANT(promises_while_mending)) return;
   if (message.ballot > s.promised) {
     election::step_down(s, "promised " + ballot_text(message.ballot), now, fx);
     raise_promise(s, message.ballot);
@@ -117,6 +121,11 @@ void on_prepare(ReplicaState& s, Peer& from, const Prepare& message, base::Insta
 void on_accept(ReplicaState& s, Peer& from, Accept message, base::Instant now, Effects& fx) {
   for (const base::Entry& entry : message.entries) {
     if (!well_formed(entry) || entry.ballot != message.ballot) return;
+  }
+  // P11: no vote, but the promise is whole, so the leader has our word that nobody above it has one
+  // (P8); and what it says is chosen may be what has to be mended.
+  if (s.mends() && !HF_MUTANT(accepts_while_mending)) {
+    return on_heartbeat(s, from, {message.ballot, message.chosen_upto, message.confirm}, now, fx);
   }
   if (!admit_ballot(s, from, message.ballot, fx)) return;
   election::follow(s, from.id, message.ballot, now, fx);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lockcore/base/assert.h"
+#include "lockcore/base/mutant.h"
 #include "lockcore/paxos/election.h"
 #include "lockcore/paxos/snapshot.h"
 
@@ -106,8 +107,10 @@ void heard_of(ReplicaState& s, base::NodeId source, base::Slot upto) {
 
 void on_fetch(ReplicaState& s, Peer& from, const Fetch& message, Effects& fx) {
   if (!message.from || message.to < message.from || message.to.value >= kMaxCounter) return;
-  FetchReply reply{message.from, s.first_retained, s.chosen_upto, {}};
-  const base::Slot upto = std::min(message.to, s.chosen_upto);
+  // Never what is only accepted here: whoever asks takes it for chosen (P11).
+  const base::Slot known = HF_MUTANT(mends_with_unchosen) ? s.log.last() : s.chosen_upto;
+  FetchReply reply{message.from, s.first_retained, known, {}};
+  const base::Slot upto = std::min(message.to, known);
   if (message.from > upto || message.from < s.first_retained) {
     s.send(from.id, std::move(reply), fx);
     return;
@@ -126,8 +129,9 @@ void on_fetch(ReplicaState& s, Peer& from, const Fetch& message, Effects& fx) {
   size_t bytes = 0;
   for (base::Slot slot = message.from; slot <= upto; slot = slot.next()) {
     const Row* row = s.log.find(slot);
+    if (HF_MUTANT(mends_with_unchosen) && row == nullptr) break;
     HF_ASSERT(row != nullptr);
-    HF_ASSERT(row->chosen);
+    HF_ASSERT(row->chosen || HF_MUTANT(mends_with_unchosen));
     bytes += row->entry.bytes();
     if (bytes > base::kMaxFetchBytes && !reply.entries.empty()) break;
     reply.entries.push_back(row->entry);
@@ -146,7 +150,7 @@ void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> ent
   base::Slot expected = reading.from;
   for (base::Entry& entry : entries) {
     // Every slot below the window is chosen here, and durable: log.db has its value, unless it was
-    // trimmed between the question and the reading.
+    // trimmed between the question and the reading. Behind a damaged row nothing is read (P11).
     if (entry.slot != expected) {
       HF_ASSERT(expected < s.first_retained);
       break;
@@ -161,6 +165,9 @@ void on_log_read(ReplicaState& s, uint64_t read_id, std::vector<base::Entry> ent
 void on_fetch_reply(ReplicaState& s, Peer& from, FetchReply message, base::Instant now,
                     Effects& fx) {
   if (!plausible(message)) return;
+  if (HF_MUTANT(mended_by_a_node_without_it) && message.chosen_upto < message.from) {
+    s.mending.rows_upto = {};
+  }
   const base::Slot before = s.chosen_upto;
   if (!learn_all(s, from, std::move(message.entries), now, fx)) return;
   if (s.catch_up.source == from.id) {

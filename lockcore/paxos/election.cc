@@ -57,7 +57,7 @@ void try_phase1(ReplicaState& s, base::Instant now, Effects& fx) {
 
 bool has_leave(const ReplicaState& s) {
   return s.election.leave && s.election.leave == s.promised && s.role == Role::kFollower &&
-         s.now < s.election.leave_until && s.is_voter() && s.config_is_current() &&
+         s.now < s.election.leave_until && s.is_voter() && s.config_is_current() && !s.mends() &&
          !s.disk_stalled(s.now) && !clock_watch::stands_back(s, s.now);
 }
 
@@ -149,9 +149,9 @@ void forget_leader(ReplicaState& s, base::Instant now) {
 }
 
 void ask_to_lead(ReplicaState& s, base::Instant now, Effects& fx) {
-  // A node whose disk stalls could not keep a promise: it doesn't ask for others'. And who votes
-  // about the next slot must be known (P9).
-  if (s.disk_stalled(now) || !s.config_is_current()) {
+  // A node whose disk stalls could not keep a promise: it doesn't ask for others'. Nor does one
+  // that may give none of its own (P11). And who votes about the next slot must be known (P9).
+  if (s.disk_stalled(now) || s.mends() || !s.config_is_current()) {
     s.election.deadline = now + s.options.heartbeat;
     return;
   }
@@ -222,9 +222,10 @@ void on_probe(ReplicaState& s, Peer& from, const Probe& message, base::Instant n
   // P7. A leader that lost its quorum's word steps down within the election timeout, and a
   // candidate that doesn't succeed gives up within it: until then both count as working.
   const bool busy = s.role == Role::kLeader || s.role == Role::kCandidate;
-  // A promise would wait for the disk as well: whoever counted on it would wait in vain.
-  const bool yes =
-      HF_MUTANT(probe_always_yes) || (!busy && !hears_leader(s, now) && !s.disk_stalled(now));
+  // A promise would wait for the disk as well, or for what mends it (P11): whoever counted on it
+  // would wait in vain.
+  const bool yes = HF_MUTANT(probe_always_yes) ||
+                   (!busy && !hears_leader(s, now) && !s.disk_stalled(now) && !s.mends());
   s.send(from.id, ProbeReply{message.ballot, yes, s.promised}, fx);
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 void check_learner(const ReplicaState& s) {
   // DESIGN 8: what is trimmed is recorded; a snapshot is, once it is installed.
-  HF_ASSERT(s.first_retained <= s.recorded.next() || s.snapshot.install);
+  HF_ASSERT(s.first_retained <= s.recorded.next() || s.snapshot.install || s.mends() ||
+            HF_MUTANT(votes_without_record));
   HF_ASSERT(s.trim.counted_upto <= std::min(s.applied, s.durable_upto));
   HF_ASSERT(s.snapshot.stored <= s.snapshot.received);
   HF_ASSERT(!s.snapshot.install || s.snapshot.checking);
@@ -92,6 +93,9 @@ void check_role(const ReplicaState& s) {
     HF_ASSERT(!s.phase1.asked || s.gate.is_durable(s.phase1.own_promise));  // P1
   }
   if (s.role == Role::kFollower) HF_ASSERT(!s.ballot);
+  // P11
+  HF_ASSERT(s.role == Role::kFollower || s.role == Role::kFounding || !s.mends());
+  HF_ASSERT(s.mending.rows.empty() || s.chosen_upto < s.mending.record_upto);
 }
 
 void check_growth(const ReplicaState& s) {

@@ -14,6 +14,7 @@
 #include "lockcore/paxos/founding.h"
 #include "lockcore/paxos/invariants.h"
 #include "lockcore/paxos/membership.h"
+#include "lockcore/paxos/mending.h"
 #include "lockcore/paxos/proposer.h"
 #include "lockcore/paxos/reconfigure.h"
 #include "lockcore/paxos/replica_state.h"
@@ -35,7 +36,7 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
                    confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s),
-                   transfer::next_tick(s), clock_watch::next_tick(s)});
+                   transfer::next_tick(s), clock_watch::next_tick(s), mending::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -193,6 +194,7 @@ void Replica::on_tick(base::Instant now, Effects& fx) {
   advance_time(s, now);
   if (!s.founded()) return founding::on_tick(s, now, fx);
   catch_up::on_tick(s, now);
+  mending::on_tick(s, now);
   snapshot::on_tick(s, now, fx);
   confirm::on_tick(s, now, fx);
   proposer::on_tick(s, now, fx);
@@ -225,6 +227,13 @@ void Replica::on_log_read(uint64_t read_id, std::vector<base::Entry> entries, ba
   if (s.ended) return;
   advance_time(s, now);
   catch_up::on_log_read(s, read_id, std::move(entries), fx);
+}
+
+void Replica::on_log_damaged(base::Slot slot, base::Instant now, Effects& fx) {
+  ReplicaState& s = *state_;
+  if (s.ended) return;
+  advance_time(s, now);
+  mending::on_damaged(s, slot, fx);
 }
 
 void Replica::on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
@@ -279,6 +288,7 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
     transfer::finish_turn(s, now, fx);
     catch_up::finish_turn(s, now, fx);
     snapshot::finish_turn(s, now, fx);
+    mending::finish_turn(s, fx);
     trim::finish_turn(s);
   }
   s.gate.seal(now, fx);
@@ -300,6 +310,9 @@ base::Slot Replica::propose(base::EntryKind kind, std::string value, base::Insta
 
 bool Replica::can_propose() const {
   return proposer::can_propose(*state_);
+}
+uint64_t Replica::slots_to_fill() const {
+  return mending::slots_to_fill(*state_);
 }
 bool Replica::writer_idle() const {
   return state_->gate.idle();
@@ -384,6 +397,9 @@ base::Slot Replica::chosen_upto() const {
 }
 base::Slot Replica::first_retained() const {
   return state_->first_retained;
+}
+std::optional<base::Slot> Replica::mending() const {
+  return state_->mends() ? std::optional(state_->mending.upto()) : std::nullopt;
 }
 base::Slot Replica::durable_upto() const {
   return state_->durable_upto;

@@ -137,6 +137,9 @@ class Replica {
   void on_written(base::WriteId id, base::Instant now, Effects& fx);
   void on_log_read(uint64_t read_id, std::vector<base::Entry> entries, base::Instant now,
                    Effects& fx);
+  // A row of log.db fails its checksum (P11), as a reading or a verification found: a reading ends
+  // before it.
+  void on_log_damaged(base::Slot slot, base::Instant now, Effects& fx);
   // -- snapshots, see snapshot.h -----------------------------------------------------------------
   void on_snapshot_read(base::NodeId peer, base::SnapshotId asked, base::SnapshotPart part,
                         base::Instant now, Effects& fx);
@@ -162,6 +165,9 @@ class Replica {
   // Proposes a value; role() must be kLeader and can_propose() true. The first proposal of a ballot
   // must be kNewLeader (P3). The ballot and the slot are the replica's to choose.
   base::Slot propose(base::EntryKind kind, std::string value, base::Instant now, Effects& fx);
+  // The log of a voter may end above all that is proposed; if it lost rows to damage, it needs
+  // something chosen there (P11). How many slots are to be filled, with whatever does nothing.
+  uint64_t slots_to_fill() const;
   bool can_propose() const;  // leader, and fewer than kMaxSlotsInFlight slots under way
   bool writer_idle() const;  // no write of this node is under way: time to seal a batch (P12)
   // P8: draws (or joins) a round whose counter is newer than everything sent so far, and so newer
@@ -198,6 +204,9 @@ class Replica {
   base::Slot chosen_upto() const;
   base::Slot first_retained() const;  // below it the log is trimmed
   base::Slot durable_upto() const;    // every slot through here is durable in this node's own log
+  // P11: damage cost this node rows or its record; it neither promises nor accepts before the
+  // others have told it what was chosen, through this slot. nullopt: it is whole.
+  std::optional<base::Slot> mending() const;
   const base::Config& config() const;
   // Whom to keep links with: the members, and, if this node lags, those of a newer configuration
   // that introduced themselves. contacts_version() changes whenever they may have.

@@ -7,6 +7,7 @@
 
 #include "lockcore/base/assert.h"
 #include "lockcore/base/mutant.h"
+#include "lockcore/paxos/mending.h"
 
 namespace holdfast::paxos {
 
@@ -58,11 +59,10 @@ ReplicaState::ReplicaState(Options given, base::RecoveredLog recovered, base::Sl
   HF_ASSERT(options.heartbeat > base::Duration{});
   HF_ASSERT(options.election > options.heartbeat);
   saw_round(promised);
+  std::erase_if(recovered.entries, [&](const auto& entry) { return entry.slot <= applied_slot; });
+  for (const base::Entry& entry : recovered.entries) saw_round(entry.ballot);
   // Rows above the applied slot are accepted values only: chosen when somebody says so (DESIGN 8).
-  for (base::Entry& entry : recovered.entries) {
-    saw_round(entry.ballot);
-    if (entry.slot > applied_slot) log.put(std::move(entry), {});
-  }
+  mending::begin(*this, recovered);
   if (HF_MUTANT(recovered_counts_as_chosen)) {
     while (Row* row = log.find(chosen_upto.next())) {
       row->chosen = true;
@@ -165,6 +165,7 @@ void ReplicaState::advance_chosen() {
        row = log.find(chosen_upto.next())) {
     chosen_upto = chosen_upto.next();
   }
+  mending::place_rows(*this);
   advance_durable();
 }
 

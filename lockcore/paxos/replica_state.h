@@ -2,6 +2,7 @@
 // catch_up, membership, founding) are functions over this one struct.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -200,6 +201,19 @@ struct SnapshotState {
   std::vector<Sending> sending;  // at most one for every peer
 };
 
+// P11: what this node lost to damage and has to get back from the others before it votes again.
+struct MendingState {
+  base::Slot rows_upto;    // a row through here is damaged: all through here must be known chosen
+  base::Slot record_upto;  // trimmed through here, so that state.db must hold it, but it doesn't
+  std::vector<base::Entry> rows;  // found above record_upto, while it isn't known chosen
+  base::Slot trim_through;        // found while it ran: goes from the log once it is recorded
+  base::NodeId asked;             // who was asked last, of its own accord
+  base::Instant ask_at;
+  bool told_end = true;
+
+  base::Slot upto() const { return std::max(rows_upto, record_upto); }
+};
+
 // P10: until the cell is founded.
 struct FoundingProgress {
   std::set<base::NodeId> acked;  // the proposer's: who has the record durably
@@ -257,6 +271,7 @@ struct ReplicaState {
   CatchUpState catch_up;
   SnapshotState snapshot;
   TrimState trim;
+  MendingState mending;
   ClockState clocks;
   FoundingProgress progress;
 
@@ -285,6 +300,8 @@ struct ReplicaState {
   // Slots beyond this are not kept in memory: what brings them counts as lost, and comes again.
   base::Slot window_end() const;
   bool founded() const { return role != Role::kFounding; }
+  // P11: neither promises nor accepts, and asks nobody to.
+  bool mends() const { return durable_upto < mending.rows_upto || recorded < mending.record_upto; }
   base::Ballot shown_ballot() const;
 
   void send(base::NodeId to, Message message, Effects& fx) const;

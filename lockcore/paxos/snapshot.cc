@@ -165,8 +165,9 @@ bool install(ReplicaState& s, base::SnapshotId id, const std::string& state_file
   }
   base::LogWrite& write = s.gate.open();
   write.state_file = state_file;
-  if (!HF_MUTANT(install_keeps_rows)) write.first_retained = c.slot.next();
-  s.first_retained = c.slot.next();
+  // Not back: a node that mends may have trimmed what this snapshot is too old for (P11).
+  s.first_retained = std::max(s.first_retained, c.slot.next());
+  if (!HF_MUTANT(install_keeps_rows)) write.first_retained = s.first_retained;
   c.install = write.id;
   return true;
 }

@@ -106,15 +106,11 @@ WalScan examine_database(FileSystem& files, const std::string& path, const FileF
   return scan;
 }
 
-void create_database(FileSystem& files, const std::string& dir, const std::string& file,
-                     const FileFormat& format, const std::function<void(Connection&)>& fill) {
-  const std::string path = dir + "/" + file;
-  const std::string draft = path + ".new";
-  // What an interrupted start left; and an old WAL beside a new database would be taken for its
-  // own.
-  for (const std::string& old : {draft, draft + "-wal", draft + "-shm", path + "-wal"}) {
-    files.remove(old);
-  }
+std::string create_draft(FileSystem& files, const std::string& dir, const std::string& file,
+                         const FileFormat& format, const std::function<void(Connection&)>& fill) {
+  std::string draft = dir + "/" + file + ".new";
+  // What an interrupted start left.
+  for (const char* suffix : {"", "-wal", "-shm"}) files.remove(draft + suffix);
   files.create(draft);
   {
     Connection draft_db(files, draft, {.exclusive = true});
@@ -127,7 +123,15 @@ void create_database(FileSystem& files, const std::string& dir, const std::strin
   }
   files.remove(draft + "-wal");
   sync_and_drop(*files.open(draft));
-  files.rename(draft, path);
+  return draft;
+}
+
+void create_database(FileSystem& files, const std::string& dir, const std::string& file,
+                     const FileFormat& format, const std::function<void(Connection&)>& fill) {
+  const std::string path = dir + "/" + file;
+  // An old WAL beside a new database would be taken for its own.
+  files.remove(path + "-wal");
+  files.rename(create_draft(files, dir, file, format, fill), path);
   files.sync_directory(dir);
 }
 

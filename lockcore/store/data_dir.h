@@ -39,5 +39,8 @@ WalScan examine_database(FileSystem& files, const std::string& path, const FileF
 // is damage and never the trace of a crash.
 void create_database(FileSystem& files, const std::string& dir, const std::string& file,
                      const FileFormat& format, const std::function<void(Connection&)>& fill);
+// The first part of it: the whole database, synced, under the name that is returned.
+std::string create_draft(FileSystem& files, const std::string& dir, const std::string& file,
+                         const FileFormat& format, const std::function<void(Connection&)>& fill);
 
 }  // namespace holdfast::store

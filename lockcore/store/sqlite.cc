@@ -233,6 +233,11 @@ std::optional<std::string> Connection::find_damage() {
   return path_ + ": is damaged (" + *verdict + ")";
 }
 
+std::optional<std::string> Connection::find_damage_in(const char* table) {
+  require_usable();
+  return verdict_of(std::string("PRAGMA quick_check(") + table + ")");
+}
+
 std::optional<std::string> Connection::verdict_of(const std::string& pragma) {
   Statement check(*this, pragma);
   if (!check.step()) fail(SQLITE_CORRUPT);

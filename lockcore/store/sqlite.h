@@ -60,6 +60,8 @@ class Connection {
   void check(std::initializer_list<const char*> tables);
   // The same, but tells of it; the connection goes on. Throws only if the disk fails.
   std::optional<std::string> find_damage();
+  // Of one table and its indexes alone.
+  std::optional<std::string> find_damage_in(const char* table);
 
   // Throws the StoreError that belongs to this result code, and marks the connection unusable.
   [[noreturn]] void fail(int code);

@@ -138,7 +138,9 @@ struct StateDb::Impl {
     } catch (const StoreError& error) {
       if (error.kind != Kind::kDamaged) throw;
       db_.go_on_after_damage();
-      return error.what();
+      // Whoever looks may have it mended: the advice is for those who can't go on.
+      const std::string text = error.what();
+      return text.substr(0, text.find(std::string("; ") + kReplaceAdvice));
     }
     return std::nullopt;
   }

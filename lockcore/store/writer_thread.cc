@@ -202,11 +202,16 @@ struct WriterThreads::Impl {
       });
     }
     for (const ReadRequest& read : work.reads) {
-      LogReadResult result{read.id, log->read(read.from, read.to, read.max_bytes)};
-      outbox.report([&](Finished& finished) { finished.reads.push_back(std::move(result)); });
+      std::optional<base::Slot> damaged;
+      LogReadResult result{read.id, log->read(read.from, read.to, read.max_bytes, &damaged)};
+      outbox.report([&](Finished& finished) {
+        finished.reads.push_back(std::move(result));
+        if (damaged) finished.damaged.push_back(*damaged);
+      });
     }
     if (work.verify_through) {
       verify_next = {};
+      log_damage.reset();
       verify_through = work.verify_through;
     }
     work.clear();
@@ -215,9 +220,14 @@ struct WriterThreads::Impl {
   void verify_some() {
     const LogDb::VerifiedSlice slice = log->verify_slice(verify_next, *verify_through);
     verify_next = slice.next;
-    if (!slice.damage && !slice.is_last) return;
+    if (!log_damage) log_damage = slice.damage;
+    if (slice.damaged) {
+      outbox.report([&](Finished& finished) { finished.damaged.push_back(*slice.damaged); });
+    }
+    const bool goes_on = slice.damaged || (!slice.damage && !slice.is_last);
+    if (goes_on) return;
     verify_through.reset();
-    report_verified(slice.damage);
+    report_verified({false, log_damage});
   }
 
   void serve_state() {
@@ -263,8 +273,8 @@ struct WriterThreads::Impl {
     if (!keeper->state().verify()) digest = digest_of(keeper->state().load());
     outbox.report([&](Finished& finished) { finished.compared = StateCompared{slot, digest}; });
   }
-  void report_verified(std::optional<std::string> damage) {
-    outbox.report([&](Finished& finished) { finished.verified.push_back({std::move(damage)}); });
+  void report_verified(Verified verified) {
+    outbox.report([&](Finished& finished) { finished.verified.push_back(std::move(verified)); });
   }
 
   template <class Task>
@@ -276,7 +286,8 @@ struct WriterThreads::Impl {
   const std::unique_ptr<LogDb> log;
   std::optional<base::Slot> verify_through;  // while its rows are looked at
   base::Slot verify_next;
-  std::optional<StateKeeper> keeper;  // used by state_thread only
+  std::optional<std::string> log_damage;  // that it has found so far
+  std::optional<StateKeeper> keeper;      // used by state_thread only
   Outbox outbox;
   Queue<LogWork> log_queue;
   Queue<StateWork> state_queue;
@@ -330,8 +341,9 @@ void WriterThreads::compare_state(base::Slot slot, DigestOf digest_of) {
 }
 
 void WriterThreads::verify(base::Slot recorded) {
-  impl_->queue_state(
-      [impl = impl_.get()] { impl->report_verified(impl->keeper->state().verify()); });
+  impl_->queue_state([impl = impl_.get()] {
+    impl->report_verified({true, impl->keeper->state().verify()});
+  });
   impl_->log_queue.push([recorded](LogWork& work) { work.verify_through = recorded; });
 }
 

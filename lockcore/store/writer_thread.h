@@ -47,9 +47,10 @@ struct StateCompared {
   base::Slot slot;
   uint64_t digest = 0;
 };
-// What became of looking at every page and row of both databases.
+// What became of looking at every page and row of one of the databases.
 struct Verified {
-  std::optional<std::string> damage;  // none: all is well
+  bool of_state = false;
+  std::optional<std::string> damage;  // the first that was found; none: all is well
 };
 
 // What the threads finished since the last drain.
@@ -62,6 +63,7 @@ struct Finished {
   std::optional<SnapshotChecked> snapshot_checked;
   std::optional<StateCompared> compared;
   std::vector<Verified> verified;     // two of each verify(): of log.db, of state.db
+  std::vector<base::Slot> damaged;    // rows of log.db that fail their checksum, as often as met
   std::optional<std::string> failed;  // an I/O error: the process must end now, with this reason
   uint64_t last_fsync_us = 0;         // how long the last log transaction took
   // What was written, to be freed by the thread that made it: an allocator that has to take memory

@@ -135,6 +135,7 @@ std::optional<std::string> Cluster::unsettled(const Machine& machine,
   if (machine.has_call_since(world_.now() - 5'000 * kMs)) {
     return machine.name() + " never answered a call";
   }
+  if (machine.disk().is_damaged()) return machine.name() + " is still damaged (P11)";
   const locks::LockTable& table = machine.node()->table();
   if (table.meta().applied != leader.meta().applied) {
     return machine.name() + " stays behind: applied " + std::to_string(table.meta().applied.value) +

@@ -19,6 +19,8 @@ void copy_rows(const Map& table, std::vector<Row>& rows) {
   for (const auto& [key, row] : table) rows.push_back(row);
 }
 
+constexpr uint64_t kAcceptedStep = 20;  // less than log.db's, so that gaps are filled sooner
+
 constexpr const char* kFirstStateFile = "state.db";
 
 // The bytes of a snapshot are nothing but a function of its id.
@@ -39,8 +41,10 @@ uint64_t size_of(const StateImage& image) {
 }  // namespace
 
 Disk::Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
-           OnDurable on_durable)
-    : on_durable_(std::move(on_durable)), images_(std::move(images)) {
+           OnDurable on_durable, OnMended on_mended)
+    : on_durable_(std::move(on_durable)),
+      on_mended_(std::move(on_mended)),
+      images_(std::move(images)) {
   states_[kFirstStateFile];
   log_.self = self;
   log_.incarnation = incarnation;
@@ -56,17 +60,27 @@ void Disk::apply(const base::LogWrite& write) {
     log_.peers.push_back(mark);
   }
   for (const base::Entry& entry : write.entries) {
-    entries_[entry.slot] = entry;
     on_durable_(entry);
+    if (entry.slot < log_.first_retained) continue;
+    const bool is_lost = entry.slot <= lost_through_ && doubted_.contains(lost_through_);
+    entries_[entry.slot] = entry;
+    damaged_.erase(entry.slot);
+    if (doubted_.erase(entry.slot) != 0 || is_lost) on_mended_(entry);
+    if (entry.slot > accepted_limit_) accepted_limit_ = {entry.slot.value + kAcceptedStep - 1};
   }
-  if (write.first_retained) {
-    log_.first_retained = *write.first_retained;
-    entries_.erase(entries_.begin(), entries_.lower_bound(log_.first_retained));
-  }
+  if (write.first_retained) trim_below(*write.first_retained);
   if (!write.state_file) return;
   state_file_ = *write.state_file;
   // DESIGN 8: the write that names it deletes the rows at or below its slot.
   HF_ASSERT(entries_.empty() || entries_.begin()->first > state().meta.applied);
+}
+
+void Disk::trim_below(base::Slot first) {
+  log_.first_retained = first;
+  entries_.erase(entries_.begin(), entries_.lower_bound(first));
+  for (std::set<base::Slot>* slots : {&damaged_, &doubted_}) {
+    slots->erase(slots->begin(), slots->lower_bound(first));
+  }
 }
 
 void StateImage::apply(const base::StateWrite& write) {
@@ -118,7 +132,8 @@ base::Slot Disk::complete_state() {
 bool Disk::holds(base::Slot slot, const base::Ballot& ballot) const {
   if (slot < log_.first_retained) return true;  // its effect is in the state: see contradiction()
   const auto row = entries_.find(slot);
-  return row != entries_.end() && row->second.ballot >= ballot;
+  // What flipped while the process ran is in its memory, whole.
+  return row != entries_.end() && row->second.ballot >= ballot && !doubted_.contains(slot);
 }
 
 std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t max_bytes) const {
@@ -127,6 +142,7 @@ std::vector<base::Entry> Disk::read_log(base::Slot from, base::Slot to, size_t m
   for (auto it = entries_.lower_bound(from); it != entries_.end() && it->first <= to; ++it) {
     bytes += it->second.bytes();
     if (!entries.empty() && bytes > max_bytes) break;
+    if (damaged_.contains(it->first)) break;
     entries.push_back(it->second);
   }
   return entries;
@@ -141,6 +157,33 @@ void Disk::crash(base::Random& random) {
   // As a start removes what an interrupted installation left.
   open_state_ = state_file_;
   std::erase_if(states_, [this](const auto& state) { return state.first != state_file_; });
+}
+
+void Disk::damage_rows(base::Random& random) {
+  if (entries_.empty()) return;
+  // Those that are recorded as well, but mostly the last ones.
+  for (uint64_t rows = random.chance(0.7) ? 1 : random.between(2, 4); rows > 0; --rows) {
+    const uint64_t last = entries_.size() - 1;
+    const bool near_end = random.chance(0.7);
+    const uint64_t back = random.below(near_end ? std::min<uint64_t>(last, 8) + 1 : last + 1);
+    damaged_.insert(std::next(entries_.begin(), static_cast<ptrdiff_t>(last - back))->first);
+  }
+}
+
+void Disk::lose_rows() {
+  entries_.clear();
+  lost_through_ = accepted_limit_;
+  damaged_.clear();
+  if (lost_through_ >= log_.first_retained) damaged_.insert(lost_through_);
+}
+
+void Disk::damage_state() {
+  states_[state_file_] = {};
+  is_state_damaged_ = true;
+}
+
+bool Disk::is_in_doubt() const {
+  return !doubted_.empty() || state().meta.applied.next() < log_.first_retained;
 }
 
 // -- snapshots ------------------------------------------------------------------------------------
@@ -195,6 +238,7 @@ void Disk::switch_state() {
 std::unique_ptr<Disk> Disk::durable_copy() const {
   auto copy = std::make_unique<Disk>(*this);
   copy->on_durable_ = [](const base::Entry&) {};  // told of already
+  copy->on_mended_ = [](const base::Entry&) {};
   base::Random nothing_under_way_survives(0);
   copy->pending_log_.clear();
   copy->pending_state_.clear();
@@ -213,10 +257,10 @@ std::optional<std::string> Disk::contradiction() const {
   if (!states_.contains(state_file_)) return "log.db names " + state_file_ + ", which isn't there";
   const base::Slot applied = state().meta.applied;
   const std::string ends = state_file_ + " ends at slot " + std::to_string(applied.value);
-  if (applied.next() < log_.first_retained) {
+  if (applied.next() < log_.first_retained && !is_state_damaged_) {
     return ends + ", but the log begins at slot " + std::to_string(log_.first_retained.value);
   }
-  if (applied && applied >= log_.first_retained && !entries_.contains(applied)) {
+  if (applied > lost_through_ && applied >= log_.first_retained && !entries_.contains(applied)) {
     return ends + ", which the log doesn't have";
   }
   return std::nullopt;
@@ -224,16 +268,25 @@ std::optional<std::string> Disk::contradiction() const {
 
 base::RecoveredLog Disk::recover_log() {
   ++log_.start_count;
+  const base::Slot applied = state().meta.applied;
+  // What a damaged row did is recorded: the log begins behind it.
+  const auto in_doubt = damaged_.upper_bound(applied);
+  if (in_doubt != damaged_.begin()) trim_below(std::prev(in_doubt)->next());
+  if (applied >= log_.first_retained && !entries_.contains(applied)) trim_below(applied.next());
+  doubted_ = damaged_;
   base::RecoveredLog log = log_;
-  log.last_slot = base::Slot{log_.first_retained.value - 1};
+  log.damaged.assign(damaged_.begin(), damaged_.end());
+  log.last_slot = std::max(base::Slot{log_.first_retained.value - 1}, lost_through_);
   for (const auto& [slot, entry] : entries_) {
     log.last_slot = std::max(log.last_slot, slot);
-    if (slot > state().meta.applied) {
+    if (damaged_.contains(slot)) continue;
+    if (slot > applied) {
       log.entries.push_back(entry);
     } else {
       log.pieces.push_back({slot, 1, entry.bytes()});
     }
   }
+  if (is_in_doubt()) log.damage = "the disk is damaged";
   return log;
 }
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,10 @@ using SnapshotImages = std::map<base::SnapshotId, std::shared_ptr<const StateIma
 class Disk {
  public:
   using OnDurable = std::function<void(const base::Entry&)>;
+  // P11: this row took the place of a damaged one.
+  using OnMended = std::function<void(const base::Entry&)>;
   Disk(base::NodeId self, base::Incarnation incarnation, std::shared_ptr<SnapshotImages> images,
-       OnDurable on_durable);
+       OnDurable on_durable, OnMended on_mended);
 
   void queue(base::LogWrite write) { pending_log_.push_back(std::move(write)); }
   void queue(base::StateWrite write) { pending_state_.push_back(std::move(write)); }
@@ -72,6 +75,15 @@ class Disk {
   void switch_state();
 
   void crash(base::Random& random);
+  // -- bits that flip
+  void damage_rows(base::Random& random);  // one or a few of the log, if there are any
+  void lose_rows();                        // all of them, with their tree, while it is down
+  void damage_state();                     // while it is down: a start finds that, and begins anew
+  const std::set<base::Slot>& damaged_rows() const { return damaged_; }
+  // The process that runs found, at its start, a row whose value it can't know, or slots of which
+  // neither its log nor its state tell.
+  bool is_in_doubt() const;
+  bool is_damaged() const { return !damaged_.empty() || is_in_doubt(); }
   // What a copy of the directory has in it now: what is durable.
   std::unique_ptr<Disk> durable_copy() const;
   uint64_t start_count() const { return log_.start_count; }
@@ -86,11 +98,18 @@ class Disk {
 
  private:
   void apply(const base::LogWrite& write);
+  void trim_below(base::Slot first);
   const StateImage& state() const { return states_.at(state_file_); }
 
   OnDurable on_durable_;
+  OnMended on_mended_;
   base::RecoveredLog log_;  // but its entries
   std::map<base::Slot, base::Entry> entries_;
+  std::set<base::Slot> damaged_;  // of entries_ those that fail their checksum
+  base::Slot accepted_limit_;     // as log.db keeps it: no row is above
+  base::Slot lost_through_;       // when all rows were lost; 0: they never were
+  std::set<base::Slot> doubted_;  // of damaged_ those that the present process never knew
+  bool is_state_damaged_ = false;
   std::deque<base::LogWrite> pending_log_;
 
   std::string state_file_ = "state.db";  // as log.db names it

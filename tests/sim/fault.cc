@@ -35,6 +35,8 @@ constexpr std::array kKinds = std::to_array<Kind>({
     {FaultKind::kFull, "full", "{who} has a full disk"},
     {FaultKind::kWipe, "wipe", "{who} dies and finds its disk empty"},
     {FaultKind::kPutBack, "put-back", "{who} is copied, and the copy put back after that time"},
+    {FaultKind::kRot, "rot", "{who} dies, and its disk is damaged (how: {how})"},
+    {FaultKind::kRotAlive, "rot-alive", "{who} runs on with a damaged log"},
     {FaultKind::kTransfer, "transfer", "the leader hands over to {who}"},
     {FaultKind::kAdd, "add", "{who} joins and is promoted"},
     {FaultKind::kRemove, "remove", "{who} is removed from the cell"},

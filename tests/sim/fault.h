@@ -35,6 +35,10 @@ enum class FaultKind : uint8_t {
   kFull,         // each write fails, and so ends the process; no start before that is over
   kWipe,         // the process dies and finds an empty disk
   kPutBack,      // after FOR its directory is put back as it is now
+  // Bits flip in WHO's log; HOW=1: in its state; HOW=2: all rows of the log are lost. The process
+  // dies first, and starts after FOR.
+  kRot,
+  kRotAlive,  // bits flip in its log while it runs
   // What an operator does, asking again for FOR until it is so.
   kTransfer,  // the leader hands over to WHO; *: to whomever it wants
   kAdd,       // WHO joins as a learner and is promoted

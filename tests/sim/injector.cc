@@ -184,6 +184,10 @@ void Injector::on_machine(const Fault& fault, Machine& machine, bool on) {
       if (!on) machine.start();
       return;
     case FaultKind::kWipe: return wipe(machine);
+    case FaultKind::kRot: return on ? rot(fault, machine) : machine.start();
+    case FaultKind::kRotAlive:
+      if (on) rot(fault, machine);
+      return;
     case FaultKind::kPutBack:
       if (on) copy(machine, fault.for_ms);
       return;
@@ -217,6 +221,22 @@ void Injector::copy(Machine& machine, int64_t for_ms) {
   world_.after(for_ms * kMs, [this, &machine, copied] {
     if (!stopped_) put_back(machine, copied->durable_copy());
   });
+}
+
+// What a majority forgot nobody can mend: only so much is damaged at any time that the others are
+// one.
+void Injector::rot(const Fault& fault, Machine& machine) {
+  size_t damaged = 1;
+  for (const auto& other : cluster_.machines()) {
+    damaged += other->id() != machine.id() && other->disk().is_damaged();
+  }
+  if (damaged > (cluster_.machines().size() - 1) / 2) return;
+  if (fault.kind == FaultKind::kRot) machine.crash();
+  switch (fault.how) {
+    case 1: return machine.damage_state();
+    case 2: return machine.lose_rows();
+    default: return machine.damage_log();
+  }
 }
 
 // P10 is best effort where a peer hasn't heard of the later start: then nothing is promised, and

@@ -27,6 +27,7 @@ class Injector {
   void storm(Machine& machine, int64_t until, int64_t every_ms);
   void wipe(Machine& machine);
   void copy(Machine& machine, int64_t for_ms);
+  void rot(const Fault& fault, Machine& machine);
   void put_back(Machine& machine, std::unique_ptr<Disk> copy);
   Targets present(Targets targets);
   template <class Visit>

@@ -21,7 +21,8 @@ Machine::Machine(World& world, const Options& options, Oracles& oracles, Network
       images_(std::move(images)),
       disk_(std::make_unique<Disk>(
           id, base::Incarnation{random_.next() | 1}, images_,
-          [&oracles, id](const base::Entry& entry) { oracles.log.on_durable(id, entry); })) {
+          [&oracles, id](const base::Entry& entry) { oracles.log.on_durable(id, entry); },
+          [&oracles, id](const base::Entry& entry) { oracles.log.on_mended(id, entry); })) {
   oracles_.clocks.on_rate(id_, clock_.rate());
 }
 
@@ -147,8 +148,9 @@ void Machine::set_clock_factor(double factor) {
 
 void Machine::wipe_disk() {
   HF_ASSERT(!node_);
-  disk_ = std::make_unique<Disk>(id_, base::Incarnation{random_.next() | 1}, images_,
-                                 [](const base::Entry&) {});
+  disk_ = std::make_unique<Disk>(
+      id_, base::Incarnation{random_.next() | 1}, images_, [](const base::Entry&) {},
+      [](const base::Entry&) {});
   is_noticed_ = nullptr;
   forget("is wiped");
 }
@@ -158,6 +160,26 @@ void Machine::put_back(std::unique_ptr<Disk> copy, std::function<bool(const Disk
   disk_ = std::move(copy);
   is_noticed_ = std::move(is_noticed);
   forget("is an older copy");
+}
+
+void Machine::damage_log() {
+  disk_->damage_rows(random_);
+  world_.trace("rows in the log of " + name() + " are damaged");
+  if (!node_) return;
+  world_.after(static_cast<int64_t>(random_.between(0, 3'000)) * kMs,
+               [this, process = process_] { verify_log(process); });
+}
+
+void Machine::lose_rows() {
+  HF_ASSERT(!node_);
+  disk_->lose_rows();
+  world_.trace("all rows in the log of " + name() + " are lost");
+}
+
+void Machine::damage_state() {
+  HF_ASSERT(!node_);
+  disk_->damage_state();
+  world_.trace("the state of " + name() + " is damaged");
 }
 
 void Machine::forget(const char* how) {
@@ -413,8 +435,21 @@ void Machine::read_log(paxos::LogRead read) {
   world_.after(disk_delay(), [this, read, process = process_] {
     deliver(process, [this, read](node::Node& node, base::Instant now, node::Effects& fx) {
       node.on_log_read(read.id, disk_->read_log(read.from, read.to, read.max_bytes), now, fx);
+      const auto damaged = disk_->damaged_rows().lower_bound(read.from);
+      if (damaged != disk_->damaged_rows().end() && *damaged <= read.to) {
+        node.on_log_damaged(*damaged, now, fx);
+      }
     });
   });
+}
+
+// As the daemon does now and then.
+void Machine::verify_log(uint64_t process) {
+  for (const base::Slot slot : std::set(disk_->damaged_rows())) {
+    deliver(process, [slot](node::Node& node, base::Instant now, node::Effects& fx) {
+      node.on_log_damaged(slot, now, fx);
+    });
+  }
 }
 
 // Section 6: a new leader gives a lease that was checkpointed what was left of it, and no more.

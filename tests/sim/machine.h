@@ -50,6 +50,7 @@ class Machine {
   node::Node* node() { return node_.get(); }
   const node::Node* node() const { return node_.get(); }
   Disk& disk() { return *disk_; }
+  const Disk& disk() const { return *disk_; }
   base::Instant now() const { return clock_.read(world_.now()); }
 
   // Runs `what` as an event of the process's loop, if that is still the same process; after the
@@ -75,7 +76,10 @@ class Machine {
   void stall_disk(int64_t until) { disk_stalled_until_ = until; }
   void slow_disk(int64_t ms) { disk_slower_ms_ = ms; }  // each operation; 0: no longer
   void fill_disk(bool full) { disk_full_ = full; }
-  void wipe_disk();  // while it is down
+  void wipe_disk();     // while it is down
+  void damage_log();    // a row or a few; while it runs they are found after a while
+  void lose_rows();     // all of them, while it is down
+  void damage_state();  // while it is down
   // An older copy of its directory, while it is down. It starts while the others would notice.
   void put_back(std::unique_ptr<Disk> copy, std::function<bool(const Disk&)> is_noticed);
   void end_disk_faults();
@@ -111,6 +115,7 @@ class Machine {
   void write_state(bool compare);
   void compare_state();
   void read_log(paxos::LogRead read);
+  void verify_log(uint64_t process);
   void carry_out_snapshots(node::Effects& fx);
   void check_snapshot(base::SnapshotId id, node::Node& node, base::Instant now, node::Effects& fx);
   void do_state_tasks();

@@ -26,6 +26,7 @@ class Drawing {
     draw_programs();
     draw_members();
     draw_odd_clocks();
+    draw_rot();
     std::ranges::stable_sort(faults_, {}, &Fault::at_ms);
     return std::move(faults_);
   }
@@ -80,6 +81,7 @@ class Drawing {
   void draw_programs();
   void draw_members();
   void draw_odd_clocks();
+  void draw_rot();
 
   const Options& options_;
   base::Random random_;
@@ -289,6 +291,21 @@ void Drawing::draw_odd_clocks() {
   });
   std::erase_if(faults_, [&](const Fault& fault) {
     return fault.kind == FaultKind::kRate && fault.at_ms + fault.for_ms < end;
+  });
+}
+
+// P11. A disk that is lost while another one is damaged may be one too many; and a clock that is to
+// be found out wants all else calm.
+void Drawing::draw_rot() {
+  const int64_t end = kCalmStartMs + options_.run_ms;
+  const bool is_other_seeds_matter = std::ranges::any_of(faults_, [&](const Fault& fault) {
+    const bool is_odd_clock = fault.kind == FaultKind::kRate && fault.at_ms + fault.for_ms >= end;
+    return fault.kind == FaultKind::kWipe || fault.kind == FaultKind::kPutBack || is_odd_clock;
+  });
+  if (options_.nodes < 3 || options_.spares != 0 || is_other_seeds_matter) return;
+  sometimes(0.6, [this](int64_t at) {
+    if (often(0.3)) return add(FaultKind::kRotAlive, at, 0, leader_or_any());
+    add(FaultKind::kRot, at, up_to(3'000), leader_or_any(), 0, often(0.5) ? between(1, 2) : 0);
   });
 }
 

@@ -126,6 +126,13 @@ std::string describe(const ExpectedLog& log) {
          " peers";
 }
 
+// What others have to mend (P11): as good as refused, where nobody does.
+void refuse_damage(const base::RecoveredLog& found) {
+  if (!found.damage.empty()) {
+    throw store::StoreError(store::StoreError::Kind::kDamaged, found.damage);
+  }
+}
+
 // An error must be the end: nothing that fails is tried again (P11).
 template <class Action>
 void expect_refusal(Action again) {
@@ -161,7 +168,7 @@ void ScriptedNode::start() {
   const base::Slot applied = state->load().meta.applied;
   state_ = std::make_unique<store::StateKeeper>(disk_, kDir, kIncarnation, log_->state_file(),
                                                 std::move(state));
-  log_->recover(applied);
+  refuse_damage(log_->recover(applied));
   if (expected_.may_state_lag) expected_.recorded = expected_.recorded_at_most = applied;
 }
 
@@ -392,6 +399,7 @@ std::string check_restart(FaultDisk& disk, Expected& expected) {
   const base::StateRows rows = state.load();
   if (std::string wrong = wrong_in_state(rows, expected); !wrong.empty()) return wrong;
   const base::RecoveredLog recovered = log->recover(rows.meta.applied);
+  refuse_damage(recovered);
   const uint64_t starts = recovered.start_count - 1;
   if (starts < expected.starts || starts > expected.starts_at_most) {
     return "log.db: start count " + std::to_string(starts);

@@ -48,6 +48,8 @@ class Owner {
     if (finished.recorded) recorded = finished.recorded;
     if (finished.failed) failed = finished.failed;
     for (auto& read : finished.reads) reads.push_back(std::move(read));
+    for (const base::Slot slot : finished.damaged) damaged.push_back(slot);
+    for (auto& each : finished.verified) verified.push_back(std::move(each));
   }
   // While held, the thread that calls wake stays in it.
   void hold() {
@@ -68,6 +70,8 @@ class Owner {
   base::Slot recorded;
   std::optional<std::string> failed;
   std::vector<store::LogReadResult> reads;
+  std::vector<base::Slot> damaged;
+  std::vector<store::Verified> verified;
   std::unique_ptr<store::WriterThreads> threads;  // ends first: its threads call on_wake
 
  private:
@@ -149,6 +153,32 @@ TEST_CASE("writer threads: the end waits for what is queued") {
   CHECK(open_log(dir.data())->recover({}).last_slot == base::Slot{50});
 }
 
+TEST_CASE("writer threads: a damaged row is told of, by a reading and by a verification") {
+  // Nothing ends: all that is in memory is whole, and what is written takes the row's place.
+  TempDir dir;
+  make_used_directory(dir.data(), 3, 3);
+  empty_wals(dir.data());
+  const std::string path = dir.data() + "/log.db";
+  flip(path, read_file(path).find("value-of-slot-2;"));
+  Owner owner(dir.data());
+  owner.threads->read_log(1, {1}, {3}, 1'000'000);
+  REQUIRE(owner.wait([&] { return owner.damaged.size() == 1; }));
+  REQUIRE(owner.reads.size() == 1);
+  CHECK(owner.reads[0].entries.size() == 1);
+  owner.threads->verify({3});
+  REQUIRE(owner.wait([&] { return owner.verified.size() == 2; }));
+  CHECK(owner.damaged == std::vector<base::Slot>{{2}, {2}});
+  for (const store::Verified& verified : owner.verified) {
+    CHECK(verified.damage.has_value() == !verified.of_state);
+  }
+  owner.threads->write_log(entry_write(2, "mended"));
+  owner.threads->verify({3});
+  REQUIRE(owner.wait([&] { return owner.verified.size() == 4; }));
+  CHECK_FALSE(owner.verified[2].damage);
+  CHECK_FALSE(owner.verified[3].damage);
+  CHECK_FALSE(owner.failed);
+}
+
 TEST_CASE("writer threads: after a failure they say why, and nothing more is reported") {
   // P11: what was under way may or may not be on the disk, and nothing after it counts.
   TempDir dir;
@@ -158,6 +188,7 @@ TEST_CASE("writer threads: after a failure they say why, and nothing more is rep
   const size_t at = read_file(path).find("value-of-slot-2;");
   REQUIRE(at != std::string::npos);
   flip(path, at);
+  flip(path, at - 2);  // not even its slot is certain
   Owner owner(dir.data());
   owner.threads->read_log(1, {1}, {3}, 1'000'000);
   REQUIRE(owner.wait([&] { return owner.failed.has_value(); }));

@@ -192,6 +192,8 @@ Response status_of(wire::NodeStatus::Reader from) {
   to.node.digest = from.getDigest();
   to.node.verifications = from.getVerifications();
   to.node.damage = text(from.getDamage());
+  to.node.damaged = from.getDamaged();
+  to.node.mends_through = from.getMendsThrough();
   to.node.clock_error_ppm = from.getClockErrorPpm();
   if (from.getClockErrorPpm() != 0) {
     to.node.clock_ppm = from.getClockPpm();

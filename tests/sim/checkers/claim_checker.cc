@@ -3,8 +3,24 @@
 #include <string>
 
 namespace holdfast::sim {
+namespace {
+
+// P11: a vote, the asking for votes, and the word that there will be one.
+bool counts(const paxos::Message& message) {
+  const auto* reply = std::get_if<paxos::ProbeReply>(&message);
+  return std::holds_alternative<paxos::Probe>(message) ||
+         std::holds_alternative<paxos::Prepare>(message) ||
+         std::holds_alternative<paxos::Promise>(message) ||
+         std::holds_alternative<paxos::Accepted>(message) || (reply != nullptr && reply->yes);
+}
+
+}  // namespace
 
 void ClaimChecker::on_said(base::NodeId node, const Disk& disk, const paxos::Message& message) {
+  if (disk.is_in_doubt() && counts(message)) {
+    world_.fail("node " + std::to_string(node.value) +
+                " votes, or asks for votes, with a damaged disk (P11)");
+  }
   bool durable = true;
   const char* what = "";
   if (const auto* prepare = std::get_if<paxos::Prepare>(&message)) {

@@ -1,4 +1,5 @@
-// Oracle over messages: what a node says of itself is durable on its disk already (P1, P2).
+// Oracle over messages: what a node says of itself is durable on its disk already (P1, P2), and one
+// whose disk is damaged says nothing that anybody could count on (P11).
 #pragma once
 
 #include "lockcore/paxos/message.h"

@@ -67,6 +67,13 @@ void LogChecker::on_durable(base::NodeId node, const base::Entry& entry) {
   choose_next();
 }
 
+void LogChecker::on_mended(base::NodeId node, const base::Entry& entry) {
+  const auto chosen = chosen_.find(entry.slot);
+  if (chosen != chosen_.end() && same(chosen->second, entry)) return;
+  world_.fail("node " + std::to_string(node.value) + " puts " + name_of(entry) +
+              ", which isn't chosen, in the place of a damaged row (P11)");
+}
+
 bool LogChecker::is_decided(const Proposal& proposal) const {
   return is_quorum(config_of(proposal.entry.slot), proposal.durable_on);
 }

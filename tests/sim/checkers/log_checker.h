@@ -25,6 +25,8 @@ class LogChecker {
   void on_written(base::NodeId node, const base::Entry& entry);
   // It is durable there.
   void on_durable(base::NodeId node, const base::Entry& entry);
+  // It took the place of a row that the node lost to damage: it must be chosen (P11).
+  void on_mended(base::NodeId node, const base::Entry& entry);
   // A node's state machine has gone on, through this slot: it must be chosen by now.
   void on_applied(base::NodeId node, base::Slot through);
 

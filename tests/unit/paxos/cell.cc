@@ -65,10 +65,34 @@ void Cell::start(uint64_t id) {
     log.last_slot = slot;
     if (slot > node.disk.recorded) log.entries.push_back(row);
   }
+  log.damaged.assign(node.disk.damaged.begin(), node.disk.damaged.end());
+  if (!log.damaged.empty()) log.last_slot = std::max(log.last_slot, log.damaged.back());
+  log.last_slot = std::max(log.last_slot, Slot{log.first_retained.value - 1});
   node.applied.resize(node.disk.recorded.value);
   node.fatal.reset();
   node.options.process_nonce = next_nonce_++;
   node.replica = std::make_unique<Replica>(node.options, log, node.disk.recorded, clock(id));
+  turn(id);
+}
+
+void Cell::damage(uint64_t id, uint64_t slot) {
+  Disk& disk = node(id).disk;
+  REQUIRE(node(id).replica == nullptr);
+  REQUIRE(Slot{slot} > disk.recorded);
+  REQUIRE(disk.rows.erase(Slot{slot}) == 1);
+  disk.damaged.insert(Slot{slot});
+}
+
+void Cell::lose_record(uint64_t id, uint64_t first_retained) {
+  Disk& disk = node(id).disk;
+  REQUIRE(node(id).replica == nullptr);
+  disk.recorded = {};
+  disk.log.first_retained = {first_retained};
+  disk.rows.erase(disk.rows.begin(), disk.rows.lower_bound({first_retained}));
+}
+
+void Cell::record(uint64_t id) {
+  node(id).disk.recorded = std::min(Slot{node(id).applied.size()}, (*this)[id].durable_upto());
   turn(id);
 }
 
@@ -152,7 +176,11 @@ void Cell::tick_due() {
 void Cell::apply_write(TestNode& node, const base::LogWrite& write) {
   base::RecoveredLog& log = node.disk.log;
   if (write.promised) log.promised = *write.promised;
-  for (const base::Entry& row : write.entries) node.disk.rows[row.slot] = row;
+  for (const base::Entry& row : write.entries) {
+    if (row.slot < log.first_retained) continue;
+    node.disk.rows[row.slot] = row;
+    if (node.disk.damaged.erase(row.slot) != 0) witness_.on_mended(row);
+  }
   if (write.config) log.config = *write.config;
   if (write.founding) log.founding = *write.founding;
   for (const base::PeerMark& mark : write.peers) {
@@ -193,12 +221,6 @@ bool Cell::drain(TestNode& node) {
   }
   node.replica->set_progress(Slot{node.applied.size()}, node.disk.recorded);
   return reconfigured;
-}
-
-void Cell::record(uint64_t id) {
-  TestNode& node = this->node(id);
-  node.disk.recorded = Slot{node.applied.size()};
-  node.replica->set_progress(node.disk.recorded, node.disk.recorded);
 }
 
 void Cell::turn(uint64_t id) {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@ struct Envelope {
 struct Disk {
   base::RecoveredLog log;  // without the entries
   std::map<base::Slot, base::Entry> rows;
+  std::set<base::Slot> damaged;        // rows that fail their checksum; not in `rows`
   base::Slot recorded;                 // of state.db
   std::deque<base::LogWrite> pending;  // handed over, lost at a crash
   bool writes_at_once = false;
@@ -75,6 +77,10 @@ class Cell {
   std::optional<Refusal> greet(uint64_t to, const Hello& hello);
   // Of the writes that are pending the first `kept` are on the disk all the same; the rest is lost.
   void crash(uint64_t id, size_t kept = 0);
+  void damage(uint64_t id, uint64_t slot);  // this row of a node that is down (P11)
+  // state.db of a node that is down holds nothing, though the log begins with this slot.
+  void lose_record(uint64_t id, uint64_t first_retained);
+  void record(uint64_t id);   // all that is applied is in state.db
   void start(uint64_t id);    // a new process with the same disk; no links yet
   void restart(uint64_t id);  // crash, start, link with everybody who is up
 
@@ -115,9 +121,8 @@ class Cell {
   // One more node, with an empty disk, which waits to be told of a cell; it has the next id.
   uint64_t add_joining();
   void join(uint64_t id, const base::Config& config);
-  void record(uint64_t id);  // state.db has what is applied
-  void turn(uint64_t id);    // finish_turn, and what follows from the effects
-  uint64_t leader() const;   // 0: none
+  void turn(uint64_t id);   // finish_turn, and what follows from the effects
+  uint64_t leader() const;  // 0: none
   std::string value_at(uint64_t id, uint64_t slot) const;    // applied; "-" if not
   const base::Entry* row(uint64_t id, uint64_t slot) const;  // durable
 

@@ -20,6 +20,11 @@ bool holds(const Disk& disk, base::Slot slot, const base::Ballot& ballot) {
   return row != disk.rows.end() && row->second.ballot >= ballot;
 }
 
+// P11: a row whose value nobody knows any more, or slots that neither log nor record speak of.
+bool is_mending(const Disk& disk) {
+  return !disk.damaged.empty() || disk.recorded.next() < disk.log.first_retained;
+}
+
 }  // namespace
 
 void Witness::on_durable(uint64_t node, const base::LogWrite& write) {
@@ -35,6 +40,13 @@ void Witness::on_durable(uint64_t node, const base::LogWrite& write) {
 }
 
 void Witness::on_said(const Disk& disk, const Message& message) const {
+  if (is_mending(disk)) {
+    REQUIRE_FALSE(std::holds_alternative<Probe>(message));
+    REQUIRE_FALSE(std::holds_alternative<Prepare>(message));
+    REQUIRE_FALSE(std::holds_alternative<Promise>(message));
+    REQUIRE_FALSE(std::holds_alternative<Accepted>(message));
+    if (const auto* reply = std::get_if<ProbeReply>(&message)) REQUIRE_FALSE(reply->yes);
+  }
   if (const auto* prepare = std::get_if<Prepare>(&message)) {
     REQUIRE(disk.log.promised >= prepare->ballot);
   } else if (const auto* promise = std::get_if<Promise>(&message)) {

@@ -22,7 +22,10 @@ class Witness {
 
   // This write is durable now.
   void on_durable(uint64_t node, const base::LogWrite& write);
-  // P1, P2: what a message claims is durable already. `disk` is the sender's.
+  // P11: this row took the place of a damaged one.
+  void on_mended(const base::Entry& entry) const { on_applied(entry); }
+  // P1, P2: what a message claims is durable already. P11: whoever has damage votes on nothing.
+  // `disk` is the sender's.
   void on_said(const Disk& disk, const Message& message) const;
   // P4: what is handed out as chosen is durable on a quorum, in one ballot; and it is one value.
   void on_applied(const base::Entry& entry) const;

@@ -254,6 +254,8 @@ struct NodeStatus {
   uint64_t digest = 0;         // of its record at that slot; 0: the record is damaged
   uint64_t verifications = 0;  // how often all of its databases was looked at
   std::string damage;          // what the last look found; empty: nothing
+  uint64_t damaged = 0;        // rows of the log, and records, found damaged since it started
+  uint64_t mends_through = 0;  // doesn't vote until others told it this slot; 0: it is whole
   // By how much its clock runs faster than the leader's, in millionths, give or take
   // clock_error_ppm. Nothing: that isn't known (yet).
   std::optional<int64_t> clock_ppm;
