@@ -41,6 +41,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void command(node::ClientRef ref, locks::Command command) override;
   void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
   void read(node::ClientRef ref) override;
+  void read_here(node::ClientRef ref) override;
   void admin(node::ClientRef ref, node::AdminRequest request) override;
   void drop(node::ClientRef ref) override;
   kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,

@@ -36,11 +36,13 @@ struct Verification {
 
 class NodeAccess {
  public:
-  // Names a call; exactly one of command(), renew(), read() and admin() follows.
+  // Names a call; exactly one of command(), renew(), read(), read_here() and
+  // admin() follows.
   virtual node::ClientRef begin(Call& call) = 0;
   virtual void command(node::ClientRef ref, locks::Command command) = 0;
   virtual void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) = 0;
   virtual void read(node::ClientRef ref) = 0;
+  virtual void read_here(node::ClientRef ref) = 0;
   virtual void admin(node::ClientRef ref, node::AdminRequest request) = 0;
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;

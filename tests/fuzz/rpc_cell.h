@@ -95,6 +95,7 @@ class LeadingNode final : public daemon::NodeAccess {
     node_.on_renew(ref, std::move(leases), now_, fx_);
   }
   void read(node::ClientRef ref) override { node_.on_read(ref, now_, fx_); }
+  void read_here(node::ClientRef ref) override { node_.on_read_here(ref, now_, fx_); }
   void admin(node::ClientRef ref, node::AdminRequest request) override {
     node_.on_admin(ref, std::move(request), now_, fx_);
   }

@@ -51,6 +51,7 @@ struct Options {
   int64_t cancel = 100;        // gives up a wait
   int64_t close = 50;          // after a release: closes its lease and opens another
   int64_t read = 200;          // between two locks: a linearizable read
+  int64_t read_anywhere = 500;  // of the reads: on whichever node
   int64_t tell = 500;          // of the commands say at once which answers came
   int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
   int64_t claims = 0;          // of what they do: modes, semaphores, conversions, keys, ...

@@ -27,7 +27,7 @@ enum class OpKind : uint8_t {
   kRegister,
   kRenew,
   kRead,
-  kStaleRead,  // for whichever node
+  kReadAnywhere,  // for whichever node
   kQuestion,   // a status question of the router or a survey, for one certain node
 };
 
@@ -90,7 +90,7 @@ struct Op {
   // Of mutations: the cell lets these go beyond a client's limits, so that it gets out of them.
   bool gives_back() const { return kind != OpKind::kOpen && !may_queue(); }
   // Nobody counts on the leader's answer.
-  bool is_for_anybody() const { return kind == OpKind::kStaleRead || kind == OpKind::kQuestion; }
+  bool is_for_anybody() const { return kind == OpKind::kReadAnywhere || kind == OpKind::kQuestion; }
   // May have to wait in a queue of the cell, and be cancelled there.
   bool may_queue() const { return kind == OpKind::kAcquire || kind == OpKind::kConvert; }
   locks::Command& command() { return std::get<locks::Command>(request); }
