@@ -263,7 +263,7 @@ void LockTable::State::expire_leases(const ExpireLeases& body, Applied& out) {
 
 void LockTable::State::checkpoint_leases(const CheckpointLeases& body) {
   // P13, as above: what a later leader gave the lease must not be taken from it.
-  if (body.decided != meta.leader && !HF_MUTANT(late_checkpoint_counts)) return;
+  if (body.decided != meta.leader) return;
   for (const CheckpointLeases::Remainder& remainder : body.leases) {
     Lease* lease = leases.find(remainder.lease);
     if (lease != nullptr) leases.set_left(*lease, std::min(remainder.left_ms, lease->row.ttl_ms));
@@ -314,7 +314,7 @@ base::Revision LockTable::State::advance() {
 void LockTable::State::reconfigure(const Reconfigure& body) {
   constexpr base::ConfigVersion kAsFounded{1};
   const base::ConfigVersion current = std::max(meta.config_version, kAsFounded);
-  if (body.config.version != current.next() && !HF_MUTANT(late_change_counts)) return;
+  if (body.config.version != current.next()) return;
   config = body.config;
   config.cell = {};
   meta.config_version = config.version;

@@ -252,8 +252,7 @@ bool Node::State::must_end_checkpoint(base::LeaseId lease) {
   if (row == nullptr || HF_MUTANT(checkpoint_outlives_renewal)) return false;
   const auto under_way = checkpoints.find(lease);
   const bool is_last_an_end = under_way != checkpoints.end() && under_way->second.ends;
-  const bool counts =
-      row->left_ms != 0 || (under_way != checkpoints.end() && !HF_MUTANT(checkpoint_counts_late));
+  const bool counts = row->left_ms != 0 || under_way != checkpoints.end();
   if (!counts) return false;
   if (is_last_an_end) return true;
   CheckpointsUnderWay& mine = checkpoints[lease];

@@ -93,7 +93,6 @@ base::Slot ReplicaState::window_end() const {
 }
 
 bool ReplicaState::config_is_current() const {
-  if (HF_MUTANT(old_configuration_used)) return true;
   for (base::Slot slot = std::max(applied, config_slot).next(); slot <= chosen_upto;
        slot = slot.next()) {
     const Row* row = log.find(slot);

@@ -32,8 +32,6 @@ constexpr std::array kOfTheCell = std::to_array<Mutant>({
     {"reproposes_behind_change", "P9", 400, "re-proposing goes on behind a membership change"},
     {"proposes_behind_change", "P9", 400, "a leader proposes behind a membership change"},
     {"same_ballot_goes_on", "P9", 400, "no new ballot follows on a membership change"},
-    {"old_configuration_used", "P9", 400, "a ballot begins although a change isn't applied yet"},
-    {"late_change_counts", "P9", 400, "a change that was decided too late takes effect"},
     {"swaps_voters", "P9", 400, "one change removes a voter and adds another"},
     {"laggard_promoted", "P9", 400, "a learner is promoted before it has caught up"},
     {"founded_by_a_majority", "P10", 50, "a cell is founded before every voter is there"},
@@ -119,8 +117,6 @@ constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     // -- lease checkpoints
     {"checkpoint_outlives_renewal", "6", 400, "a renewal is answered while a checkpoint stands"},
     {"checkpoint_not_heeded", "6", 400, "a new leader gives checkpointed leases their full TTL"},
-    {"late_checkpoint_counts", "P13", 400, "a checkpoint decided in an older ballot is applied"},
-    {"checkpoint_counts_late", "6", 400, "a checkpoint under way doesn't hold up a renewal"},
     {"recorded_before_durable", "8", 400, "a slot is recorded before the log holds it durably"},
     {"barrier_passed", "8", 50, "more is applied before a barrier is recorded"},
     // -- trimming and snapshots

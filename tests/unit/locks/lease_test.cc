@@ -186,3 +186,35 @@ TEST_CASE_FIXTURE(LeaseTest, "leases: cell time never goes back, wall time is on
   CHECK(table.meta().cell_time_ms == 5000);
   CHECK(table.meta().wall_ms == wall_ms);
 }
+
+TEST_CASE_FIXTURE(LeaseTest, "leases: a checkpoint that an older leader decided does nothing") {
+  // P13: dug up two leaders later, it would shorten a lease that was renewed since.
+  lead(2);
+  const LeaseId lease = a.open(60'000);
+  const Ballot stale = table.meta().leader;
+  lead(3, 2);
+  apply({{{}, CheckpointLeases{stale, {{lease, 500}}}}});
+  CHECK(table.lease(lease)->left_ms == 0);
+  apply({{{}, CheckpointLeases{table.meta().leader, {{lease, 500}}}}});
+  CHECK(table.lease(lease)->left_ms == 500);
+}
+
+TEST_CASE_FIXTURE(LeaseTest,
+                  "members: a change of another configuration than the present does nothing") {
+  // P9: two changes that were decided beside each other must not add up to one that skips a quorum.
+  using holdfast::base::Config;
+  const auto change = [&](uint64_t version, uint64_t node) {
+    Config config;
+    config.version = {version};
+    config.members = {{{node}, {5}, "a:1", true}};
+    apply({{{}, Reconfigure{config, "tested"}}});
+  };
+  change(2, 1);
+  REQUIRE(table.config().version.value == 2);
+  change(2, 2);
+  change(4, 2);
+  CHECK(table.config().version.value == 2);
+  CHECK(table.config().members[0].id == NodeId{1});
+  change(3, 2);
+  CHECK(table.config().members[0].id == NodeId{2});
+}
