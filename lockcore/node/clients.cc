@@ -125,7 +125,8 @@ void Node::on_dropped(ClientRef ref) {
 }
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
-  if (confirms.size() + confirmed_reads.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
+  if (confirms.size() + confirmed_reads.size() + held_renewals.size() >= base::kMaxPendingReads)
+    return false;
   // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
   // that this node led before the request came.
   const base::Confirm none;

@@ -145,11 +145,10 @@ struct ReadIndexReply {
   base::Slot slot;  // known chosen (P5)
 };
 
-using Message =
-    std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
-                 Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver, Fetch, FetchReply,
-                 SnapshotFetch, SnapshotReply, ClockQuery, ClockReply, ReadIndexQuery,
-                 ReadIndexReply>;
+using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
+                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver,
+                             Fetch, FetchReply, SnapshotFetch, SnapshotReply, ClockQuery,
+                             ClockReply, ReadIndexQuery, ReadIndexReply>;
 
 struct Outgoing {
   base::NodeId to;

@@ -75,7 +75,8 @@ void on_query(ReplicaState& s, const Peer& from, const ReadIndexQuery& message) 
     return;  // a copy: the round that it waits for began late enough
   }
   // P8: drawn now, after the question came.
-  const base::Confirm needed = HF_MUTANT(read_index_unconfirmed) ? base::Confirm{} : confirm::want(s);
+  const base::Confirm needed =
+      HF_MUTANT(read_index_unconfirmed) ? base::Confirm{} : confirm::want(s);
   *known = {from.id, message.process, message.number, needed};
 }
 

@@ -35,18 +35,18 @@ void Cluster::call(uint32_t client, uint32_t index, base::AnswerKey key, Ask ask
     const auto delay_back = network_.delay();
     if (delay_back) world_.after(*delay_back, [arrive, result] { arrive(result); });
   };
-  world_.after(*delay, [this, client, &machine, key, here, ask = std::move(ask),
-                        done = std::move(back)] {
-    if (!network_.client_reaches(client, machine.id()) || machine.deaf()) return;
-    if (!machine.up()) {
-      done(CallResult{.unreachable = true});
-      return;
-    }
-    machine.deliver(machine.process(),
-                    [&machine, key, here, ask, done](node::Node&, base::Instant, node::Effects&) {
-                      machine.call(key, ask, done, here);
-                    });
-  });
+  world_.after(
+      *delay, [this, client, &machine, key, here, ask = std::move(ask), done = std::move(back)] {
+        if (!network_.client_reaches(client, machine.id()) || machine.deaf()) return;
+        if (!machine.up()) {
+          done(CallResult{.unreachable = true});
+          return;
+        }
+        machine.deliver(machine.process(), [&machine, key, here, ask, done](
+                                               node::Node&, base::Instant, node::Effects&) {
+          machine.call(key, ask, done, here);
+        });
+      });
 }
 
 void Cluster::command(uint32_t client, uint32_t index, locks::Command command, CallDone done) {

@@ -382,9 +382,9 @@ void Core::enqueue(Op& op, bool in_front) {
   op.resend_at = kNever;
   ++queued_ops_;
   Queue& queue = op.kind == OpKind::kReadAnywhere ? for_anybody_
-                 : !op.is_mutation()           ? others_
-                 : op.gives_back()             ? giving_
-                                               : taking_;
+                 : !op.is_mutation()              ? others_
+                 : op.gives_back()                ? giving_
+                                                  : taking_;
   if (in_front) {
     queue.emplace_front(op.slot, op.order);
   } else {

@@ -28,7 +28,7 @@ enum class OpKind : uint8_t {
   kRenew,
   kRead,
   kReadAnywhere,  // for whichever node
-  kQuestion,   // a status question of the router or a survey, for one certain node
+  kQuestion,      // a status question of the router or a survey, for one certain node
 };
 
 // Why an acquire or convert is being cancelled.

@@ -157,7 +157,8 @@ void LeaderChecker::on_confirmed_answer(base::NodeId leader, base::Ballot ballot
 
 void LeaderChecker::on_answer_here(base::NodeId node, base::Ballot ballot, int64_t asked_at) {
   if (index_known_[node] >= asked_at || quorum_heard_at(node, ballot) >= asked_at) return;
-  world_.fail(name(node) + " answered a read although no leader had been asked since it came (2.8)");
+  world_.fail(name(node) +
+              " answered a read although no leader had been asked since it came (2.8)");
 }
 
 }  // namespace holdfast::sim

@@ -67,8 +67,8 @@ class LeaderChecker {
   // leader was told of.
   std::map<std::tuple<base::NodeId, base::Ballot, base::Confirm>, int64_t> taken_at_;
   std::map<std::tuple<base::NodeId, base::Ballot, base::NodeId>, int64_t> echoed_at_;
-  // Read indexes, by node, the asking process, and the number: when it asked first; when a leader took
-  // that question. And, by who asks, when it asked the newest one that it has the answer to.
+  // Read indexes, by node, the asking process, and the number: when it asked first; when a leader
+  // took that question. And, by who asks, when it asked the newest one that it has the answer to.
   using Question = std::tuple<base::NodeId, uint64_t, uint64_t>;
   std::map<Question, int64_t> index_asked_at_;
   std::map<Question, int64_t> index_taken_at_;
