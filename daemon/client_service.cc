@@ -59,12 +59,13 @@ kj::Promise<void> propose(NodeAccess& access, locks::Command command, Context co
   return propose(access, std::move(command), context, kSmallAnswer, [](auto&, auto&) {});
 }
 
-// Reads the whole table after a confirm round; fill(context) runs then, or the error is told.
+// Reads the whole table by the leader's word; fill(context) runs then, or the error is told.
 template <class Context, class Fill>
-kj::Promise<void> read(NodeAccess& access, Context context, Fill fill) {
+kj::Promise<void> read(NodeAccess& access, Context context, Fill fill,
+                       void (NodeAccess::*how)(node::ClientRef) = &NodeAccess::read) {
   context.allowCancellation();
   return wait_for_node<node::ReadReply>(
-      access, [&](node::ClientRef ref) { access.read(ref); },
+      access, [&access, how](node::ClientRef ref) { (access.*how)(ref); },
       [context, fill = kj::mv(fill)](const node::ReadReply& reply) mutable {
         if (reply.error) {
           rpc::fill_error(*reply.error, context.getResults(kSmallAnswer).initError());
@@ -385,18 +386,20 @@ class CellServer final : public wire::Cell::Server {
       fill_get(access_.node(), context.getParams(), context.getResults());
       return kj::READY_NOW;
     }
-    return read(access_, context, [this](GetContext& asked) {
+    const auto fill = [this](GetContext& asked) {
       fill_get(access_.node(), asked.getParams(), asked.getResults());
-    });
+    };
+    return read(access_, context, fill, &NodeAccess::read_here);
   }
   kj::Promise<void> keys(KeysContext context) override {
     if (context.getParams().getStale()) {
       fill_keys(access_.node(), context.getParams(), context.getResults());
       return kj::READY_NOW;
     }
-    return read(access_, context, [this](KeysContext& asked) {
+    const auto fill = [this](KeysContext& asked) {
       fill_keys(access_.node(), asked.getParams(), asked.getResults());
-    });
+    };
+    return read(access_, context, fill, &NodeAccess::read_here);
   }
   kj::Promise<void> policies(PoliciesContext context) override {
     return read(access_, context, [this](PoliciesContext& asked) {

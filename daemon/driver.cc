@@ -171,6 +171,10 @@ void Driver::read(node::ClientRef ref) {
   node_.on_read(ref, event(), fx_);
 }
 
+void Driver::read_here(node::ClientRef ref) {
+  node_.on_read_here(ref, event(), fx_);
+}
+
 void Driver::admin(node::ClientRef ref, node::AdminRequest request) {
   node_.on_admin(ref, std::move(request), event(), fx_);
 }

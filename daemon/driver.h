@@ -48,6 +48,7 @@ class Driver final : public NodeAccess, private PeerHandler {
   void renew(node::ClientRef ref, node::RenewRequest request) override;
   void disconnected(uint64_t connection) override;
   void read(node::ClientRef ref) override;
+  void read_here(node::ClientRef ref) override;
   void admin(node::ClientRef ref, node::AdminRequest request) override;
   void drop(node::ClientRef ref) override;
   kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,

@@ -116,9 +116,10 @@ interface Cell {
 
   get @14 (key :Text, stale :Bool)
       -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
-  # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
-  # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
-  # a leader. The leader's own answer has the age 0.
+  # One key, by whichever node is asked. Linearizable, for which it asks the leader from where on
+  # what it knows is new enough; if there is none, notLeader. If the read is `stale` it answers at
+  # once, from what it knows, and says how old that is: as of `revision`, and `ageMs` after it
+  # last heard from a leader. The leader's own answer has the age 0.
 
   keys @15 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
       -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);

@@ -85,13 +85,51 @@ void Node::on_read(ClientRef ref, Instant, Effects& fx) {
     fx.reads.push_back(ReadReply{ref, std::nullopt});
   } else if (state.is_active()) {
     state.take_read(ref, fx);
-  } else if (!state.keep_arrival(ReadCall{ref})) {
+  } else if (!state.keep_arrival(ReadCall{ref, {}})) {
     fx.reads.push_back(ReadReply{ref, state.not_leader()});
   }
 }
 
+void Node::on_read_here(ClientRef ref, Instant now, Effects& fx) {
+  State& state = *state_;
+  if (state.replica.role() != paxos::Role::kFollower) return on_read(ref, now, fx);
+  state.follow_role(fx);
+  if (state.asked_reads.size() + state.indexed_reads.size() >= base::kMaxPendingReads) {
+    fx.reads.push_back(ReadReply{ref, too_many("reads", "pendingReads", base::kMaxPendingReads)});
+    return;
+  }
+  state.asked_reads.push_back({ref, state.replica.want_read_index(), now + state.patience()});
+}
+
+// The leader's word has come for some; some know long since through where this node has to apply;
+// and of some the time is up.
+void Node::State::answer_reads_here(Instant now, Effects& fx) {
+  const paxos::Replica::ReadIndex index = replica.read_index();
+  while (!asked_reads.empty()) {
+    const ReadHere& read = asked_reads.front();
+    if (read.number <= index.number) {
+      indexed_reads.push_back({read.ref, index.slot});
+    } else if (is_active()) {
+      take_read(read.ref, fx);
+    } else if (now >= read.until) {
+      fx.reads.push_back(ReadReply{read.ref, not_leader()});
+    } else {
+      break;
+    }
+    asked_reads.pop_front();
+  }
+  const bool blind = HF_MUTANT(read_here_not_applied);
+  while (!indexed_reads.empty() &&
+         (indexed_reads.front().chosen <= table.meta().applied || blind)) {
+    fx.reads.push_back(ReadReply{indexed_reads.front().ref, std::nullopt});
+    indexed_reads.pop_front();
+  }
+}
+
 void Node::State::take_read(ClientRef ref, Effects& fx) {
-  if (wait_for_confirm(ReadCall{ref})) return;
+  // Counter-example to what is applied here: a follower has heard that a slot is chosen, applies it
+  // and shows it to a reader, while this leader waits for its disk before it applies that one.
+  if (wait_for_confirm(ReadCall{ref, replica.chosen_upto()})) return;
   fx.reads.push_back(
       ReadReply{ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
 }
@@ -101,7 +139,8 @@ void Node::on_dropped(ClientRef ref) {
 }
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
-  if (confirms.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
+  if (confirms.size() + confirmed_reads.size() + held_renewals.size() >= base::kMaxPendingReads)
+    return false;
   // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
   // that this node led before the request came.
   const base::Confirm none;
@@ -164,7 +203,7 @@ void Node::State::propose_command(ClientRef ref, locks::Command command, Effects
 
 // Answers all that waited for a confirm round which is through by now.
 void Node::State::answer_confirmed(Instant now, Effects& fx) {
-  if (confirms.empty() || !is_active()) return;
+  if (!is_active()) return;
   const base::Confirm confirmed = replica.confirmed();
   while (!confirms.empty() && confirms.front().needed <= confirmed) {
     auto call = std::move(confirms.front().call);
@@ -172,13 +211,21 @@ void Node::State::answer_confirmed(Instant now, Effects& fx) {
     if (auto* renewal = std::get_if<RenewCall>(&call)) {
       answer_renewal(std::move(*renewal), fx);
     } else if (const auto* read = std::get_if<ReadCall>(&call)) {
-      // Linearizable: all that anybody was told is applied on the leader, and it leads.
-      fx.reads.push_back(ReadReply{read->ref, std::nullopt});
+      confirmed_reads.push_back(*read);
     } else if (const auto* request = std::get_if<AdminCall>(&call)) {
       decide_change(*request, now, fx);
     } else {
       answer_lookup(std::get<LookupCall>(call), fx);
     }
+  }
+  answer_reads(fx);
+}
+
+// Linearizable: all that anybody was told is applied on the leader, and it led after that.
+void Node::State::answer_reads(Effects& fx) {
+  while (!confirmed_reads.empty() && confirmed_reads.front().chosen <= table.meta().applied) {
+    fx.reads.push_back(ReadReply{confirmed_reads.front().ref, std::nullopt});
+    confirmed_reads.pop_front();
   }
 }
 

@@ -61,6 +61,9 @@ class Node {
   void on_disconnected(uint64_t via, base::Instant now, Effects& fx);
   // A linearizable read: one ReadReply; then the driver reads table() before the next event.
   void on_read(ClientRef ref, base::Instant now, Effects& fx);
+  // The same on whichever node: one that follows asks the leader (paxos/read_index.h). What only a
+  // leader's clock knows, such as remaining_ms(), isn't to be had then.
+  void on_read_here(ClientRef ref, base::Instant now, Effects& fx);
   // An operator's request: one AdminReply. A change of the membership is answered when it is
   // applied, a transfer when the next leader is heard.
   void on_admin(ClientRef ref, AdminRequest request, base::Instant now, Effects& fx);

@@ -49,6 +49,7 @@ struct RenewCall {
 };
 struct ReadCall {
   ClientRef ref = 0;
+  base::Slot chosen;  // was known chosen when it came: has to be applied
 };
 // A mutation whose fate may be recorded already: the record is looked up after a confirm round,
 // before anything is refused (DESIGN 7a).

@@ -96,6 +96,7 @@ class LeadingNode final : public daemon::NodeAccess {
   }
   void disconnected(uint64_t connection) override { node_.on_disconnected(connection, now_, fx_); }
   void read(node::ClientRef ref) override { node_.on_read(ref, now_, fx_); }
+  void read_here(node::ClientRef ref) override { node_.on_read_here(ref, now_, fx_); }
   void admin(node::ClientRef ref, node::AdminRequest request) override {
     node_.on_admin(ref, std::move(request), now_, fx_);
   }

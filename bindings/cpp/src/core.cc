@@ -237,8 +237,9 @@ Core::AcquireId Core::read(Ref ref, ReadRequest request, Instant now, Effects& f
   const bool waits = events != nullptr && events->wait_ms != 0;
   const auto* get = std::get_if<GetRequest>(&request);
   const auto* keys = std::get_if<KeysRequest>(&request);
-  const bool is_stale = (get != nullptr && get->stale) || (keys != nullptr && keys->stale);
-  const OpKind kind = is_stale ? OpKind::kStaleRead : OpKind::kRead;
+  const bool anywhere = (get != nullptr && (get->stale || get->anywhere)) ||
+                        (keys != nullptr && (keys->stale || keys->anywhere));
+  const OpKind kind = anywhere ? OpKind::kReadAnywhere : OpKind::kRead;
   Op& op = make(kind, ref, waits ? kNever : now + options_.request_timeout);
   op.wait = waits;
   std::visit([&](auto& value) { op.request = std::move(value); }, request);
@@ -385,10 +386,10 @@ void Core::enqueue(Op& op, bool in_front) {
   op.queued = true;
   op.resend_at = kNever;
   ++queued_ops_;
-  Queue& queue = op.kind == OpKind::kStaleRead ? for_anybody_
-                 : !op.is_mutation()           ? others_
-                 : op.gives_back()             ? giving_
-                                               : taking_;
+  Queue& queue = op.kind == OpKind::kReadAnywhere ? for_anybody_
+                 : !op.is_mutation()              ? others_
+                 : op.gives_back()                ? giving_
+                                                  : taking_;
   if (in_front) {
     queue.emplace_front(op.slot, op.order);
   } else {

@@ -218,6 +218,8 @@ void Core::on_error(Op& op, const base::Error& error, ConnectionId from, Instant
   switch (error.code) {
     case ErrorCode::kNotLeader:
       router_.on_not_leader(from, error, now, fx);
+      // That node has no leader to ask: whoever leads will do.
+      if (op.kind == OpKind::kReadAnywhere) op.kind = OpKind::kRead;
       return requeue(op, now, fx);
     case ErrorCode::kUnavailable: router_.on_unavailable(from); return requeue(op, now, fx);
     case ErrorCode::kUnknownClient:

@@ -79,12 +79,14 @@ struct WhyRequest {
 struct GetRequest {
   std::string key;
   bool stale = false;
+  bool anywhere = false;  // else from the leader
 };
 struct KeysRequest {
   std::string prefix;
   std::string after;
   uint32_t limit = 0;
   bool stale = false;
+  bool anywhere = false;
 };
 struct PoliciesRequest {};
 struct BarrierRequest {};

@@ -29,9 +29,9 @@ enum class OpKind : uint8_t {
   kRegister,
   kRenew,
   kRead,
-  kStaleRead,  // for whichever node
-  kQuestion,   // a status question of the router or a survey, for one certain node
-  kAdopted,    // nothing is sent: until whoever had the lease can't believe in it any more
+  kReadAnywhere,  // for whichever node
+  kQuestion,      // a status question of the router or a survey, for one certain node
+  kAdopted,       // nothing is sent: until whoever had the lease can't believe in it any more
 };
 
 // Why an acquire or convert is being cancelled.
@@ -104,7 +104,7 @@ struct Op {
     return kind != OpKind::kOpen && kind != OpKind::kAdopt && !may_queue();
   }
   // Nobody counts on the leader's answer.
-  bool is_for_anybody() const { return kind == OpKind::kStaleRead || kind == OpKind::kQuestion; }
+  bool is_for_anybody() const { return kind == OpKind::kReadAnywhere || kind == OpKind::kQuestion; }
   // May have to wait in a queue of the cell, and be cancelled there.
   bool may_queue() const { return kind == OpKind::kAcquire || kind == OpKind::kConvert; }
   locks::Command& command() { return std::get<locks::Command>(request); }

@@ -133,6 +133,12 @@ ClientRef Bench::read(uint32_t index) {
   return ref;
 }
 
+ClientRef Bench::read_here(uint32_t index) {
+  const ClientRef ref = next_ref_++;
+  nodes_[index]->on_read_here(ref, now_, effects_[index]);
+  return ref;
+}
+
 locks::Answer Bench::run(uint32_t index, locks::Command what) {
   const ClientRef ref = command(index, std::move(what));
   settle();

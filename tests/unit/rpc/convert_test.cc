@@ -123,6 +123,13 @@ bool same(const paxos::ClockQuery& a, const paxos::ClockQuery& b) {
 bool same(const paxos::ClockReply& a, const paxos::ClockReply& b) {
   return std::tie(a.asked, a.clock) == std::tie(b.asked, b.clock);
 }
+bool same(const paxos::ReadIndexQuery& a, const paxos::ReadIndexQuery& b) {
+  return std::tie(a.process, a.number) == std::tie(b.process, b.number);
+}
+bool same(const paxos::ReadIndexReply& a, const paxos::ReadIndexReply& b) {
+  return std::tie(a.ballot, a.process, a.number, a.slot) ==
+         std::tie(b.ballot, b.process, b.number, b.slot);
+}
 bool same_message(const paxos::Message& a, const paxos::Message& b) {
   return a.index() == b.index() &&
          std::visit(

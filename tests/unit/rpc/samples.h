@@ -186,7 +186,9 @@ class Samples {
       case 15: return paxos::SnapshotFetch{number(), number(), number()};
       case 16: return paxos::SnapshotReply{number(), snapshot_part()};
       case 17: return paxos::ClockQuery{instant()};
-      default: return paxos::ClockReply{instant(), instant()};
+      case 18: return paxos::ClockReply{instant(), instant()};
+      case 19: return paxos::ReadIndexQuery{number(), number()};
+      default: return paxos::ReadIndexReply{ballot(), number(), number(), slot()};
     }
   }
 
