@@ -187,7 +187,10 @@ class LeaseServer final : public wire::Lease::Server {
     }
     context.allowCancellation();
     return wait_for_node<node::RenewReply>(
-        access_, [this](node::ClientRef ref) { access_.renew(ref, {{lease_}, caller_.client, counted_.kept()->via}); },
+        access_,
+        [this](node::ClientRef ref) {
+          access_.renew(ref, {{lease_}, caller_.client, counted_.kept()->via});
+        },
         [context](const node::RenewReply& reply) mutable {
           auto results = context.getResults(kSmallAnswer);
           if (reply.error) {
@@ -333,8 +336,8 @@ class CellServer final : public wire::Cell::Server {
     return wait_for_node<node::RenewReply>(
         access_,
         [&](node::ClientRef ref) {
-          access_.renew(ref, {std::get<std::vector<base::LeaseId>>(std::move(leases)), caller,
-                              kept_->via});
+          access_.renew(
+              ref, {std::get<std::vector<base::LeaseId>>(std::move(leases)), caller, kept_->via});
         },
         [context](const node::RenewReply& reply) mutable {
           auto size = kSmallAnswer;

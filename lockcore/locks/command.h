@@ -170,10 +170,10 @@ struct SetPolicy {
   std::string by;
 };
 
-using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
-                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue,
-                          ForceRelease, AdvanceTime, Reconfigure, Txn, CheckpointLeases, SetPolicy,
-                          AdoptLease>;
+using Body =
+    std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases, Acquire,
+                 CancelWait, Release, NewLeader, Convert, SetHoldValue, ForceRelease, AdvanceTime,
+                 Reconfigure, Txn, CheckpointLeases, SetPolicy, AdoptLease>;
 
 struct Command {
   OpId op;

@@ -330,8 +330,7 @@ base::Error LockTable::State::refuse_not_held(base::LeaseId lease, const std::st
   return not_held(lease, lock, token, found == claims.end() ? nullptr : &found->second);
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId& op, const Release& body,
-                                                Applied& out) {
+std::optional<Answer> LockTable::State::execute(const OpId& op, const Release& body, Applied& out) {
   if (lease_for(op, body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
@@ -466,7 +465,8 @@ base::Token LockTable::State::upgrade(Claim& hold, base::Mode mode, uint64_t num
   return token;
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId& op, const SetHoldValue& body, Applied&) {
+std::optional<Answer> LockTable::State::execute(const OpId& op, const SetHoldValue& body,
+                                                Applied&) {
   if (lease_for(op, body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);

@@ -228,15 +228,14 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kDefaultLeaseTtlMs : body.ttl_ms;
-  const Lease& lease = leases.add(
-      {.id = id,
-       .client = op.client,
-       .ttl_ms = ttl_ms,
-       .lock_delay_ms = body.lock_delay_ms,
-       .secret = body.secret,
-       .opened_wall_ms = meta.wall_ms,
-       .drop_on_disconnect = body.drop_on_disconnect},
-      body.owner);
+  const Lease& lease = leases.add({.id = id,
+                                   .client = op.client,
+                                   .ttl_ms = ttl_ms,
+                                   .lock_delay_ms = body.lock_delay_ms,
+                                   .secret = body.secret,
+                                   .opened_wall_ms = meta.wall_ms,
+                                   .drop_on_disconnect = body.drop_on_disconnect},
+                                  body.owner);
   clients.lease_opened(op.client);
   log_event(EventType::kLeaseOpen, revision, lease, "opened");
   out.opened.push_back(id);

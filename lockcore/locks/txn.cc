@@ -87,7 +87,7 @@ struct LockTable::State::BranchSize {
 
 // What speaks against this list: a lease that is gone, or a limit.
 std::optional<base::Error> LockTable::State::refuse_branch(const OpId& by,
-                                                            const std::vector<TxnOp>& ops) {
+                                                           const std::vector<TxnOp>& ops) {
   BranchSize size;
   for (const TxnOp& op : ops) {
     const Lease* lease = lease_for(by, op.lease);

@@ -70,7 +70,7 @@ class LeaseClock {
 
   struct Entry {
     base::Instant deadline;
-    base::Instant noted;  // when it was last renewed or checkpointed, or came here
+    base::Instant noted;         // when it was last renewed or checkpointed, or came here
     int64_t bucket = kNoBucket;  // where it is filed; in other buckets its id means nothing
     uint32_t ttl_ms = 0;         // at most a day
 

@@ -185,8 +185,8 @@ inline locks::Body some_request(Input& in, const Known& known, const locks::Lock
     case 21: return some_txn(in, known, table);
     case 22: return some_policy(in);
     case 23: {
-      locks::AdoptLease adopt{
-          some_id(in, known.leases), std::string(base::kSecretBytes, 's'), some_owner(in)};
+      locks::AdoptLease adopt{some_id(in, known.leases), std::string(base::kSecretBytes, 's'),
+                              some_owner(in)};
       if (in.flag()) adopt.secret = in.text(20);
       return adopt;
     }

@@ -63,7 +63,9 @@ void Cluster::renew(uint32_t client, uint32_t index, std::vector<base::LeaseId> 
   call(
       client, index, {},
       [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
-                                   node::Effects& fx) { node.on_renew(ref, {leases, {}}, now, fx); },
+                                   node::Effects& fx) {
+        node.on_renew(ref, {leases, {}}, now, fx);
+      },
       std::move(done));
 }
 

@@ -145,9 +145,9 @@ client::AdoptCall adoption(const SessionOptions& options, base::Owner owner) {
   }
   auto secret = base::parse_hex(options.secret);
   if (!secret || secret->size() != base::kSecretBytes) {
-    throw Error(Code::invalid_argument, "a lease's secret is " +
-                                            std::to_string(2 * base::kSecretBytes) +
-                                            " hexadecimal digits");
+    throw Error(
+        Code::invalid_argument,
+        "a lease's secret is " + std::to_string(2 * base::kSecretBytes) + " hexadecimal digits");
   }
   return {detail::lease_named(options.lease), std::move(*secret), std::move(owner)};
 }

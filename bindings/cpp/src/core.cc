@@ -36,9 +36,8 @@ void Core::open(Ref ref, OpenCall call, Instant now, Effects& fx) {
   Op& op = make(OpKind::kOpen, ref, now + options_.request_timeout);
   op.keep = call.keep;
   op.ttl = Duration::from_ms(static_cast<int64_t>(call.ttl_ms));
-  make_command(op).body =
-      locks::OpenLease{call.ttl_ms, call.lock_delay_ms, {}, std::move(call.owner),
-                       call.drop_on_disconnect};
+  make_command(op).body = locks::OpenLease{
+      call.ttl_ms, call.lock_delay_ms, {}, std::move(call.owner), call.drop_on_disconnect};
   submit(op);
   settle(now, fx);
 }

@@ -71,8 +71,7 @@ void Core::on_usable(Op& op, Effects& fx) {
     return conclude(op, Failure{Code::lease_lost, "the lease ended while it was adopted", {}}, fx);
   }
   const locks::LeaseOpened& lease = op.adoption->lease;
-  conclude(op, Opened{session->id, lease.lease, lease.secret, lease.ttl_ms, session->deadline},
-           fx);
+  conclude(op, Opened{session->id, lease.lease, lease.secret, lease.ttl_ms, session->deadline}, fx);
 }
 
 }  // namespace holdfast::client

@@ -99,8 +99,7 @@ void define_cell(py::module_& module) {
   define_keys(cells);
   cells.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
       .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a,
-           "drop_on_disconnect"_a, "lease"_a, "secret"_a, "events"_a,
-           "key"_a)
+           "drop_on_disconnect"_a, "lease"_a, "secret"_a, "events"_a, "key"_a)
       .def("describe", &describe, "name"_a)
       .def("locks", &locks, "prefix"_a)
       .def("leases", &leases)

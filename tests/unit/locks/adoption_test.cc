@@ -127,7 +127,8 @@ TEST_CASE_FIXTURE(AdoptionTest, "adoption: a leader that came back begins a new 
   CHECK(table.rows().holds.at(0).value == "heir");
 }
 
-TEST_CASE_FIXTURE(AdoptionTest, "adoption: one that is retried, or of one's own lease, is the same") {
+TEST_CASE_FIXTURE(AdoptionTest,
+                  "adoption: one that is retried, or of one's own lease, is the same") {
   const Token token = old.acquired(lease, "x");
   const OpId op = heir.next_op();
   CHECK(is<LeaseOpened>(send(op, adopt(lease))));
@@ -139,7 +140,8 @@ TEST_CASE_FIXTURE(AdoptionTest, "adoption: one that is retried, or of one's own 
   CHECK(table.rows().holds.empty());
 }
 
-TEST_CASE_FIXTURE(AdoptionTest, "adoption: the heir's record lives with the lease, not the former's") {
+TEST_CASE_FIXTURE(AdoptionTest,
+                  "adoption: the heir's record lives with the lease, not the former's") {
   heir.send(adopt(lease));
   cell_time_ms += 100'000'000;
   register_client();  // which looks for records that nobody uses

@@ -807,8 +807,8 @@ class SimpleModel {
   std::map<uint64_t, uint64_t> leases_;      // lease -> who opened or adopted it
   std::map<uint64_t, uint64_t> formers_;     // adopted lease -> who had it before
   std::map<uint64_t, std::string> secrets_;  // of all leases that there ever were
-  std::vector<Claim> claims_;            // in the order in which they were made
-  std::vector<std::string> freed_;       // locks that are still to be served
+  std::vector<Claim> claims_;                // in the order in which they were made
+  std::vector<std::string> freed_;           // locks that are still to be served
 };
 
 }  // namespace holdfast::locks
