@@ -59,12 +59,13 @@ kj::Promise<void> propose(NodeAccess& access, locks::Command command, Context co
   return propose(access, std::move(command), context, kSmallAnswer, [](auto&, auto&) {});
 }
 
-// Reads the whole table after a confirm round; fill(context) runs then, or the error is told.
+// Reads the whole table by the leader's word; fill(context) runs then, or the error is told.
 template <class Context, class Fill>
-kj::Promise<void> read(NodeAccess& access, Context context, Fill fill) {
+kj::Promise<void> read(NodeAccess& access, Context context, Fill fill,
+                       void (NodeAccess::*how)(node::ClientRef) = &NodeAccess::read) {
   context.allowCancellation();
   return wait_for_node<node::ReadReply>(
-      access, [&](node::ClientRef ref) { access.read(ref); },
+      access, [&access, how](node::ClientRef ref) { (access.*how)(ref); },
       [context, fill = kj::mv(fill)](const node::ReadReply& reply) mutable {
         if (reply.error) {
           rpc::fill_error(*reply.error, context.getResults(kSmallAnswer).initError());
@@ -122,10 +123,24 @@ kj::Promise<void> propose_read(NodeAccess& access, const Caller& caller, Context
                       [](Body&) { return std::optional<base::Error>(); });
 }
 
-// How many capabilities a connection keeps.
+// A connection, as long as any of its capabilities or calls lives: how many it keeps.
 struct Kept {
+  explicit Kept(NodeAccess& access) : access_(access), alive_(access.alive()) {}
+  ~Kept() {
+    if (*alive_) access_.disconnected(via);
+  }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
   size_t clients = 0;
   size_t leases = 0;
+
+ private:
+  NodeAccess& access_;
+  const std::shared_ptr<const bool> alive_;
+
+ public:
+  const uint64_t via = access_.name_connection();
 };
 // Counts one, as long as it lives.
 class Counted {
@@ -172,7 +187,10 @@ class LeaseServer final : public wire::Lease::Server {
     }
     context.allowCancellation();
     return wait_for_node<node::RenewReply>(
-        access_, [this](node::ClientRef ref) { access_.renew(ref, {lease_}); },
+        access_,
+        [this](node::ClientRef ref) {
+          access_.renew(ref, {{lease_}, caller_.client, counted_.kept()->via});
+        },
         [context](const node::RenewReply& reply) mutable {
           auto results = context.getResults(kSmallAnswer);
           if (reply.error) {
@@ -256,6 +274,10 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
     return propose_read(access_, caller_, context,
                         rpc::read_set_policy(context.getParams().getPolicy()));
   }
+  kj::Promise<void> adoptLease(AdoptLeaseContext context) override {
+    return propose_read(access_, caller_, context,
+                        rpc::read_adopt_lease(context.getParams().getAdopt()));
+  }
   kj::Promise<void> forget(ForgetContext context) override {
     return propose_read(access_, caller_, context,
                         rpc::Read<locks::ForgetClient>(locks::ForgetClient{}));
@@ -283,7 +305,8 @@ class ClientRecordServer final : public wire::ClientRecord::Server {
 // One per connection, which may keep only so many capabilities.
 class CellServer final : public wire::Cell::Server {
  public:
-  CellServer(NodeAccess& access, const Identity& identity) : access_(access), identity_(identity) {}
+  CellServer(NodeAccess& access, const Identity& identity)
+      : access_(access), identity_(identity), kept_(std::make_shared<Kept>(access)) {}
 
   // `register` is a keyword of C++: the schema compiler calls it register_.
   kj::Promise<void> register_(RegisterContext context) override {
@@ -307,12 +330,14 @@ class CellServer final : public wire::Cell::Server {
       rpc::fill_error(*error, context.getResults(kSmallAnswer).initError());
       return kj::READY_NOW;
     }
+    const base::ClientId caller{context.getParams().getClient()};
     context.releaseParams();
     context.allowCancellation();
     return wait_for_node<node::RenewReply>(
         access_,
         [&](node::ClientRef ref) {
-          access_.renew(ref, std::get<std::vector<base::LeaseId>>(std::move(leases)));
+          access_.renew(
+              ref, {std::get<std::vector<base::LeaseId>>(std::move(leases)), caller, kept_->via});
         },
         [context](const node::RenewReply& reply) mutable {
           auto size = kSmallAnswer;
@@ -364,18 +389,20 @@ class CellServer final : public wire::Cell::Server {
       fill_get(access_.node(), context.getParams(), context.getResults());
       return kj::READY_NOW;
     }
-    return read(access_, context, [this](GetContext& asked) {
+    const auto fill = [this](GetContext& asked) {
       fill_get(access_.node(), asked.getParams(), asked.getResults());
-    });
+    };
+    return read(access_, context, fill, &NodeAccess::read_here);
   }
   kj::Promise<void> keys(KeysContext context) override {
     if (context.getParams().getStale()) {
       fill_keys(access_.node(), context.getParams(), context.getResults());
       return kj::READY_NOW;
     }
-    return read(access_, context, [this](KeysContext& asked) {
+    const auto fill = [this](KeysContext& asked) {
       fill_keys(access_.node(), asked.getParams(), asked.getResults());
-    });
+    };
+    return read(access_, context, fill, &NodeAccess::read_here);
   }
   kj::Promise<void> policies(PoliciesContext context) override {
     return read(access_, context, [this](PoliciesContext& asked) {
@@ -409,7 +436,7 @@ class CellServer final : public wire::Cell::Server {
 
   NodeAccess& access_;
   const Identity& identity_;
-  const std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
+  const std::shared_ptr<Kept> kept_;
 };
 
 // What operators ask of this node, whatever its role.

@@ -159,12 +159,20 @@ void Driver::command(node::ClientRef ref, locks::Command command) {
   node_.on_command(ref, std::move(command), event(), fx_);
 }
 
-void Driver::renew(node::ClientRef ref, std::vector<base::LeaseId> leases) {
-  node_.on_renew(ref, std::move(leases), event(), fx_);
+void Driver::renew(node::ClientRef ref, node::RenewRequest request) {
+  node_.on_renew(ref, std::move(request), event(), fx_);
+}
+
+void Driver::disconnected(uint64_t connection) {
+  node_.on_disconnected(connection, event(), fx_);
 }
 
 void Driver::read(node::ClientRef ref) {
   node_.on_read(ref, event(), fx_);
+}
+
+void Driver::read_here(node::ClientRef ref) {
+  node_.on_read_here(ref, event(), fx_);
 }
 
 void Driver::admin(node::ClientRef ref, node::AdminRequest request) {

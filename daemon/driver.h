@@ -45,8 +45,10 @@ class Driver final : public NodeAccess, private PeerHandler {
   // -- NodeAccess, for the services ---------------------------------------------------------------
   node::ClientRef begin(Call& call) override { return calls_.add(call); }
   void command(node::ClientRef ref, locks::Command command) override;
-  void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override;
+  void renew(node::ClientRef ref, node::RenewRequest request) override;
+  void disconnected(uint64_t connection) override;
   void read(node::ClientRef ref) override;
+  void read_here(node::ClientRef ref) override;
   void admin(node::ClientRef ref, node::AdminRequest request) override;
   void drop(node::ClientRef ref) override;
   kj::Promise<base::SnapshotPart> read_snapshot(base::SnapshotId asked, uint64_t offset,

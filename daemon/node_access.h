@@ -37,11 +37,16 @@ struct Verification {
 
 class NodeAccess {
  public:
-  // Names a call; exactly one of command(), renew(), read() and admin() follows.
+  // Names a call; exactly one of command(), renew(), read(), read_here() and
+  // admin() follows.
   virtual node::ClientRef begin(Call& call) = 0;
   virtual void command(node::ClientRef ref, locks::Command command) = 0;
-  virtual void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) = 0;
+  virtual void renew(node::ClientRef ref, node::RenewRequest request) = 0;
+  // A number for RenewRequest::via, and the end of that connection.
+  uint64_t name_connection() { return ++last_connection_; }
+  virtual void disconnected(uint64_t connection) = 0;
   virtual void read(node::ClientRef ref) = 0;
+  virtual void read_here(node::ClientRef ref) = 0;
   virtual void admin(node::ClientRef ref, node::AdminRequest request) = 0;
   // The caller is gone. After the answer it does nothing.
   virtual void drop(node::ClientRef ref) = 0;
@@ -79,6 +84,7 @@ class NodeAccess {
   ~NodeAccess() { *is_alive_ = false; }
 
  private:
+  uint64_t last_connection_ = 0;
   const std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
   const std::shared_ptr<const bool> alive_ = is_alive_;
 };

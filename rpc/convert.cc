@@ -87,7 +87,14 @@ Read<locks::Acquire> read_acquire(wire::Acquire::Reader from) {
 Read<locks::OpenLease> read_open_lease(wire::OpenLease::Reader from) {
   return guarded<locks::OpenLease>("request to open a lease", [&]() -> Read<locks::OpenLease> {
     return locks::OpenLease{from.getTtlMs(), from.getLockDelayMs(), bytes(from.getSecret()),
-                            read_owner(from.getOwner())};
+                            read_owner(from.getOwner()), from.getDropOnDisconnect()};
+  });
+}
+
+Read<locks::AdoptLease> read_adopt_lease(wire::AdoptLease::Reader from) {
+  return guarded<locks::AdoptLease>("request to adopt a lease", [&]() -> Read<locks::AdoptLease> {
+    return locks::AdoptLease{
+        {from.getLease()}, bytes(from.getSecret()), read_owner(from.getOwner())};
   });
 }
 
@@ -176,6 +183,13 @@ void fill_open_lease(const locks::OpenLease& open, wire::OpenLease::Builder to) 
   to.setLockDelayMs(open.lock_delay_ms);
   to.setSecret(bytes(open.secret));
   fill_owner(open.owner, to.initOwner());
+  to.setDropOnDisconnect(open.drop_on_disconnect);
+}
+
+void fill_adopt_lease(const locks::AdoptLease& adopt, wire::AdoptLease::Builder to) {
+  to.setLease(adopt.lease.value);
+  to.setSecret(bytes(adopt.secret));
+  fill_owner(adopt.owner, to.initOwner());
 }
 
 void fill_release(const locks::Release& release, wire::Release::Builder to) {
@@ -256,6 +270,7 @@ void fill_answer(const locks::Answer& answer, wire::Answer::Builder to) {
       opened.setLease(it.lease.value);
       opened.setTtlMs(it.ttl_ms);
       opened.setSecret(bytes(it.secret));
+      opened.setDropOnDisconnect(it.drop_on_disconnect);
     }
     void operator()(const locks::Granted& it) {
       fill_ids(it.tokens, to.initGranted(static_cast<unsigned>(it.tokens.size())));
@@ -274,7 +289,10 @@ locks::Answer read_answer(wire::Answer::Reader from) {
       return locks::ClientRegistered{{from.getClientRegistered()}};
     case wire::Answer::LEASE_OPENED: {
       auto opened = from.getLeaseOpened();
-      return locks::LeaseOpened{{opened.getLease()}, opened.getTtlMs(), bytes(opened.getSecret())};
+      return locks::LeaseOpened{{opened.getLease()},
+                                opened.getTtlMs(),
+                                bytes(opened.getSecret()),
+                                opened.getDropOnDisconnect()};
     }
     case wire::Answer::GRANTED: {
       locks::Granted granted;

@@ -59,8 +59,10 @@ interface Cell {
   attach @1 (client :UInt64) -> (client :ClientRecord);
   # The same client, on this node. Never fails; an unknown id is refused by the first mutation.
 
-  renew @2 (leases :List(UInt64)) -> (alive :List(Bool), error :Cmd.Error);
+  renew @2 (leases :List(UInt64), client :UInt64) -> (alive :List(Bool), error :Cmd.Error);
   # Renews all of them at once. alive[i] false: that lease is gone. `error` set: none was renewed.
+  # client: whose leases they are, so that one from whom a lease was adopted is told that it is
+  # gone; 0: whoever knows their ids.
 
   describe @3 (name :Text) -> (lock :LockInfo, error :Cmd.Error, revision :UInt64);
   # Holders and waiters of one lock, also of a free one. Linearizable.
@@ -114,9 +116,10 @@ interface Cell {
 
   get @14 (key :Text, stale :Bool)
       -> (found :Bool, pair :Cmd.KeyValue, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
-  # One key. Linearizable, unless it is `stale`: then whichever node is asked answers at once, from
-  # what it knows, and says how old that is: as of `revision`, and `ageMs` after it last heard from
-  # a leader. The leader's own answer has the age 0.
+  # One key, by whichever node is asked. Linearizable, for which it asks the leader from where on
+  # what it knows is new enough; if there is none, notLeader. If the read is `stale` it answers at
+  # once, from what it knows, and says how old that is: as of `revision`, and `ageMs` after it
+  # last heard from a leader. The leader's own answer has the age 0.
 
   keys @15 (prefix :Text, after :Text, limit :UInt32, stale :Bool)
       -> (keys :List(Cmd.KeyValue), more :Bool, revision :UInt64, ageMs :UInt64, error :Cmd.Error);
@@ -166,6 +169,12 @@ interface ClientRecord {
   # operation of the list that was done.
   setPolicy @10 (op :Cmd.OpId, policy :Cmd.SetPolicy) -> (answer :Cmd.Answer);
   # An admin's act: sets a drain or a quota, or ends it. notHeld if there is none to end.
+
+  adoptLease @11 (op :Cmd.OpId, adopt :Cmd.AdoptLease) -> (answer :Cmd.Answer);
+  # Takes over a living lease with what is held under it; its waits end. permissionDenied if the
+  # secret is another one. Whoever had it may believe in it as long as `remainingMs` of a `lease`
+  # call that comes after this, and nobody else may believe in it before that is over. Renew it
+  # meanwhile. A hold is taken up by acquiring it alone and as it is held, and gets a new token.
 }
 
 interface Lease {

@@ -129,5 +129,14 @@ struct Message {
       asked @39 :Int64;
       clock @40 :Int64;
     }
+    readIndexQuery :group {
+      process @41 :UInt64;
+      number @42 :UInt64;
+    }
+    readIndexReply :group {
+      process @43 :UInt64;
+      number @44 :UInt64;
+      slot @45 :UInt64;
+    }
   }
 }

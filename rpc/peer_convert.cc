@@ -194,6 +194,18 @@ struct Fill {
     out.setAsked(it.asked.ns);
     out.setClock(it.clock.ns);
   }
+  void operator()(const paxos::ReadIndexQuery& it) {
+    auto out = to.initReadIndexQuery();
+    out.setProcess(it.process);
+    out.setNumber(it.number);
+  }
+  void operator()(const paxos::ReadIndexReply& it) {
+    ballot(it.ballot);
+    auto out = to.initReadIndexReply();
+    out.setProcess(it.process);
+    out.setNumber(it.number);
+    out.setSlot(it.slot.value);
+  }
   void operator()(const paxos::Fetch& it) {
     auto out = to.initFetch();
     out.setFrom(it.from.value);
@@ -284,6 +296,14 @@ std::optional<paxos::Message> read_kind(Wire::Reader from, std::string& why) {
     case Wire::CLOCK_REPLY: {
       auto it = from.getClockReply();
       return paxos::ClockReply{{it.getAsked()}, {it.getClock()}};
+    }
+    case Wire::READ_INDEX_QUERY: {
+      auto it = from.getReadIndexQuery();
+      return paxos::ReadIndexQuery{it.getProcess(), it.getNumber()};
+    }
+    case Wire::READ_INDEX_REPLY: {
+      auto it = from.getReadIndexReply();
+      return paxos::ReadIndexReply{ballot, it.getProcess(), it.getNumber(), {it.getSlot()}};
     }
     case Wire::FETCH_REPLY: return read_fetch_reply(from.getFetchReply(), why);
     case Wire::SNAPSHOT_FETCH: {

@@ -18,12 +18,13 @@ constexpr size_t kShownBytes = 60;  // of a value in a listing
 struct GetOptions {
   std::string key;
   bool stale = false;
+  bool anywhere = false;
 };
 
 int get(Context& context, const GetOptions& options) {
   AsOf as_of;
-  const auto pair = context.connect().get(options.key, {options.stale}, &as_of);
-  if (options.stale) {
+  const auto pair = context.connect().get(options.key, {options.stale, options.anywhere}, &as_of);
+  if (options.stale || options.anywhere) {
     context.verbose("as of revision " + std::to_string(as_of.revision) + ", " +
                     std::to_string(as_of.age_ms) + " ms old");
   }
@@ -44,6 +45,9 @@ void add_get(Verbs& verbs, CLI::App* group) {
   add_key(app, options->key, "Its name");
   app->add_flag("--stale", options->stale,
                 "From whichever node answers, also without a majority; -v says how old");
+  app->add_flag("--anywhere", options->anywhere,
+                "From whichever node answers, as new as the leader's answer would be")
+      ->excludes("--stale");
   verbs.on(app, [options](Context& context) { return get(context, *options); });
 }
 
@@ -133,13 +137,14 @@ std::string shown(const std::string& value) {
 struct LsOptions {
   std::string prefix;
   bool stale = false;
+  bool anywhere = false;
 };
 
 int ls(Context& context, const LsOptions& options) {
   AsOf as_of;
   const std::vector<KeyValue> keys =
-      context.connect().keys(options.prefix, {options.stale}, &as_of);
-  if (options.stale) {
+      context.connect().keys(options.prefix, {options.stale, options.anywhere}, &as_of);
+  if (options.stale || options.anywhere) {
     context.verbose("as of revision " + std::to_string(as_of.revision) + ", " +
                     std::to_string(as_of.age_ms) + " ms old");
   }
@@ -164,6 +169,9 @@ void add_ls(Verbs& verbs, CLI::App* group) {
   add_prefix(app, options->prefix, "Only keys whose names begin with it");
   app->add_flag("--stale", options->stale,
                 "From whichever node answers, also without a majority; -v says how old");
+  app->add_flag("--anywhere", options->anywhere,
+                "From whichever node answers, as new as the leader's answer would be")
+      ->excludes("--stale");
   verbs.on(app, [options](Context& context) { return ls(context, *options); });
 }
 

@@ -54,6 +54,13 @@ struct OpenLease {
   lockDelayMs @1 :UInt64;
   secret @2 :Data;             # 16 random bytes; empty: the leader makes them
   owner @3 :Owner;
+  dropOnDisconnect @4 :Bool;   # see Cell.renew in rpc/holdfast.capnp
+}
+
+struct AdoptLease {
+  lease @0 :UInt64;
+  secret @1 :Data;
+  owner @2 :Owner;             # from now on
 }
 
 struct LockRequest {
@@ -229,6 +236,7 @@ struct Command {
     txn @16 :Txn;
     checkpointLeases @17 :CheckpointLeases;
     setPolicy @18 :SetPolicy;
+    adoptLease @19 :AdoptLease;
   }
 }
 
@@ -258,6 +266,7 @@ struct Answer {
       lease @2 :UInt64;
       ttlMs @3 :UInt64;
       secret @4 :Data;
+      dropOnDisconnect @12 :Bool;
     }
     granted @5 :List(UInt64);  # tokens, one per lock, in the order of the request
     done @6 :UInt64;           # the revision at which it took effect

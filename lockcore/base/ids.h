@@ -30,6 +30,9 @@ using AgentId = Id<struct AgentTag>;    // chosen by the client: the thread or t
 using WriteId = Id<struct WriteTag>;    // one write to log.db; unique in a process, growing
 using Confirm = Id<struct ConfirmTag>;  // P8's counter c, growing within a ballot
 
+// Of holds whose lease was adopted, until somebody takes them up: nobody who waits has it.
+constexpr AgentId kNoAgent{UINT64_MAX};
+
 // A fencing token is the revision of its grant (DESIGN 2.2).
 using Token = Revision;
 

@@ -33,4 +33,16 @@ inline std::string hex_text(std::string_view bytes) {
   return text;
 }
 
+inline std::optional<std::string> parse_hex(std::string_view text) {
+  std::string bytes;
+  for (size_t at = 0; at + 1 < text.size(); at += 2) {
+    unsigned byte = 0;
+    auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 2, byte, 16);
+    if (error != std::errc{} || end != text.data() + at + 2) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  if (text.size() % 2 != 0) return std::nullopt;
+  return bytes;
+}
+
 }  // namespace holdfast::base

@@ -35,6 +35,9 @@ constexpr size_t kMaxSequences = 100'000;
 constexpr uint64_t kMinLeaseTtlMs = 500;
 constexpr uint64_t kMaxLeaseTtlMs = 24ull * 3600 * 1000;
 constexpr uint64_t kDefaultLeaseTtlMs = 10'000;
+// A lease that ends with its client's connection lives so long after it, or as its ttl says if that
+// is less: time to come back on another one. Its client counts on no more from any renewal on.
+constexpr uint64_t kDisconnectGraceMs = 1'500;
 constexpr uint64_t kMaxLockDelayMs = 60'000;
 constexpr size_t kMaxLeases = 4'000'000;
 constexpr size_t kMaxHoldsPerLease = 1'000'000;

@@ -73,6 +73,9 @@ struct LeaseRow {
   // What was left of it at its last checkpoint: all that a new leader gives it. 0: none was made
   // since it was opened or renewed.
   uint64_t left_ms = 0;
+  // Whoever had it before it was adopted: that client's requests find no such lease any more.
+  ClientId former;
+  bool drop_on_disconnect = false;  // ends soon after the connection that renews it
 };
 
 // A lock exists while it has holders or waiters, or stays closed after the loss of a holder.

@@ -17,6 +17,7 @@ void put_answer(wire::Answer::Builder out, const LeaseOpened& answer) {
   opened.setLease(answer.lease.value);
   opened.setTtlMs(answer.ttl_ms);
   opened.setSecret(data(answer.secret));
+  opened.setDropOnDisconnect(answer.drop_on_disconnect);
 }
 void put_answer(wire::Answer::Builder out, const Granted& answer) {
   auto tokens = out.initGranted(static_cast<unsigned>(answer.tokens.size()));
@@ -108,7 +109,7 @@ Answer get_answer(wire::Answer::Reader in) {
     case wire::Answer::LEASE_OPENED: {
       const auto opened = in.getLeaseOpened();
       return LeaseOpened{base::LeaseId{opened.getLease()}, opened.getTtlMs(),
-                         get_data(opened.getSecret())};
+                         get_data(opened.getSecret()), opened.getDropOnDisconnect()};
     }
     case wire::Answer::GRANTED: {
       Granted granted;

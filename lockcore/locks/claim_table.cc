@@ -161,6 +161,18 @@ void ClaimTable::convert(Claim& hold, base::Mode mode, base::Token token) {
   link(hold);
 }
 
+void ClaimTable::set_holder(Claim& hold, base::HolderId holder, base::AgentId agent) {
+  HF_ASSERT(hold.held && hold.partner == nullptr);
+  const bool crowded = hold.lock->second.crowded;
+  if (crowded) by_identity_.erase(&hold);
+  hold.lease->orphan_count -= is_orphan(hold);
+  hold.holder = holder;
+  hold.agent = agent;
+  hold.lease->orphan_count += is_orphan(hold);
+  if (crowded) by_identity_.insert(&hold);
+  dirty_claims_.add(hold);
+}
+
 void ClaimTable::set_value(Claim& hold, const std::string& value) {
   HF_ASSERT(hold.held);
   hold.value = value.empty() ? nullptr : std::make_unique<const std::string>(value);
@@ -188,6 +200,7 @@ void ClaimTable::link(Claim& claim) {
     lock.held_permits += claim.permits;
     claim.lease->holds.push_back(&claim);
     ++claim.lease->hold_count;
+    claim.lease->orphan_count += is_orphan(claim);
     ++hold_count_;
   } else {
     if (lock.queue == nullptr) lock.queue = std::make_unique<WaitQueue>();
@@ -209,6 +222,7 @@ void ClaimTable::unlink(Claim& claim) {
     lock.held_permits -= claim.permits;
     claim.lease->holds.remove(&claim);
     --claim.lease->hold_count;
+    claim.lease->orphan_count -= is_orphan(claim);
     --hold_count_;
   } else {
     (claim.converts ? lock.queue->conversions : lock.queue->waiters).remove(&claim);

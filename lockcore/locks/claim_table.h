@@ -50,6 +50,7 @@ class ClaimTable {
   void grant(Claim& waiter, base::Token token, const base::MetaRow& now);
   // A hold gets another mode. With another token it goes to the end of the holders.
   void convert(Claim& hold, base::Mode mode, base::Token token);
+  void set_holder(Claim& hold, base::HolderId holder, base::AgentId agent);
   void set_value(Claim& hold, const std::string& value);
   // Leaves the lock standing, even if unused: see drop_if_unused(). A waiter leaves its ring; a
   // hold must have no conversion any more.

@@ -44,14 +44,19 @@ Refusal check(const ForgetClient&) {
   return std::nullopt;
 }
 
+Refusal check_secret(const std::string& secret) {
+  if (secret.size() == base::kSecretBytes) return std::nullopt;
+  return invalid("the lease's secret has " + std::to_string(secret.size()) +
+                 " bytes; it must have " + std::to_string(base::kSecretBytes));
+}
+
 Refusal check(const OpenLease& body) {
   if (auto error = check_ttl("lease's TTL", body.ttl_ms)) return error;
   if (auto error = out_of_range("lock-delay", body.lock_delay_ms, 0, base::kMaxLockDelayMs)) {
     return error;
   }
-  if (!body.secret.empty() && body.secret.size() != base::kSecretBytes) {
-    return invalid("the lease's secret has " + std::to_string(body.secret.size()) +
-                   " bytes; it must have " + std::to_string(base::kSecretBytes));
+  if (!body.secret.empty()) {
+    if (auto error = check_secret(body.secret)) return error;
   }
   return check_owner(body.owner);
 }
@@ -59,6 +64,12 @@ Refusal check(const OpenLease& body) {
 Refusal check_lease(base::LeaseId lease) {
   if (!lease) return invalid("a lease id is missing; open a lease first");
   return std::nullopt;
+}
+
+Refusal check(const AdoptLease& body) {
+  if (auto error = check_lease(body.lease)) return error;
+  if (auto error = check_secret(body.secret)) return error;
+  return check_owner(body.owner);
 }
 
 Refusal check(const CloseLease& body) {
@@ -110,6 +121,7 @@ Refusal check_value(const std::string& value) {
 Refusal check(const Acquire& body) {
   if (auto error = check_lease(body.lease)) return error;
   if (body.locks.empty()) return invalid("an acquire must name a lock");
+  if (body.agent == base::kNoAgent) return invalid("agent 2^64-1 means nobody: give another");
   if (body.locks.size() > base::kMaxLocksPerAcquire) {
     return invalid("an acquire names " + std::to_string(body.locks.size()) + " locks; at most " +
                    std::to_string(base::kMaxLocksPerAcquire) + " are allowed");
@@ -305,10 +317,15 @@ constexpr size_t text_bytes(std::string_view text) {
   return text.size() + 8;
 }
 
+size_t body_bytes(const base::Owner& o) {
+  return text_bytes(o.host) + text_bytes(o.boot_id) + text_bytes(o.program) + text_bytes(o.user) +
+         text_bytes(o.reason) + text_bytes(o.version);
+}
 size_t body_bytes(const OpenLease& body) {
-  const base::Owner& o = body.owner;
-  return 160 + text_bytes(body.secret) + text_bytes(o.host) + text_bytes(o.boot_id) +
-         text_bytes(o.program) + text_bytes(o.user) + text_bytes(o.reason) + text_bytes(o.version);
+  return 160 + text_bytes(body.secret) + body_bytes(body.owner);
+}
+size_t body_bytes(const AdoptLease& body) {
+  return 160 + text_bytes(body.secret) + body_bytes(body.owner);
 }
 size_t body_bytes(const ExpireLeases& body) {
   return body.leases.size() * 8;

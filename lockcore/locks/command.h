@@ -36,6 +36,14 @@ struct OpenLease {
   uint64_t lock_delay_ms = 0;
   std::string secret;  // kSecretBytes random bytes, from the client or the leader's driver
   base::Owner owner;
+  bool drop_on_disconnect = false;
+};
+// A client takes over a living lease with all that is held under it; nothing of it waits any more.
+// By this alone nobody may count on the lease for any time: a renewal must follow.
+struct AdoptLease {
+  base::LeaseId lease;
+  std::string secret;
+  base::Owner owner;
 };
 struct CloseLease {
   base::LeaseId lease;
@@ -162,9 +170,10 @@ struct SetPolicy {
   std::string by;
 };
 
-using Body = std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases,
-                          Acquire, CancelWait, Release, NewLeader, Convert, SetHoldValue,
-                          ForceRelease, AdvanceTime, Reconfigure, Txn, CheckpointLeases, SetPolicy>;
+using Body =
+    std::variant<RegisterClient, ForgetClient, OpenLease, CloseLease, ExpireLeases, Acquire,
+                 CancelWait, Release, NewLeader, Convert, SetHoldValue, ForceRelease, AdvanceTime,
+                 Reconfigure, Txn, CheckpointLeases, SetPolicy, AdoptLease>;
 
 struct Command {
   OpId op;
@@ -186,6 +195,7 @@ struct LeaseOpened {
   base::LeaseId lease;
   uint64_t ttl_ms = 0;
   std::string secret;
+  bool drop_on_disconnect = false;
   bool operator==(const LeaseOpened&) const = default;
 };
 struct Granted {

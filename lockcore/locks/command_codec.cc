@@ -55,7 +55,14 @@ void put_body(wire::Command::Builder out, const OpenLease& body) {
   open.setTtlMs(body.ttl_ms);
   open.setLockDelayMs(body.lock_delay_ms);
   open.setSecret(data(body.secret));
+  open.setDropOnDisconnect(body.drop_on_disconnect);
   put_owner(open.initOwner(), body.owner);
+}
+void put_body(wire::Command::Builder out, const AdoptLease& body) {
+  auto adopt = out.initAdoptLease();
+  adopt.setLease(body.lease.value);
+  adopt.setSecret(data(body.secret));
+  put_owner(adopt.initOwner(), body.owner);
 }
 void put_body(wire::Command::Builder out, const CloseLease& body) {
   out.setCloseLease(body.lease.value);
@@ -214,7 +221,12 @@ base::Owner get_owner(wire::Owner::Reader in) {
 }
 
 OpenLease get_open(wire::OpenLease::Reader in) {
-  return {in.getTtlMs(), in.getLockDelayMs(), get_data(in.getSecret()), get_owner(in.getOwner())};
+  return {in.getTtlMs(), in.getLockDelayMs(), get_data(in.getSecret()), get_owner(in.getOwner()),
+          in.getDropOnDisconnect()};
+}
+
+AdoptLease get_adopt(wire::AdoptLease::Reader in) {
+  return {base::LeaseId{in.getLease()}, get_data(in.getSecret()), get_owner(in.getOwner())};
 }
 
 ExpireLeases get_expire(wire::Command::ExpireLeases::Reader in) {
@@ -384,6 +396,7 @@ Body get_body(wire::Command::Reader in) {
     case wire::Command::TXN: return get_txn(in.getTxn());
     case wire::Command::CHECKPOINT_LEASES: return get_checkpoint(in.getCheckpointLeases());
     case wire::Command::SET_POLICY: return get_policy(in.getSetPolicy());
+    case wire::Command::ADOPT_LEASE: return get_adopt(in.getAdoptLease());
   }
   // DESIGN 7: a node stops at a command that it doesn't know. To skip it would be to diverge.
   throw NotOfThisVersion{"command kind " + std::to_string(static_cast<uint16_t>(in.which())) +

@@ -56,7 +56,7 @@ void add_leases(Digest& d, const base::StateRows& rows) {
   d << rows.leases.size();
   for (const base::LeaseRow& row : rows.leases) {
     d << row.id << row.client << row.ttl_ms << row.lock_delay_ms << row.secret << row.opened_wall_ms
-      << *row.owner << row.left_ms;
+      << *row.owner << row.left_ms << row.former << uint64_t{row.drop_on_disconnect};
   }
 }
 

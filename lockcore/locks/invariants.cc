@@ -74,15 +74,17 @@ struct LockCheck {
 // A list of one lease: all its claims are of this lease, in order, `held` or waiting.
 uint32_t count_claims(const Lease& lease, const IntrusiveList<Claim, kLinkInLease>& list,
                       bool held) {
-  uint32_t count = 0;
+  uint32_t count = 0, orphans = 0;
   base::Revision last;
   for (const Claim* c = list.front(); c != nullptr;
        c = IntrusiveList<Claim, kLinkInLease>::next(c)) {
     HF_ASSERT(c->lease == &lease && c->held == held);
     HF_ASSERT(c->id > last);
     last = c->id;
+    orphans += is_orphan(*c);
     ++count;
   }
+  if (held) HF_ASSERT(orphans == lease.orphan_count);
   return count;
 }
 

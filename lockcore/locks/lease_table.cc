@@ -1,6 +1,7 @@
 #include "lockcore/locks/lease_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lockcore/locks/policy_table.h"
 
@@ -39,6 +40,7 @@ Lease& LeaseTable::add(base::LeaseRow row, base::Owner owner) {
   lease.row = std::move(row);
   lease.row.owner = owners_.share(std::move(owner));
   order_.push_back(lease.row.id);
+  bound_ += is_bound(lease.row);
   dirty_.add(lease);
   policies_.count(lease, 1);
   return lease;
@@ -46,6 +48,7 @@ Lease& LeaseTable::add(base::LeaseRow row, base::Owner owner) {
 
 void LeaseTable::remove(Lease& lease) {
   HF_ASSERT(lease.holds.empty() && lease.waits.empty() && lease.keys.empty());
+  bound_ -= is_bound(lease.row);
   policies_.count(lease, -1);
   dirty_.forget(lease);
   if (lease.mark.recorded) erased_.push_back(lease.row.id);
@@ -54,6 +57,21 @@ void LeaseTable::remove(Lease& lease) {
   owners_.drop(*owner);
   leases_.erase(base::LeaseId{lease.row.id});
   if (order_.size() > 64 && order_.size() / 2 > leases_.size()) compact();
+}
+
+void LeaseTable::adopt(Lease& lease, base::ClientId by) {
+  bound_ -= is_bound(lease.row);
+  if (lease.row.client != by) lease.row.former = std::exchange(lease.row.client, by);
+  bound_ += is_bound(lease.row);
+  lease.row.left_ms = 0;
+  dirty_.add(lease);
+}
+
+void LeaseTable::set_owner(Lease& lease, base::Owner owner) {
+  const std::shared_ptr<const base::Owner> before = lease.row.owner;
+  lease.row.owner = owners_.share(std::move(owner));
+  owners_.drop(*before);
+  dirty_.add(lease);
 }
 
 void LeaseTable::set_left(Lease& lease, uint64_t left_ms) {

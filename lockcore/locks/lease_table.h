@@ -18,13 +18,16 @@ class PolicyTable;
 constexpr size_t kLinkInLock = 0;
 constexpr size_t kLinkInLease = 1;
 
+using KeysOfLease = IntrusiveList<Key, 0>;
+
 struct Lease {
   base::LeaseRow row;
   IntrusiveList<Claim, kLinkInLease> holds;  // in grant order
   IntrusiveList<Claim, kLinkInLease> waits;  // in queue order
-  IntrusiveList<Key, 0> keys;                // in the order of their last changes
+  KeysOfLease keys;                          // in the order of their last changes
   uint32_t hold_count = 0;
   uint32_t wait_count = 0;
+  uint32_t orphan_count = 0;  // holds of before it was adopted that nobody has taken up
   RowMark mark;
   bool ending = false;  // the command at hand ends it
 };
@@ -51,6 +54,10 @@ class OwnerPool {
   std::unordered_map<const base::Owner*, Entry, Hash, SameAs> entries_;
 };
 
+inline bool is_bound(const base::LeaseRow& row) {
+  return row.former || row.drop_on_disconnect;
+}
+
 class LeaseTable {
  public:
   explicit LeaseTable(PolicyTable& policies) : policies_(policies) {}
@@ -63,6 +70,12 @@ class LeaseTable {
   Lease& add(base::LeaseRow row, base::Owner owner);
   // It has no claims and no keys any more.
   void remove(Lease& lease);
+  // How many are renewed by their clients alone: those that were adopted, so that whoever had them
+  // hears that they are gone, and those that end with a connection, their client's.
+  size_t bound() const { return bound_; }
+  // Another client's from now on. Its next leader gives it its whole TTL.
+  void adopt(Lease& lease, base::ClientId by);
+  void set_owner(Lease& lease, base::Owner owner);
   // What is left of it, by a checkpoint; 0: all.
   void set_left(Lease& lease, uint64_t left_ms);
 
@@ -82,6 +95,7 @@ class LeaseTable {
   std::unordered_map<base::LeaseId, Lease> leases_;
   // Ascending; ids of leases that ended stay in it until they are the greater part.
   std::vector<base::LeaseId> order_;
+  size_t bound_ = 0;
   OwnerPool owners_;
   DirtyRows<Lease> dirty_;
   std::vector<base::LeaseId> erased_;

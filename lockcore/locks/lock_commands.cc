@@ -80,13 +80,63 @@ base::Mode mode_of(const LockRequest& request) {
 // -- acquire --------------------------------------------------------------------------------------
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const Acquire& body, Applied&) {
-  Lease* lease = leases.find(body.lease);
+  Lease* lease = lease_for(op, body.lease);
   if (lease == nullptr) return lease_not_found(body.lease);
+  if (auto held = take_up(*lease, op, body)) return held;
   if (auto error = refuse_acquire(*lease, body)) return std::move(*error);
   const LockRequest* busy = first_busy(body);
   if (busy == nullptr) return grant_at_once(*lease, op, body);
   if (!body.wait) return refuse_busy(*busy);
   return queue_up(*lease, op, body, *busy);
+}
+
+namespace {
+
+// What the lease holds of this lock since before it was adopted, so as it is asked for if there is
+// such a hold; null: nothing.
+Claim* find_orphan(const Lock& lock, const Lease& lease, const LockRequest& request) {
+  Claim* found = nullptr;
+  for (Claim* hold = lock.holders.front(); hold != nullptr; hold = ClaimsOfLock::next(hold)) {
+    if (hold->lease != &lease || !is_orphan(*hold)) continue;
+    found = hold;
+    if (hold->mode == mode_of(request) && hold->permits == request.permits) break;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::optional<Answer> LockTable::State::take_up(Lease& lease, const OpId& op, const Acquire& body) {
+  if (lease.orphan_count == 0) return std::nullopt;
+  for (const LockRequest& request : body.locks) {
+    const LockRef lock = claims.find(request.name);
+    if (lock == claims.end()) continue;
+    Claim* hold = find_orphan(lock->second, lease, request);
+    if (hold == nullptr) continue;
+    const Lock& living = lock->second;
+    if (living.kind != request.kind || living.capacity != request.capacity) {
+      return of_another_kind(request, living);
+    }
+    // To wait for it would be to wait for oneself.
+    if (hold->mode != mode_of(request) || hold->permits != request.permits ||
+        body.locks.size() > 1) {
+      return invalid("lease " + base::lease_text(lease.row.id) + " has held \"" + request.name +
+                     "\" since before it was adopted, with token " +
+                     std::to_string(hold->id.value) + ": acquire it alone and as it is held (" +
+                     base::mode_name(hold->mode) + ", permits: " + std::to_string(hold->permits) +
+                     "), or release that token");
+    }
+    if (const Claim* other = claims.find(lock, &lease, body.holder)) {
+      if (other != hold) return already_claimed(*other);
+    }
+    claims.set_holder(*hold, body.holder, body.agent);
+    // With a new token: whoever had the lease before, and may not know yet that it hasn't, is
+    // refused where the new one was seen (DESIGN 2.2).
+    const base::Token token = upgrade(*hold, hold->mode, op.number, "adopted", 0);
+    if (!body.value.empty()) proclaim(*hold, body.value);
+    return Granted{{token}};
+  }
+  return std::nullopt;
 }
 
 std::optional<base::Error> LockTable::State::refuse_acquire(const Lease& lease,
@@ -280,8 +330,8 @@ base::Error LockTable::State::refuse_not_held(base::LeaseId lease, const std::st
   return not_held(lease, lock, token, found == claims.end() ? nullptr : &found->second);
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId&, const Release& body, Applied& out) {
-  if (leases.find(body.lease) == nullptr) return lease_not_found(body.lease);
+std::optional<Answer> LockTable::State::execute(const OpId& op, const Release& body, Applied& out) {
+  if (lease_for(op, body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
   end_conversion_of(*hold, "released", "was released while it waited for another mode", out);
@@ -323,8 +373,7 @@ void LockTable::State::end_conversion_of(Claim& hold, const char* cause, const s
 }
 
 std::optional<Answer> LockTable::State::execute(const OpId& op, const Convert& body, Applied&) {
-  Lease* lease = leases.find(body.lease);
-  if (lease == nullptr) return lease_not_found(body.lease);
+  if (lease_for(op, body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
   if (hold->lock->second.kind != base::LockKind::kLock) {
@@ -416,16 +465,20 @@ base::Token LockTable::State::upgrade(Claim& hold, base::Mode mode, uint64_t num
   return token;
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId&, const SetHoldValue& body, Applied&) {
-  const Lease* lease = leases.find(body.lease);
-  if (lease == nullptr) return lease_not_found(body.lease);
+std::optional<Answer> LockTable::State::execute(const OpId& op, const SetHoldValue& body,
+                                                Applied&) {
+  if (lease_for(op, body.lease) == nullptr) return lease_not_found(body.lease);
   Claim* hold = find_hold(body.lease, body.lock, body.token);
   if (hold == nullptr) return refuse_not_held(body.lease, body.lock, body.token);
+  return Done{proclaim(*hold, body.value)};
+}
+
+base::Revision LockTable::State::proclaim(Claim& hold, const std::string& value) {
   const base::Revision revision = advance();
-  claims.set_value(*hold, body.value);
-  claims.change(hold->lock, revision);
-  log_event(EventType::kValue, revision, *hold, "proclaimed").value = body.value;
-  return Done{revision};
+  claims.set_value(hold, value);
+  claims.change(hold.lock, revision);
+  log_event(EventType::kValue, revision, hold, "proclaimed").value = value;
+  return revision;
 }
 
 // -- who is next ----------------------------------------------------------------------------------

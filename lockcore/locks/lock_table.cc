@@ -228,16 +228,73 @@ std::optional<Answer> LockTable::State::execute(const OpId& op, const OpenLease&
   const base::Revision revision = advance();
   const base::LeaseId id{revision.value};
   const uint64_t ttl_ms = body.ttl_ms == 0 ? base::kDefaultLeaseTtlMs : body.ttl_ms;
-  const Lease& lease = leases.add(
-      {id, op.client, ttl_ms, body.lock_delay_ms, body.secret, nullptr, meta.wall_ms}, body.owner);
+  const Lease& lease = leases.add({.id = id,
+                                   .client = op.client,
+                                   .ttl_ms = ttl_ms,
+                                   .lock_delay_ms = body.lock_delay_ms,
+                                   .secret = body.secret,
+                                   .opened_wall_ms = meta.wall_ms,
+                                   .drop_on_disconnect = body.drop_on_disconnect},
+                                  body.owner);
   clients.lease_opened(op.client);
   log_event(EventType::kLeaseOpen, revision, lease, "opened");
   out.opened.push_back(id);
-  return LeaseOpened{id, ttl_ms, body.secret};
+  return LeaseOpened{id, ttl_ms, body.secret, body.drop_on_disconnect};
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId&, const CloseLease& body, Applied& out) {
+Lease* LockTable::State::lease_for(const OpId& op, base::LeaseId id) {
+  Lease* lease = leases.find(id);
+  const bool lost = lease != nullptr && lease->row.former && lease->row.former == op.client;
+  return lost ? nullptr : lease;
+}
+
+std::optional<Answer> LockTable::State::execute(const OpId& op, const AdoptLease& body,
+                                                Applied& out) {
   Lease* lease = leases.find(body.lease);
+  if (lease == nullptr) return lease_not_found(body.lease);
+  base::LeaseRow& row = lease->row;
+  if (row.secret != body.secret) {
+    return base::Error{base::ErrorCode::kPermissionDenied,
+                       "this is not the secret of lease " + base::lease_text(row.id),
+                       {{"lease", base::lease_text(row.id)}}};
+  }
+  // Whoever waited for these answers is taken to be gone.
+  const Answer gone = lease_not_found(row.id);
+  while (!lease->waits.empty()) {
+    end_wait(*lease->waits.front(), "adopted", &gone, out);
+  }
+  for (Claim* hold = lease->holds.front(); hold != nullptr; hold = ClaimsOfLease::next(hold)) {
+    claims.set_holder(*hold, hold->holder, base::kNoAgent);
+  }
+  if (row.client != op.client) {
+    clients.lease_ended(row.client, meta.cell_time_ms);
+    clients.lease_opened(op.client);
+  }
+  set_owner(*lease, body.owner);
+  leases.adopt(*lease, op.client);
+  log_event(EventType::kLeaseOpen, advance(), *lease, "adopted");
+  return LeaseOpened{row.id, row.ttl_ms, row.secret, row.drop_on_disconnect};
+}
+
+// Quotas count by owners.
+void LockTable::State::set_owner(Lease& lease, const base::Owner& owner) {
+  const auto count = [&](int change) {
+    policies.count(lease, change);
+    for (Claim* hold = lease.holds.front(); hold != nullptr; hold = ClaimsOfLease::next(hold)) {
+      policies.count(*hold, change);
+    }
+    for (Key* key = lease.keys.front(); key != nullptr; key = KeysOfLease::next(key)) {
+      policies.count(*key, change);
+    }
+  };
+  count(-1);
+  leases.set_owner(lease, owner);
+  count(1);
+}
+
+std::optional<Answer> LockTable::State::execute(const OpId& op, const CloseLease& body,
+                                                Applied& out) {
+  Lease* lease = lease_for(op, body.lease);
   if (lease == nullptr) return lease_not_found(body.lease);
   const base::Revision revision = meta.revision.next();  // of the lease-close event
   end_leases({lease}, EventType::kLeaseClose, out);

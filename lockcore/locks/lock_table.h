@@ -130,7 +130,10 @@ class LockTable {
 
   // -- queries -----------------------------------------------------------------------------------
   const base::LeaseRow* lease(base::LeaseId id) const;  // null: not there
-  LockInfo describe(std::string_view name) const;       // a free lock: no holders, no waiters
+  // By this client, or by whoever knows its id (0)? Some leases only their own client renews.
+  bool may_renew(base::LeaseId id, base::ClientId client) const;
+  bool drops_on_disconnect(base::LeaseId id) const;
+  LockInfo describe(std::string_view name) const;  // a free lock: no holders, no waiters
   std::optional<LeaseInfo> describe_lease(base::LeaseId id) const;
   // Who is in the way of who would ask for this lock now, exclusively; of all that the lease waits
   // for. At most `limit`, the nearest.

@@ -22,6 +22,18 @@ std::optional<Answer> LockTable::recorded_answer(base::ClientId client, uint64_t
   return *answer;
 }
 
+bool LockTable::may_renew(base::LeaseId id, base::ClientId client) const {
+  if (state_->leases.bound() == 0) return true;
+  const Lease* lease = state_->leases.find(id);
+  return lease == nullptr || !is_bound(lease->row) || lease->row.client == client;
+}
+
+bool LockTable::drops_on_disconnect(base::LeaseId id) const {
+  if (state_->leases.bound() == 0) return false;
+  const Lease* lease = state_->leases.find(id);
+  return lease != nullptr && lease->row.drop_on_disconnect;
+}
+
 const base::LeaseRow* LockTable::lease(base::LeaseId id) const {
   const Lease* lease = std::as_const(state_->leases).find(id);
   return lease == nullptr ? nullptr : &lease->row;

@@ -59,6 +59,12 @@ struct LockTable::State {
   std::optional<Answer> execute(const OpId& op, const ForgetClient& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const Txn& body, Applied& out);
   std::optional<Answer> execute(const OpId& op, const SetPolicy& body, Applied& out);
+  std::optional<Answer> execute(const OpId& op, const AdoptLease& body, Applied& out);
+
+  // The lease, for its present client and for strangers who know its id; null for the client from
+  // whom it was adopted, to whom it has ended.
+  Lease* lease_for(const OpId& op, base::LeaseId id);
+  void set_owner(Lease& lease, const base::Owner& owner);
 
   // Commands without an operation's number.
   Answer register_client(const RegisterClient& body);
@@ -79,7 +85,7 @@ struct LockTable::State {
   // -- txn.cc ------------------------------------------------------------------------------------
   bool holds(const Compare& compare) const;
   struct BranchSize;
-  std::optional<base::Error> refuse_branch(const std::vector<TxnOp>& ops);
+  std::optional<base::Error> refuse_branch(const OpId& op, const std::vector<TxnOp>& ops);
   OpResult carry_out(const TxnOp& op);
   base::KeyRow put_key(const TxnOp& op);
   void delete_key(const Key& key, const char* cause);
@@ -101,6 +107,8 @@ struct LockTable::State {
   base::Error refused_for(const std::vector<const Claim*>& cycle, const Lease& lease);
   const LockRequest* first_busy(const Acquire& body);
   LockRef lock_for(const LockRequest& request);
+  // Of an adopted lease: gives the holder what the lease has held since before. nullopt: nothing.
+  std::optional<Answer> take_up(Lease& lease, const OpId& op, const Acquire& body);
   Claim make_claim(LockRef lock, Lease& lease, const OpId& op, const Acquire& body,
                    const LockRequest& request) const;
   Granted grant_at_once(Lease& lease, const OpId& op, const Acquire& body);
@@ -109,6 +117,7 @@ struct LockTable::State {
 
   Claim* find_hold(base::LeaseId lease, const std::string& lock, base::Token token);  // null: none
   base::Error refuse_not_held(base::LeaseId lease, const std::string& lock, base::Token token);
+  base::Revision proclaim(Claim& hold, const std::string& value);
   std::optional<Answer> queue_conversion(Claim& hold, const OpId& op, const Convert& body);
   base::Token downgrade(Claim& hold, base::Mode mode);
   base::Token upgrade(Claim& hold, base::Mode mode, uint64_t number, const char* cause,

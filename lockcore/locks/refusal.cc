@@ -24,7 +24,7 @@ Error exhausted(std::string_view limit, uint64_t value, std::string message) {
 Error lease_not_found(base::LeaseId lease) {
   std::string id = base::lease_text(lease);
   return {ErrorCode::kLeaseNotFound,
-          "lease " + id + " is not there: it expired, was closed, or never was",
+          "lease " + id + " is not there: it expired, was closed or adopted, or never was",
           {{"lease", id}}};
 }
 

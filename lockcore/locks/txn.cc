@@ -86,10 +86,11 @@ struct LockTable::State::BranchSize {
 };
 
 // What speaks against this list: a lease that is gone, or a limit.
-std::optional<base::Error> LockTable::State::refuse_branch(const std::vector<TxnOp>& ops) {
+std::optional<base::Error> LockTable::State::refuse_branch(const OpId& by,
+                                                           const std::vector<TxnOp>& ops) {
   BranchSize size;
   for (const TxnOp& op : ops) {
-    const Lease* lease = leases.find(op.lease);
+    const Lease* lease = lease_for(by, op.lease);
     if (op.lease && lease == nullptr) return lease_not_found(op.lease);
     if (op.sequential && keys.last_number(op.key) >= kLastSequence) {
       return exhausted("sequenceNumbers", kLastSequence,
@@ -115,7 +116,7 @@ std::optional<base::Error> LockTable::State::refuse_branch(const std::vector<Txn
   return policies.refuse_keys(size.changes);
 }
 
-std::optional<Answer> LockTable::State::execute(const OpId&, const Txn& body, Applied&) {
+std::optional<Answer> LockTable::State::execute(const OpId& op, const Txn& body, Applied&) {
   TxnDone done;
   done.succeeded = std::all_of(body.compare.begin(), body.compare.end(),
                                [this](const Compare& compare) { return holds(compare); });
@@ -123,9 +124,9 @@ std::optional<Answer> LockTable::State::execute(const OpId&, const Txn& body, Ap
     done.succeeded = holds(body.compare.front());
   }
   const std::vector<TxnOp>& ops = done.succeeded ? body.then : body.orelse;
-  if (auto error = refuse_branch(ops)) return std::move(*error);
+  if (auto error = refuse_branch(op, ops)) return std::move(*error);
   done.results.reserve(ops.size());
-  for (const TxnOp& op : ops) done.results.push_back(carry_out(op));
+  for (const TxnOp& each : ops) done.results.push_back(carry_out(each));
   done.revision = meta.revision;
   return done;
 }

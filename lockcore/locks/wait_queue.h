@@ -94,6 +94,11 @@ struct Claim {
   bool converts = false;
 };
 
+// A hold whose lease was adopted, and that nobody has taken up since.
+inline bool is_orphan(const Claim& claim) {
+  return claim.held && claim.agent == base::kNoAgent;
+}
+
 // Would a new request be granted now?
 bool grantable(const Lock& lock, base::Mode mode, uint32_t permits);
 // Is it the lock-delay alone that stands in its way?

@@ -10,6 +10,7 @@
 namespace holdfast::node {
 
 using base::AnswerKey;
+using base::Duration;
 using base::Error;
 using base::ErrorCode;
 using base::Instant;
@@ -35,28 +36,41 @@ void Node::on_command(ClientRef ref, locks::Command command, Instant, Effects& f
   }
 }
 
-void Node::on_renew(ClientRef ref, std::vector<base::LeaseId> leases, Instant now, Effects& fx) {
+void Node::on_renew(ClientRef ref, RenewRequest request, Instant now, Effects& fx) {
   state_->follow_role(fx);
   if (state_->is_active()) {
-    state_->take_renewal(ref, std::move(leases), now, fx);
-  } else if (!state_->keep_arrival(State::RenewArrival{ref, std::move(leases)})) {
+    state_->take_renewal(ref, std::move(request), now, fx);
+  } else if (!state_->keep_arrival(State::RenewArrival{ref, std::move(request)})) {
     fx.renewals.push_back(RenewReply{ref, {}, state_->not_leader()});
   }
 }
 
-void Node::State::take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, Instant now,
-                               Effects& fx) {
+void Node::on_disconnected(uint64_t via, Instant now, Effects&) {
+  State& state = *state_;
+  const auto found = state.dropping.find(via);
+  if (found == state.dropping.end()) return;
+  // The client never counts on more than this from a renewal on, so that it may be cut short. One
+  // that has come back on another connection renews in time.
+  const Duration grace = Duration::from_ms(base::kDisconnectGraceMs);
+  for (const base::LeaseId lease : found->second) state.clock.shorten(lease, now + grace);
+  state.dropping.erase(found);
+}
+
+void Node::State::take_renewal(ClientRef ref, RenewRequest request, Instant now, Effects& fx) {
   // The deadline moves at once, for by DESIGN 6 a renewal that has arrived holds back the expiry of
   // its lease; it is told only when a confirm round has shown that this node still leads. If the
   // round fails, the node steps down and its deadlines mean nothing any more.
-  for (const base::LeaseId lease : leases) {
-    if (!HF_MUTANT(renewal_moves_nothing)) clock.renew(lease, now);
+  for (const base::LeaseId lease : request.leases) {
+    if (HF_MUTANT(renewal_moves_nothing)) continue;
+    if (!table.may_renew(lease, request.client)) continue;
+    clock.renew(lease, now);
+    if (request.via != 0 && table.drops_on_disconnect(lease)) dropping[request.via].insert(lease);
   }
-  const size_t count = leases.size();
+  const size_t count = request.leases.size();
   if (renewing_leases + count > base::kMaxLeases) {
     fx.renewals.push_back(
         RenewReply{ref, {}, too_many("leases to renew", "pendingRenewals", base::kMaxLeases)});
-  } else if (!wait_for_confirm(RenewCall{ref, std::move(leases), {}, {}})) {
+  } else if (!wait_for_confirm(RenewCall{ref, std::move(request), {}, {}})) {
     fx.renewals.push_back(RenewReply{
         ref, {}, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
   } else {
@@ -71,13 +85,51 @@ void Node::on_read(ClientRef ref, Instant, Effects& fx) {
     fx.reads.push_back(ReadReply{ref, std::nullopt});
   } else if (state.is_active()) {
     state.take_read(ref, fx);
-  } else if (!state.keep_arrival(ReadCall{ref})) {
+  } else if (!state.keep_arrival(ReadCall{ref, {}})) {
     fx.reads.push_back(ReadReply{ref, state.not_leader()});
   }
 }
 
+void Node::on_read_here(ClientRef ref, Instant now, Effects& fx) {
+  State& state = *state_;
+  if (state.replica.role() != paxos::Role::kFollower) return on_read(ref, now, fx);
+  state.follow_role(fx);
+  if (state.asked_reads.size() + state.indexed_reads.size() >= base::kMaxPendingReads) {
+    fx.reads.push_back(ReadReply{ref, too_many("reads", "pendingReads", base::kMaxPendingReads)});
+    return;
+  }
+  state.asked_reads.push_back({ref, state.replica.want_read_index(), now + state.patience()});
+}
+
+// The leader's word has come for some; some know long since through where this node has to apply;
+// and of some the time is up.
+void Node::State::answer_reads_here(Instant now, Effects& fx) {
+  const paxos::Replica::ReadIndex index = replica.read_index();
+  while (!asked_reads.empty()) {
+    const ReadHere& read = asked_reads.front();
+    if (read.number <= index.number) {
+      indexed_reads.push_back({read.ref, index.slot});
+    } else if (is_active()) {
+      take_read(read.ref, fx);
+    } else if (now >= read.until) {
+      fx.reads.push_back(ReadReply{read.ref, not_leader()});
+    } else {
+      break;
+    }
+    asked_reads.pop_front();
+  }
+  const bool blind = HF_MUTANT(read_here_not_applied);
+  while (!indexed_reads.empty() &&
+         (indexed_reads.front().chosen <= table.meta().applied || blind)) {
+    fx.reads.push_back(ReadReply{indexed_reads.front().ref, std::nullopt});
+    indexed_reads.pop_front();
+  }
+}
+
 void Node::State::take_read(ClientRef ref, Effects& fx) {
-  if (wait_for_confirm(ReadCall{ref})) return;
+  // Counter-example to what is applied here: a follower has heard that a slot is chosen, applies it
+  // and shows it to a reader, while this leader waits for its disk before it applies that one.
+  if (wait_for_confirm(ReadCall{ref, replica.chosen_upto()})) return;
   fx.reads.push_back(
       ReadReply{ref, too_many("renewals and reads", "pendingReads", base::kMaxPendingReads)});
 }
@@ -87,7 +139,8 @@ void Node::on_dropped(ClientRef ref) {
 }
 
 bool Node::State::wait_for_confirm(decltype(ConfirmWait::call) call) {
-  if (confirms.size() + held_renewals.size() >= base::kMaxPendingReads) return false;
+  if (confirms.size() + confirmed_reads.size() + held_renewals.size() >= base::kMaxPendingReads)
+    return false;
   // P8: the counter is drawn now, after the request arrived. An echo of an older one proves only
   // that this node led before the request came.
   const base::Confirm none;
@@ -150,7 +203,7 @@ void Node::State::propose_command(ClientRef ref, locks::Command command, Effects
 
 // Answers all that waited for a confirm round which is through by now.
 void Node::State::answer_confirmed(Instant now, Effects& fx) {
-  if (confirms.empty() || !is_active()) return;
+  if (!is_active()) return;
   const base::Confirm confirmed = replica.confirmed();
   while (!confirms.empty() && confirms.front().needed <= confirmed) {
     auto call = std::move(confirms.front().call);
@@ -158,13 +211,21 @@ void Node::State::answer_confirmed(Instant now, Effects& fx) {
     if (auto* renewal = std::get_if<RenewCall>(&call)) {
       answer_renewal(std::move(*renewal), fx);
     } else if (const auto* read = std::get_if<ReadCall>(&call)) {
-      // Linearizable: all that anybody was told is applied on the leader, and it leads.
-      fx.reads.push_back(ReadReply{read->ref, std::nullopt});
+      confirmed_reads.push_back(*read);
     } else if (const auto* request = std::get_if<AdminCall>(&call)) {
       decide_change(*request, now, fx);
     } else {
       answer_lookup(std::get<LookupCall>(call), fx);
     }
+  }
+  answer_reads(fx);
+}
+
+// Linearizable: all that anybody was told is applied on the leader, and it led after that.
+void Node::State::answer_reads(Effects& fx) {
+  while (!confirmed_reads.empty() && confirmed_reads.front().chosen <= table.meta().applied) {
+    fx.reads.push_back(ReadReply{confirmed_reads.front().ref, std::nullopt});
+    confirmed_reads.pop_front();
   }
 }
 
@@ -175,16 +236,17 @@ void Node::State::answer_confirmed(Instant now, Effects& fx) {
 // as well overtake an answer that is under way.
 void Node::State::answer_renewal(RenewCall call, Effects& fx) {
   const auto decide = [this, &call](uint32_t i) {
-    if (ending.contains(call.leases[i]) && !HF_MUTANT(renewed_while_ending)) return false;
-    if (must_end_checkpoint(call.leases[i])) return false;
-    const bool alive = clock.deadline(call.leases[i]).has_value();
+    const base::LeaseId lease = call.request.leases[i];
+    if (ending.contains(lease) && !HF_MUTANT(renewed_while_ending)) return false;
+    if (must_end_checkpoint(lease)) return false;
+    const bool alive = clock.deadline(lease) && table.may_renew(lease, call.request.client);
     call.answers[i] = alive ? Renewal::kAlive : Renewal::kNotFound;
     renewals_total += alive;
     return true;
   };
   if (call.answers.empty()) {
-    call.answers.resize(call.leases.size());
-    for (uint32_t i = 0; i < call.leases.size(); ++i) {
+    call.answers.resize(call.request.leases.size());
+    for (uint32_t i = 0; i < call.answers.size(); ++i) {
       if (!decide(i)) call.undecided.push_back(i);
     }
   } else {
@@ -194,7 +256,7 @@ void Node::State::answer_renewal(RenewCall call, Effects& fx) {
     held_renewals.push_back(std::move(call));
     return;
   }
-  renewing_leases -= call.leases.size();
+  renewing_leases -= call.request.leases.size();
   fx.renewals.push_back(RenewReply{call.ref, std::move(call.answers), std::nullopt});
 }
 

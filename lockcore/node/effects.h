@@ -17,6 +17,13 @@ namespace holdfast::node {
 // Names one waiting call of the driver. Never reused within a process.
 using ClientRef = uint64_t;
 
+// Renewals of any number of leases at once.
+struct RenewRequest {
+  std::vector<base::LeaseId> leases;
+  base::ClientId client;  // whose leases they are; 0: it isn't said
+  uint64_t via = 0;       // the connection on which it came, for on_disconnected(); 0: none
+};
+
 struct CommandReply {
   ClientRef ref = 0;
   locks::Answer answer;

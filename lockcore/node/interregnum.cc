@@ -43,7 +43,7 @@ void Node::State::let_in(Instant now, Effects& fx) {
       }
     } else if (auto* renewal = std::get_if<RenewArrival>(&arrival)) {
       if (active) {
-        take_renewal(renewal->ref, std::move(renewal->leases), now, fx);
+        take_renewal(renewal->ref, std::move(renewal->request), now, fx);
       } else {
         owed.renewals.push_back(renewal->ref);
       }

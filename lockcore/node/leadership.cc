@@ -83,11 +83,14 @@ void Node::State::step_down(Effects& fx) {
       owed.commands.push_back(std::get<LookupCall>(wait.call).ref);
     }
   }
+  for (const ReadCall& read : confirmed_reads) owed.reads.push_back(read.ref);
   for (const RenewCall& call : held_renewals) owed.renewals.push_back(call.ref);
   if (change) owed.admin.push_back(change->ref);
   change.reset();
   confirms.clear();
+  confirmed_reads.clear();
   held_renewals.clear();
+  dropping.clear();
   renewing_leases = 0;
   if (!HF_MUTANT(queue_survives_leader)) batcher.clear();
   clock.clear();

@@ -23,8 +23,8 @@ void LeaseClock::clear() {
 
 void LeaseClock::file(LeaseId lease, Entry& entry) {
   // Rounded up: a bucket falls due when everything in it may be.
-  buckets_[(entry.deadline.ns + kBucketNs - 1) / kBucketNs].push_back(lease);
-  entry.filed = true;
+  entry.bucket = (entry.deadline.ns + kBucketNs - 1) / kBucketNs;
+  buckets_[entry.bucket].push_back(lease);
   ++filed_;
 }
 
@@ -85,7 +85,10 @@ void LeaseClock::drop_ghosts() {
   filed_ = 0;
   for (auto it = buckets_.begin(); it != buckets_.end();) {
     auto& ids = it->second;
-    std::erase_if(ids, [this](LeaseId id) { return !leases_.contains(id); });
+    std::erase_if(ids, [&](LeaseId id) {
+      const auto found = leases_.find(id);
+      return found == leases_.end() || found->second.bucket != it->first;
+    });
     filed_ += ids.size();
     it = ids.empty() ? buckets_.erase(it) : std::next(it);
   }
@@ -104,6 +107,13 @@ bool LeaseClock::renew(LeaseId lease, Instant arrival) {
   return true;
 }
 
+void LeaseClock::shorten(LeaseId lease, Instant end) {
+  const auto it = leases_.find(lease);
+  if (it == leases_.end() || it->second.deadline <= end) return;
+  it->second.deadline = end;
+  if (it->second.bucket != kNoBucket) file(lease, it->second);
+}
+
 std::optional<Instant> LeaseClock::deadline(LeaseId lease) const {
   const auto it = leases_.find(lease);
   if (it == leases_.end()) return std::nullopt;
@@ -112,6 +122,7 @@ std::optional<Instant> LeaseClock::deadline(LeaseId lease) const {
 
 void LeaseClock::take_due(Instant as_of, size_t limit, std::vector<LeaseId>& due) {
   while (!buckets_.empty() && buckets_.begin()->first * kBucketNs <= as_of.ns) {
+    const int64_t bucket = buckets_.begin()->first;
     auto& ids = buckets_.begin()->second;
     while (!ids.empty()) {
       if (due.size() >= limit) return;
@@ -119,12 +130,12 @@ void LeaseClock::take_due(Instant as_of, size_t limit, std::vector<LeaseId>& due
       ids.pop_back();
       --filed_;
       const auto it = leases_.find(id);
-      if (it == leases_.end()) continue;
+      if (it == leases_.end() || it->second.bucket != bucket) continue;
       if (it->second.deadline > as_of) {
         // Renewed since it was filed. Its bucket is a later one: this loop ends.
         file(id, it->second);
       } else {
-        it->second.filed = false;
+        it->second.bucket = kNoBucket;
         due.push_back(id);
       }
     }
@@ -134,7 +145,7 @@ void LeaseClock::take_due(Instant as_of, size_t limit, std::vector<LeaseId>& due
 
 void LeaseClock::refile(LeaseId lease) {
   const auto it = leases_.find(lease);
-  if (it != leases_.end() && !it->second.filed) file(lease, it->second);
+  if (it != leases_.end() && it->second.bucket == kNoBucket) file(lease, it->second);
 }
 
 Instant LeaseClock::next_due() const {

@@ -2,7 +2,8 @@
 //
 // Deadlines live in memory only. A new leader starts over with every lease's full TTL, which is
 // safe: whatever an older leader acknowledged was confirmed by a quorum before that quorum promised
-// the new ballot. Deadlines move forward only.
+// the new ballot. Deadlines move forward only, but for those of leases that end with their
+// connection.
 //
 // Renewals are far more frequent than ends, so renewing is O(1): it stores the new deadline and
 // leaves the lease in the bucket of an older one. When that bucket falls due the lease moves on to
@@ -39,6 +40,8 @@ class LeaseClock {
   void remove(base::LeaseId lease);
   // Moves the deadline to arrival + ttl, if that is later. False: no such lease.
   bool renew(base::LeaseId lease, base::Instant arrival);
+  // Moves the deadline back to `end`, if it is later.
+  void shorten(base::LeaseId lease, base::Instant end);
   std::optional<base::Instant> deadline(base::LeaseId lease) const;
 
   // Removes from the buckets, and appends to `due`, every lease whose deadline is at or before
@@ -61,17 +64,18 @@ class LeaseClock {
   size_t size() const { return leases_.size(); }
 
  private:
+  // Wide enough that a million leases make few buckets, narrow enough that nobody notices.
+  static constexpr int64_t kBucketNs = 8'000'000;
+  static constexpr int64_t kNoBucket = INT64_MIN;
+
   struct Entry {
     base::Instant deadline;
-    base::Instant noted;  // when it was last renewed or checkpointed, or came here
-    uint32_t ttl_ms = 0;  // at most a day
-    bool filed = false;   // it stands in a bucket, and in one only
+    base::Instant noted;         // when it was last renewed or checkpointed, or came here
+    int64_t bucket = kNoBucket;  // where it is filed; in other buckets its id means nothing
+    uint32_t ttl_ms = 0;         // at most a day
 
     base::Duration ttl() const { return base::Duration::from_ms(ttl_ms); }
   };
-  // Wide enough that a million leases make few buckets, narrow enough that nobody notices.
-  static constexpr int64_t kBucketNs = 8'000'000;
-
   void file(base::LeaseId lease, Entry& entry);
   base::Duration step_of(const Entry& entry) const;
   void file_unrenewed(base::LeaseId lease, const Entry& entry);
@@ -81,7 +85,7 @@ class LeaseClock {
   std::unordered_map<base::LeaseId, Entry> leases_;
   // By the number of the bucket's end. A filed lease's bucket is never after its deadline's.
   std::map<int64_t, std::vector<base::LeaseId>> buckets_;
-  size_t filed_ = 0;  // ids in buckets_, those of removed leases included
+  size_t filed_ = 0;  // ids in buckets_, those that mean nothing any more included
   // As buckets_, of the leases that are to be checkpointed. Each of them stands in one.
   std::map<int64_t, std::vector<base::LeaseId>> unrenewed_;
 };

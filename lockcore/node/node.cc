@@ -163,6 +163,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
     state.let_in(now, fx);
     state.answer_owed(now, fx);
     state.answer_transfer(now, fx);
+    state.answer_reads_here(now, fx);
     state.record(now, fx);
     return;
   }
@@ -170,6 +171,7 @@ void Node::finish_turn(Instant now, WallClock wall, Effects& fx,
   state.let_in(now, fx);
   state.answer_owed(now, fx);
   state.answer_transfer(now, fx);
+  state.answer_reads_here(now, fx);
   state.answer_confirmed(now, fx);
   state.propose_new_leader(now, wall, fx);
   state.expire(now);
@@ -197,6 +199,7 @@ Instant Node::next_tick() const {
   if (state.is_active() && !expiry_waits) next = std::min(next, state.clock.next_due());
   next = std::min(next, state.next_delay_end());
   if (!state.arrivals.empty()) next = std::min(next, state.arrivals_until);
+  if (!state.asked_reads.empty()) next = std::min(next, state.asked_reads.front().until);
   if (!state.owed.empty()) next = std::min(next, state.owed.until);
   if (state.transfer) next = std::min(next, state.transfer->until);
   if (state.is_active()) next = std::min(next, state.clock.next_unrenewed());
@@ -240,7 +243,7 @@ uint64_t Node::state_age_ms(Instant now) const {
 
 bool Node::renewal_under_way(base::LeaseId lease) const {
   const auto names = [lease](const RenewCall& call) {
-    return std::ranges::find(call.leases, lease) != call.leases.end();
+    return std::ranges::find(call.request.leases, lease) != call.request.leases.end();
   };
   for (const auto& wait : state_->confirms) {
     const auto* renewal = std::get_if<RenewCall>(&wait.call);
@@ -272,6 +275,7 @@ void Node::check_invariants() const {
     // Whoever doesn't lead keeps nothing that could be carried out or answered later.
     HF_ASSERT(state.batcher.pending() == 0);
     HF_ASSERT(state.confirms.empty());
+    HF_ASSERT(state.confirmed_reads.empty());
     HF_ASSERT(state.held_renewals.empty());
     HF_ASSERT(state.renewing_leases == 0);
     HF_ASSERT(state.ending.empty());

@@ -55,10 +55,15 @@ class Node {
   // -- clients ------------------------------------------------------------------------------------
   // A mutation. Answered exactly once by a CommandReply, unless dropped before.
   void on_command(ClientRef ref, locks::Command command, base::Instant now, Effects& fx);
-  // Renewals of any number of leases at once; one RenewReply, in the order asked.
-  void on_renew(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now, Effects& fx);
+  // One RenewReply, in the order asked.
+  void on_renew(ClientRef ref, RenewRequest request, base::Instant now, Effects& fx);
+  // This connection has ended: so will, soon, the leases that were to, unless they are renewed.
+  void on_disconnected(uint64_t via, base::Instant now, Effects& fx);
   // A linearizable read: one ReadReply; then the driver reads table() before the next event.
   void on_read(ClientRef ref, base::Instant now, Effects& fx);
+  // The same on whichever node: one that follows asks the leader (paxos/read_index.h). What only a
+  // leader's clock knows, such as remaining_ms(), isn't to be had then.
+  void on_read_here(ClientRef ref, base::Instant now, Effects& fx);
   // An operator's request: one AdminReply. A change of the membership is answered when it is
   // applied, a transfer when the next leader is heard.
   void on_admin(ClientRef ref, AdminRequest request, base::Instant now, Effects& fx);

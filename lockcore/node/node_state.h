@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -48,9 +49,10 @@ struct Node::State {
 
   // -- clients.cc --------------------------------------------------------------------------------
   void take_command(ClientRef ref, locks::Command command, Effects& fx);
-  void take_renewal(ClientRef ref, std::vector<base::LeaseId> leases, base::Instant now,
-                    Effects& fx);
+  void take_renewal(ClientRef ref, RenewRequest request, base::Instant now, Effects& fx);
   void take_read(ClientRef ref, Effects& fx);
+  void answer_reads(Effects& fx);
+  void answer_reads_here(base::Instant now, Effects& fx);
   void answer_lookup(LookupCall& call, Effects& fx);
   void propose_command(ClientRef ref, locks::Command command, Effects& fx);
   void answer_confirmed(base::Instant now, Effects& fx);
@@ -67,7 +69,7 @@ struct Node::State {
   };
   struct RenewArrival {
     ClientRef ref = 0;
-    std::vector<base::LeaseId> leases;
+    RenewRequest request;
   };
   using Arrival = std::variant<CommandArrival, RenewArrival, ReadCall>;
   base::Duration patience() const;
@@ -145,6 +147,9 @@ struct Node::State {
     bool ends = false;  // the last one of them ends the checkpoint
   };
   std::unordered_map<base::LeaseId, CheckpointsUnderWay> checkpoints;
+  // The leases that end with a connection, by the connections on which they were renewed.
+  std::unordered_map<uint64_t, std::unordered_set<base::LeaseId>> dropping;
+  std::deque<ReadCall> confirmed_reads;  // `chosen` isn't applied yet; that ascends
   std::vector<RenewCall> held_renewals;  // confirmed, but the fate of a lease in them is open
   size_t renewing_leases = 0;            // named by all renewals that wait
 
@@ -164,6 +169,16 @@ struct Node::State {
     base::Instant until;
   };
   std::optional<PendingTransfer> transfer;
+
+  // Reads that are answered here while another node leads, or nobody. First they wait for its word,
+  // then for the slot that it named. Numbers, times and slots ascend.
+  struct ReadHere {
+    ClientRef ref = 0;
+    uint64_t number = 0;
+    base::Instant until;
+  };
+  std::deque<ReadHere> asked_reads;
+  std::deque<ReadCall> indexed_reads;
 
   // Calls that came to a leader that isn't active yet; empty unless the replica leads.
   std::vector<Arrival> arrivals;

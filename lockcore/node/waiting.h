@@ -43,12 +43,13 @@ class OperationWaits {
 // Calls that wait for a confirm round.
 struct RenewCall {
   ClientRef ref = 0;
-  std::vector<base::LeaseId> leases;
+  RenewRequest request;
   std::vector<Renewal> answers;     // empty before the round is through, then one for every lease;
   std::vector<uint32_t> undecided;  // but not yet for these: their end is proposed
 };
 struct ReadCall {
   ClientRef ref = 0;
+  base::Slot chosen;  // was known chosen when it came: has to be applied
 };
 // A mutation whose fate may be recorded already: the record is looked up after a confirm round,
 // before anything is refused (DESIGN 7a).

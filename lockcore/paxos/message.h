@@ -133,10 +133,22 @@ struct ClockReply {
   base::Instant clock;  // the answerer's, when it took the query
 };
 
-using Message =
-    std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare, Promise, Accept,
-                 Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver, Fetch, FetchReply,
-                 SnapshotFetch, SnapshotReply, ClockQuery, ClockReply>;
+// From which slot on may what I know be read? (read_index.h)
+struct ReadIndexQuery {
+  uint64_t process = 0;  // the asker's: an answer to its predecessor proves nothing
+  uint64_t number = 0;
+};
+struct ReadIndexReply {
+  base::Ballot ballot;   // in which the answerer leads
+  uint64_t process = 0;  // of the very query answered
+  uint64_t number = 0;
+  base::Slot slot;  // known chosen (P5)
+};
+
+using Message = std::variant<FoundPropose, FoundAck, FoundCommit, Probe, ProbeReply, Prepare,
+                             Promise, Accept, Accepted, Heartbeat, HeartbeatReply, Reject, TakeOver,
+                             Fetch, FetchReply, SnapshotFetch, SnapshotReply, ClockQuery,
+                             ClockReply, ReadIndexQuery, ReadIndexReply>;
 
 struct Outgoing {
   base::NodeId to;

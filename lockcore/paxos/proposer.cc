@@ -131,8 +131,8 @@ base::Slot propose(ReplicaState& s, base::EntryKind kind, std::string value) {
   // P3, P13: what is decided in this ballot stands above its NewLeader.
   HF_ASSERT(s.lead.announced || kind == base::EntryKind::kNewLeader);
   if (kind == base::EntryKind::kReconfigure) s.lead.barrier = s.lead.next_slot;
-  s.lead.announced = true;
   const base::Slot slot = s.lead.next_slot;
+  if (!s.lead.announced) s.lead.announced = slot;
   s.lead.next_slot = slot.next();
   accept_own(s, {slot, s.ballot, kind, std::make_shared<const std::string>(std::move(value))});
   return slot;

@@ -16,6 +16,7 @@
 #include "lockcore/paxos/membership.h"
 #include "lockcore/paxos/mending.h"
 #include "lockcore/paxos/proposer.h"
+#include "lockcore/paxos/read_index.h"
 #include "lockcore/paxos/reconfigure.h"
 #include "lockcore/paxos/replica_state.h"
 #include "lockcore/paxos/snapshot.h"
@@ -36,7 +37,8 @@ base::Instant next_tick_of(const ReplicaState& s) {
   if (!s.founded()) return founding::next_tick(s);
   return std::min({election::next_tick(s), proposer::next_tick(s), fan_out::next_tick(s),
                    confirm::next_tick(s), catch_up::next_tick(s), snapshot::next_tick(s),
-                   transfer::next_tick(s), clock_watch::next_tick(s), mending::next_tick(s)});
+                   transfer::next_tick(s), clock_watch::next_tick(s), mending::next_tick(s),
+                   read_index::next_tick(s)});
 }
 
 // The process, or the machine, stood still: nobody called although something was due. What came
@@ -91,6 +93,8 @@ struct Dispatch {
   void operator()(SnapshotReply& m) { snapshot::on_reply(s, from, std::move(m), now, fx); }
   void operator()(const ClockQuery& m) { clock_watch::on_query(s, from, m, now, fx); }
   void operator()(const ClockReply& m) { clock_watch::on_reply(from, m, now); }
+  void operator()(const ReadIndexQuery& m) { read_index::on_query(s, from, m); }
+  void operator()(const ReadIndexReply& m) { read_index::on_reply(s, from, m); }
 };
 
 bool is_about_founding(const Message& message) {
@@ -285,6 +289,7 @@ void Replica::finish_turn(base::Instant now, Effects& fx) {
   } else {
     proposer::finish_turn(s, now, fx);
     confirm::finish_turn(s, now, fx);
+    read_index::finish_turn(s, now, fx);
     transfer::finish_turn(s, now, fx);
     catch_up::finish_turn(s, now, fx);
     snapshot::finish_turn(s, now, fx);
@@ -443,6 +448,13 @@ std::optional<Replica::SnapshotView> Replica::snapshot() const {
 
 Replica::ClockView Replica::clock() const {
   return clock_watch::view(*state_);
+}
+
+uint64_t Replica::want_read_index() {
+  return read_index::want(*state_);
+}
+Replica::ReadIndex Replica::read_index() const {
+  return {state_->read_index.answered, state_->read_index.slot};
 }
 
 void Replica::check_invariants() const {

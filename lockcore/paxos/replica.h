@@ -240,6 +240,16 @@ class Replica {
   };
   ClockView clock() const;
 
+  // -- reads where this node doesn't lead, see read_index.h --------------------------------------
+  // Asks the leader for the slot from which on a read that came before this call may be answered,
+  // and says under which number. Once read_index().number isn't below that, .slot is the answer.
+  uint64_t want_read_index();
+  struct ReadIndex {
+    uint64_t number = 0;
+    base::Slot slot;
+  };
+  ReadIndex read_index() const;
+
   // Checks the invariants and aborts with the broken one. For tests and the simulator.
   void check_invariants() const;
 

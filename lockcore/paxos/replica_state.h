@@ -111,7 +111,7 @@ struct LeaderState {
   std::deque<base::Entry> reproposals;  // phase 1's result, not yet proposed; by slot
   base::Slot next_slot;                 // of the next new proposal
   base::Slot proposed_upto;             // through here is proposed in this ballot, < next_slot
-  bool announced = false;               // NewLeader is proposed (P3)
+  base::Slot announced;                 // NewLeader is proposed there (P3); 0: not yet
   base::Slot barrier;                   // P9: a Reconfigure stands here; 0: none does
   base::Slot turn_from;                 // proposed in this turn, not yet sent; 0: nothing
   std::deque<OwnWrite> own_writes;      // our own votes that are not yet durable
@@ -131,6 +131,14 @@ struct LeaderState {
   base::Slot rest_slot;        // of those that the rest waits for, the first turn's last slot,
   base::Confirm rest_confirm;  // and round: not yet chosen or confirmed at rest_at, they are late
   size_t rest_bytes = 0;       // proposed since the rest was last served
+
+  // read_index: who asked, and which round has to be through. At most one for every peer.
+  struct ReadQuestion {
+    base::NodeId peer;
+    uint64_t process = 0, number = 0;
+    base::Confirm needed;
+  };
+  std::vector<ReadQuestion> read_questions;
 
   // P8. confirmed <= sent <= drawn; wanted <= drawn; broadcast <= sent.
   base::Confirm drawn;      // the newest counter
@@ -168,6 +176,16 @@ struct ClockState {
   base::Instant stands_back_until;     // kOdd: then somebody must lead, be it us
   base::Instant hand_over_at;          // kOdd: when to try (again)
   std::string trouble;                 // whom it disagrees with, in words; empty: nobody
+};
+
+// Asking the leader from which slot on reads may be answered here. answered <= asked <= wanted.
+struct ReadIndexState {
+  uint64_t wanted = 0;    // the newest number that a read waits for
+  uint64_t asked = 0;     // the newest that was sent
+  uint64_t answered = 0;  // the newest that was answered, with this slot
+  base::Slot slot;
+  base::NodeId asked_of;
+  base::Instant ask_again_at = base::kNever;
 };
 
 // What may be trimmed.
@@ -273,6 +291,7 @@ struct ReplicaState {
   TrimState trim;
   MendingState mending;
   ClockState clocks;
+  ReadIndexState read_index;
   FoundingProgress progress;
 
   // -- what is still to be told

@@ -95,6 +95,7 @@ class RowWriter {
   }
   void operator()(const char*, const uint64_t& value) { number(value); }
   void operator()(const char*, const uint32_t& value) { number(value); }
+  void operator()(const char*, const bool& value) { number(value); }
   void operator()(const char*, const std::string& value) { text(value); }
   void operator()(const char*, std::string_view value) { text(value); }
   void operator()(const char*, const base::EventType& type) { text(base::event_type_name(type)); }
@@ -159,6 +160,7 @@ class RowReader {
   }
   void operator()(const char*, uint64_t& value) { value = number(); }
   void operator()(const char*, uint32_t& value) { value = static_cast<uint32_t>(number()); }
+  void operator()(const char*, bool& value) { value = number() != 0; }
   void operator()(const char*, std::string& value) { value = text(); }
   void operator()(const char*, base::Mode& mode) {
     named(mode, base::Mode::kExclusive, base::mode_name);

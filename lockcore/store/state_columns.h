@@ -41,7 +41,7 @@ CREATE TABLE meta (
 CREATE TABLE lease (
   lease INTEGER PRIMARY KEY, client INTEGER NOT NULL, ttl_ms INTEGER NOT NULL,
   lock_delay_ms INTEGER NOT NULL, secret BLOB NOT NULL, opened_ms INTEGER NOT NULL,
-  left_ms INTEGER NOT NULL,
+  left_ms INTEGER NOT NULL, former INTEGER NOT NULL, drop_on_disconnect INTEGER NOT NULL,
   host TEXT NOT NULL, pid INTEGER NOT NULL, boot_id TEXT NOT NULL, program TEXT NOT NULL,
   user TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL, started_ms INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
@@ -156,6 +156,8 @@ struct Table<base::LeaseRow> {
     visitor("secret", Blob{row.secret});
     visitor("opened_ms", row.opened_wall_ms);
     visitor("left_ms", row.left_ms);
+    visitor("former", row.former);
+    visitor("drop_on_disconnect", row.drop_on_disconnect);
     visitor.owner(row.owner);
   }
 };

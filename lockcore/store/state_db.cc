@@ -15,7 +15,7 @@ namespace {
 
 using Kind = StoreError::Kind;
 
-constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 6};
+constexpr FileFormat kFormat{"state database", 0x48465354 /* HFST */, 7};
 constexpr int kCacheKib = 4096;
 
 }  // namespace

@@ -159,13 +159,15 @@ inline locks::SetPolicy some_policy(Input& in) {
 
 // What a client may ask for.
 inline locks::Body some_request(Input& in, const Known& known, const locks::LockTable& table) {
-  switch (in.below(23)) {
+  switch (in.below(24)) {
     case 0: return locks::RegisterClient{in.flag() ? in.number() * 100 : 0};
     case 1: return locks::ForgetClient{};
     case 2:
     case 3: {
       locks::OpenLease open;
-      if (in.flag()) open = {in.number() * 100, in.number(), in.text(20), some_owner(in)};
+      if (in.flag()) {
+        open = {in.number() * 100, in.number(), in.text(20), some_owner(in), in.flag()};
+      }
       if (open.lock_delay_ms < 200) open.lock_delay_ms = 0;
       if (open.secret.size() < 20) open.secret.resize(base::kSecretBytes, 's');
       return open;
@@ -182,6 +184,12 @@ inline locks::Body some_request(Input& in, const Known& known, const locks::Lock
     case 20:
     case 21: return some_txn(in, known, table);
     case 22: return some_policy(in);
+    case 23: {
+      locks::AdoptLease adopt{some_id(in, known.leases), std::string(base::kSecretBytes, 's'),
+                              some_owner(in)};
+      if (in.flag()) adopt.secret = in.text(20);
+      return adopt;
+    }
     default: return some_acquire(in, known);
   }
 }

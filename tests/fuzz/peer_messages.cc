@@ -177,9 +177,11 @@ class Run {
         std::vector<base::LeaseId> leases;
         for (uint64_t i = in_.below(4); i > 0; --i) leases.push_back(some_id(in_, known_.leases));
         asked_.insert(ref);
-        return node_->on_renew(ref, std::move(leases), now_, fx_);
+        return node_->on_renew(ref, {std::move(leases), {}}, now_, fx_);
       }
-      case 1: asked_.insert(ref); return node_->on_read(ref, now_, fx_);
+      case 1:
+        asked_.insert(ref);
+        return in_.flag() ? node_->on_read(ref, now_, fx_) : node_->on_read_here(ref, now_, fx_);
       case 2: {
         const ClientRef dropped = ref - std::min(ref, in_.number());
         node_->on_dropped(dropped);
@@ -291,7 +293,7 @@ class Run {
   base::Instant some_moment() { return in_.flag() ? now_ : base::Instant{int64_t(in_.number())}; }
   paxos::Message some_message() {
     const Ballot ballot = some_ballot(cluster_.back().id);
-    switch (in_.below(18)) {
+    switch (in_.below(20)) {
       case 0: return paxos::FoundPropose{{{in_.near(77)}, {in_.near(1)}, members(in_.below(7))}};
       case 1: return paxos::FoundAck{{in_.near(77)}};
       case 2: return paxos::FoundCommit{{in_.near(77)}};
@@ -323,7 +325,9 @@ class Run {
         return paxos::FetchReply{from, {in_.near(1)}, some_slot(), some_entries(from, ballot)};
       }
       case 16: return paxos::ClockQuery{some_moment()};
-      default: return paxos::ClockReply{some_moment(), some_moment()};
+      case 17: return paxos::ClockReply{some_moment(), some_moment()};
+      case 18: return paxos::ReadIndexQuery{in_.near(1), in_.near(3)};
+      default: return paxos::ReadIndexReply{ballot, in_.near(501), in_.near(3), some_slot()};
     }
   }
 
@@ -357,6 +361,10 @@ class Run {
     }
     std::optional<paxos::Message> operator()(const paxos::ClockQuery& m) {
       return paxos::ClockReply{m.sent, m.sent + base::Duration::from_ms(in.byte())};
+    }
+    std::optional<paxos::Message> operator()(const paxos::ReadIndexQuery& m) {
+      const paxos::Replica& replica = run.node_->replica();
+      return paxos::ReadIndexReply{replica.ballot(), m.process, m.number, replica.chosen_upto()};
     }
     template <class Answer>
     std::optional<paxos::Message> operator()(const Answer&) {

@@ -91,10 +91,12 @@ class LeadingNode final : public daemon::NodeAccess {
   void command(node::ClientRef ref, locks::Command command) override {
     node_.on_command(ref, std::move(command), now_, fx_);
   }
-  void renew(node::ClientRef ref, std::vector<base::LeaseId> leases) override {
-    node_.on_renew(ref, std::move(leases), now_, fx_);
+  void renew(node::ClientRef ref, node::RenewRequest request) override {
+    node_.on_renew(ref, std::move(request), now_, fx_);
   }
+  void disconnected(uint64_t connection) override { node_.on_disconnected(connection, now_, fx_); }
   void read(node::ClientRef ref) override { node_.on_read(ref, now_, fx_); }
+  void read_here(node::ClientRef ref) override { node_.on_read_here(ref, now_, fx_); }
   void admin(node::ClientRef ref, node::AdminRequest request) override {
     node_.on_admin(ref, std::move(request), now_, fx_);
   }

@@ -406,7 +406,9 @@ void Client::read() {
     if (!result.read || result.read->error) return;
     reads_.on_read(told, result.revision);
   };
-  cluster_.read(index_, leader_guess_, when_called_back(std::move(done)));
+  const bool here = chance_of(random_, options_.read_anywhere);
+  const auto anywhere = static_cast<uint32_t>(random_.below(cluster_.size()));
+  cluster_.read(index_, here ? anywhere : leader_guess_, here, when_called_back(std::move(done)));
 }
 
 }  // namespace holdfast::sim

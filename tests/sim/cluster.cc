@@ -21,7 +21,8 @@ Cluster::Cluster(World& world, const Options& options)
 
 // -- calls of clients -----------------------------------------------------------------------------
 
-void Cluster::call(uint32_t client, uint32_t index, base::AnswerKey key, Ask ask, CallDone done) {
+void Cluster::call(uint32_t client, uint32_t index, base::AnswerKey key, Ask ask, CallDone done,
+                   bool here) {
   Machine& machine = *machines_[index];
   const auto delay = network_.delay();
   if (!delay) return;
@@ -34,17 +35,18 @@ void Cluster::call(uint32_t client, uint32_t index, base::AnswerKey key, Ask ask
     const auto delay_back = network_.delay();
     if (delay_back) world_.after(*delay_back, [arrive, result] { arrive(result); });
   };
-  world_.after(*delay, [this, client, &machine, key, ask = std::move(ask), done = std::move(back)] {
-    if (!network_.client_reaches(client, machine.id()) || machine.deaf()) return;
-    if (!machine.up()) {
-      done(CallResult{.unreachable = true});
-      return;
-    }
-    machine.deliver(machine.process(),
-                    [&machine, key, ask, done](node::Node&, base::Instant, node::Effects&) {
-                      machine.call(key, ask, done);
-                    });
-  });
+  world_.after(
+      *delay, [this, client, &machine, key, here, ask = std::move(ask), done = std::move(back)] {
+        if (!network_.client_reaches(client, machine.id()) || machine.deaf()) return;
+        if (!machine.up()) {
+          done(CallResult{.unreachable = true});
+          return;
+        }
+        machine.deliver(machine.process(), [&machine, key, here, ask, done](
+                                               node::Node&, base::Instant, node::Effects&) {
+          machine.call(key, ask, done, here);
+        });
+      });
 }
 
 void Cluster::command(uint32_t client, uint32_t index, locks::Command command, CallDone done) {
@@ -61,17 +63,19 @@ void Cluster::renew(uint32_t client, uint32_t index, std::vector<base::LeaseId> 
   call(
       client, index, {},
       [leases = std::move(leases)](node::Node& node, node::ClientRef ref, base::Instant now,
-                                   node::Effects& fx) { node.on_renew(ref, leases, now, fx); },
+                                   node::Effects& fx) {
+        node.on_renew(ref, {leases, {}}, now, fx);
+      },
       std::move(done));
 }
 
-void Cluster::read(uint32_t client, uint32_t index, CallDone done) {
+void Cluster::read(uint32_t client, uint32_t index, bool here, CallDone done) {
   call(
       client, index, {},
-      [](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
-        node.on_read(ref, now, fx);
+      [here](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
+        here ? node.on_read_here(ref, now, fx) : node.on_read(ref, now, fx);
       },
-      std::move(done));
+      std::move(done), here);
 }
 
 // The operator's connections don't break.

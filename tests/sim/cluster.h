@@ -23,7 +23,8 @@ class Cluster {
   // Calls of clients, subject to the network's delays and losses; `done` may never be called.
   void command(uint32_t client, uint32_t node, locks::Command command, CallDone done);
   void renew(uint32_t client, uint32_t node, std::vector<base::LeaseId> leases, CallDone done);
-  void read(uint32_t client, uint32_t node, CallDone done);
+  // `here`: by whichever node, else by the leader.
+  void read(uint32_t client, uint32_t node, bool here, CallDone done);
   void admin(uint32_t node, node::AdminRequest request, CallDone done);
 
   std::vector<std::unique_ptr<Machine>>& machines() { return machines_; }
@@ -43,7 +44,8 @@ class Cluster {
   const locks::LockTable* table(uint32_t node) const;
 
  private:
-  void call(uint32_t client, uint32_t node, base::AnswerKey key, Ask ask, CallDone done);
+  void call(uint32_t client, uint32_t node, base::AnswerKey key, Ask ask, CallDone done,
+            bool here = false);
   std::optional<std::string> unsettled(const Machine& machine,
                                        const locks::LockTable& leader) const;
 

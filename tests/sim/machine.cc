@@ -204,9 +204,9 @@ void Machine::deliver(uint64_t process, Event what) {
   plan_turn();
 }
 
-node::ClientRef Machine::call(base::AnswerKey key, const Ask& ask, CallDone done) {
+node::ClientRef Machine::call(base::AnswerKey key, const Ask& ask, CallDone done, bool here) {
   const node::ClientRef ref = next_ref_++;
-  calls_.emplace(ref, Call{std::move(done), world_.now(), key});
+  calls_.emplace(ref, Call{std::move(done), world_.now(), key, here});
   ask(*node_, ref, now(), fx_);
   return ref;
 }
@@ -337,6 +337,9 @@ void Machine::answer(node::ClientRef ref, const CallResult& result) {
 void Machine::check_confirmed(node::ClientRef ref, bool is_error) {
   const auto it = calls_.find(ref);
   if (is_error || it == calls_.end()) return;
+  if (it->second.here) {
+    return oracles_.leaders.on_answer_here(id_, node_->replica().ballot(), it->second.since);
+  }
   oracles_.leaders.on_confirmed_answer(id_, node_->replica().ballot(), it->second.since);
 }
 

@@ -58,7 +58,7 @@ class Machine {
   void deliver(uint64_t process, Event what);
   // A client's call, as such an event. `key` is that of a command. `done` runs at the end of the
   // turn that answers it, while the node is as the answer says.
-  node::ClientRef call(base::AnswerKey key, const Ask& ask, CallDone done);
+  node::ClientRef call(base::AnswerKey key, const Ask& ask, CallDone done, bool here = false);
   // Nobody waits for it any more.
   void drop(node::ClientRef call);
   // Told when a process has ended.
@@ -92,6 +92,7 @@ class Machine {
     CallDone done;
     int64_t since;  // true time
     base::AnswerKey key;
+    bool here;  // a read that whichever node answers
   };
 
   node::Options node_options();

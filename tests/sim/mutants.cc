@@ -95,6 +95,10 @@ constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     {"cancel_settles_nothing", "7a", 400, "a cancelled number that was never seen isn't settled"},
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
     {"read_unconfirmed", "2.8", 400, "a read is answered without a confirm round"},
+    {"read_index_unconfirmed", "2.8", 400, "a leader names its slot without a confirm round"},
+    {"read_joins_older_question", "2.8", 400,
+     "a read waits for an answer asked for before it came"},
+    {"read_here_not_applied", "2.8", 50, "a follower doesn't apply the slot before it answers"},
     {"follower_answers_reads", "2.8", 400, "a follower answers a linearizable read"},
     // -- modes, semaphores, several locks, conversions, delays, forced releases
     {"upgrade_waits_its_turn", "2.6", 400, "an upgrade waits behind those who wait for the lock"},

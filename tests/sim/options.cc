@@ -40,6 +40,7 @@ constexpr std::array kFields = std::to_array<Field>({
     {"cancel", &Options::cancel},
     {"close", &Options::close},
     {"read", &Options::read},
+    {"read_anywhere", &Options::read_anywhere},
     {"tell", &Options::tell},
     {"stubborn", &Options::stubborn},
     {"renew_percent", &Options::renew_percent},

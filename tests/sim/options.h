@@ -47,16 +47,17 @@ struct Options {
   int64_t think_ms = 20;
   int64_t shared = 300;
   int64_t try_only = 200;
-  int64_t vanish = 20;         // after a grant: stops for good, comes back as somebody else
-  int64_t cancel = 100;        // gives up a wait
-  int64_t close = 50;          // after a release: closes its lease and opens another
-  int64_t read = 200;          // between two locks: a linearizable read
-  int64_t tell = 500;          // of the commands say at once which answers came
-  int64_t stubborn = 300;      // of the clients: go on renewing past their own deadline
-  int64_t claims = 0;          // of what they do: modes, semaphores, conversions, keys, ...
-  int64_t lock_delay = 0;      // of the leases have one
-  int64_t checkpoints = 0;     // 1: of leases that go unrenewed remainders are kept
-  int64_t renew_percent = 33;  // of the TTL between two renewals
+  int64_t vanish = 20;          // after a grant: stops for good, comes back as somebody else
+  int64_t cancel = 100;         // gives up a wait
+  int64_t close = 50;           // after a release: closes its lease and opens another
+  int64_t read = 200;           // between two locks: a linearizable read
+  int64_t read_anywhere = 500;  // of the reads: on whichever node
+  int64_t tell = 500;           // of the commands say at once which answers came
+  int64_t stubborn = 300;       // of the clients: go on renewing past their own deadline
+  int64_t claims = 0;           // of what they do: modes, semaphores, conversions, keys, ...
+  int64_t lock_delay = 0;       // of the leases have one
+  int64_t checkpoints = 0;      // 1: of leases that go unrenewed remainders are kept
+  int64_t renew_percent = 33;   // of the TTL between two renewals
 
   // Programs that use the library: clients as well, numbered after those that don't.
   int64_t programs = 0;

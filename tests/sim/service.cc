@@ -90,7 +90,7 @@ struct Server {
     return machine.call(
         {},
         [&request](node::Node& node, node::ClientRef ref, base::Instant now, node::Effects& fx) {
-          node.on_renew(ref, request.leases, now, fx);
+          node.on_renew(ref, {request.leases, request.client}, now, fx);
         },
         [answer = answer](const CallResult& result) {
           if (result.renewal) answer(renewed(*result.renewal));

@@ -133,6 +133,25 @@ void Cell::close() {
 
 namespace {
 
+auto adopting(client::AdoptCall call) {
+  return [call = std::move(call)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
+    core.adopt(ref, std::move(call), now, fx);
+  };
+}
+
+client::AdoptCall adoption(const SessionOptions& options, base::Owner owner) {
+  if (options.lease.empty() || options.secret.empty()) {
+    throw Error(Code::invalid_argument, "to adopt a lease takes both its id and its secret");
+  }
+  auto secret = base::parse_hex(options.secret);
+  if (!secret || secret->size() != base::kSecretBytes) {
+    throw Error(
+        Code::invalid_argument,
+        "a lease's secret is " + std::to_string(2 * base::kSecretBytes) + " hexadecimal digits");
+  }
+  return {detail::lease_named(options.lease), std::move(*secret), std::move(owner)};
+}
+
 auto opening(client::OpenCall call) {
   return [call = std::move(call)](Core& core, Ref ref, Instant now, Effects& fx) mutable {
     core.open(ref, std::move(call), now, fx);
@@ -150,10 +169,7 @@ void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
   if (options.lock_delay.count() < 0) {
     throw Error(Code::invalid_argument, "a lock-delay can't be negative");
   }
-  client::OpenCall call{ttl_ms(options.ttl), state_->owner(options.reason)};
-  call.lock_delay_ms = static_cast<uint64_t>(options.lock_delay.count());
-  state_->start(opening(std::move(call)), [cell = state_, options = std::move(options),
-                                           done = std::move(done)](client::Outcome&& outcome) {
+  auto got_it = [cell = state_, options, done = std::move(done)](client::Outcome&& outcome) {
     if (auto* failure = std::get_if<client::Failure>(&outcome)) {
       Error error = detail::to_error(*failure);
       return done(std::nullopt, &error);
@@ -165,7 +181,15 @@ void Cell::open_session_async(SessionOptions options, Callback<Session> done) {
                                   if (auto session = weak.lock()) session->on_event(event);
                                 });
     done(Session(std::move(state)), nullptr);
-  });
+  };
+  if (!options.lease.empty() || !options.secret.empty()) {
+    return state_->start(adopting(adoption(options, state_->owner(options.reason))),
+                         std::move(got_it));
+  }
+  client::OpenCall call{ttl_ms(options.ttl), state_->owner(options.reason)};
+  call.lock_delay_ms = static_cast<uint64_t>(options.lock_delay.count());
+  call.drop_on_disconnect = options.drop_on_disconnect;
+  state_->start(opening(std::move(call)), std::move(got_it));
 }
 
 Session Cell::open_session(SessionOptions options) {

@@ -36,8 +36,8 @@ void Core::open(Ref ref, OpenCall call, Instant now, Effects& fx) {
   Op& op = make(OpKind::kOpen, ref, now + options_.request_timeout);
   op.keep = call.keep;
   op.ttl = Duration::from_ms(static_cast<int64_t>(call.ttl_ms));
-  make_command(op).body =
-      locks::OpenLease{call.ttl_ms, call.lock_delay_ms, {}, std::move(call.owner)};
+  make_command(op).body = locks::OpenLease{
+      call.ttl_ms, call.lock_delay_ms, {}, std::move(call.owner), call.drop_on_disconnect};
   submit(op);
   settle(now, fx);
 }
@@ -202,8 +202,9 @@ void Core::renew(Ref ref, const LeaseName& lease, Instant now, Effects& fx) {
   }
   Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
   if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-  auto& leases = std::get<RenewRequest>(op.request).leases;
-  leases.assign(1, session != nullptr ? session->lease : lease.lease);
+  auto& request = std::get<RenewRequest>(op.request);
+  request.leases.assign(1, session != nullptr ? session->lease : lease.lease);
+  request.client = session != nullptr ? client_ : base::ClientId{};
   if (session != nullptr) {
     op.session = session->id;
     op.sessions.push_back(session->id);
@@ -221,9 +222,10 @@ void Core::renew_sessions(Ref ref, Instant now, Effects& fx) {
   }
   Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
   if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-  auto& leases = std::get<RenewRequest>(op.request).leases;
-  leases.clear();
-  sessions_.take_turn(now, op.sessions, leases);
+  auto& request = std::get<RenewRequest>(op.request);
+  request.leases.clear();
+  request.client = client_;
+  sessions_.take_turn(now, op.sessions, request.leases);
   submit(op);
   settle(now, fx);
 }
@@ -234,8 +236,9 @@ Core::AcquireId Core::read(Ref ref, ReadRequest request, Instant now, Effects& f
   const bool waits = events != nullptr && events->wait_ms != 0;
   const auto* get = std::get_if<GetRequest>(&request);
   const auto* keys = std::get_if<KeysRequest>(&request);
-  const bool is_stale = (get != nullptr && get->stale) || (keys != nullptr && keys->stale);
-  const OpKind kind = is_stale ? OpKind::kStaleRead : OpKind::kRead;
+  const bool anywhere = (get != nullptr && (get->stale || get->anywhere)) ||
+                        (keys != nullptr && (keys->stale || keys->anywhere));
+  const OpKind kind = anywhere ? OpKind::kReadAnywhere : OpKind::kRead;
   Op& op = make(kind, ref, waits ? kNever : now + options_.request_timeout);
   op.wait = waits;
   std::visit([&](auto& value) { op.request = std::move(value); }, request);
@@ -293,6 +296,8 @@ void Core::on_response(RequestId request, Response response, Instant now, Effect
     on_answer(*op, *answer, now, fx);
   } else if (auto* renewed = std::get_if<RenewResponse>(&response)) {
     on_renew_response(*op, *renewed, now, fx);
+  } else if (const auto* lease = std::get_if<LeaseInfo>(&response); lease && op->adoption) {
+    on_time_left(*op, Duration::from_ms(lease->remaining.count()), now, fx);
   } else {
     std::visit(
         [&](auto& value) {
@@ -380,10 +385,10 @@ void Core::enqueue(Op& op, bool in_front) {
   op.queued = true;
   op.resend_at = kNever;
   ++queued_ops_;
-  Queue& queue = op.kind == OpKind::kStaleRead ? for_anybody_
-                 : !op.is_mutation()           ? others_
-                 : op.gives_back()             ? giving_
-                                               : taking_;
+  Queue& queue = op.kind == OpKind::kReadAnywhere ? for_anybody_
+                 : !op.is_mutation()              ? others_
+                 : op.gives_back()                ? giving_
+                                                  : taking_;
   if (in_front) {
     queue.emplace_front(op.slot, op.order);
   } else {

@@ -58,6 +58,12 @@ struct OpenCall {
   base::Owner owner;
   bool keep = true;  // becomes a session, renewed until closed; false: a bare lease
   uint64_t lock_delay_ms = 0;
+  bool drop_on_disconnect = false;
+};
+struct AdoptCall {
+  base::LeaseId lease;
+  std::string secret;
+  base::Owner owner;
 };
 // Of a session, or of a bare lease when session is 0.
 struct LeaseName {
@@ -98,6 +104,9 @@ class Core {
 
   // -- callers' calls. Each is completed once, if its ref isn't 0 ---------------------------------
   void open(Ref ref, OpenCall call, base::Instant now, Effects& fx);  // Opened
+  // A session for a living lease. Completed when whoever had it can't believe in it any more:
+  // within its ttl. Opened.
+  void adopt(Ref ref, AdoptCall call, base::Instant now, Effects& fx);
   AcquireId acquire(Ref ref, AcquireCall call, base::Instant now,
                     Effects& fx);  // Granted, NotAcquired
   // Another mode for a hold. If its time runs out it completes only once its outcome is known, or
@@ -210,6 +219,7 @@ class Core {
   void on_op_timer(Op& op, base::Instant now, Effects& fx);
   bool is_owed(const Op& op) const;
   void on_out_of_time(Op& op, base::Instant now, Effects& fx);
+  Session& add_session(const locks::LeaseOpened& lease, base::Instant sent, base::Instant now);
   void renew_due(base::Instant now, Effects& fx);
   void unanswered(Op& renewal, base::Instant again);
   void watch_sessions(base::Instant now, Effects& fx);
@@ -219,6 +229,13 @@ class Core {
   void close_lease(Ref ref, SessionId session, base::LeaseId lease, base::Duration ttl,
                    base::Instant deadline);
   void continue_shutdown(base::Instant now, Effects& fx);
+
+  // core_adoption.cc
+  Op& go_on_with(Op& op, OpKind kind, Effects& fx);
+  void on_adopted(Op& op, const locks::LeaseOpened& opened, base::Instant now, Effects& fx);
+  void on_time_left(Op& op, base::Duration left, base::Instant now, Effects& fx);
+  void on_adoption_renewed(Op& op, base::Instant sent, base::Instant now, Effects& fx);
+  void on_usable(Op& op, Effects& fx);
 
   // core_survey.cc
   void continue_surveys(base::Instant now, Effects& fx);

@@ -50,6 +50,7 @@ void Core::on_answer(Op& op, const locks::Answer& answer, Instant now, Effects& 
     }
   } else if (const auto* opened = std::get_if<locks::LeaseOpened>(&answer)) {
     if (op.kind == OpKind::kOpen) return on_opened(op, *opened, now, fx);
+    if (op.kind == OpKind::kAdopt) return on_adopted(op, *opened, now, fx);
   } else if (const auto* granted = std::get_if<locks::Granted>(&answer)) {
     if (op.may_queue() && fits(op, *granted)) return on_granted(op, granted->tokens, fx);
   } else if (const auto* done = std::get_if<locks::TxnDone>(&answer)) {
@@ -72,7 +73,9 @@ void Core::on_opened(Op& op, const locks::LeaseOpened& opened, Instant now, Effe
   }
   Opened outcome{0, opened.lease, opened.secret, opened.ttl_ms, deadline};
   if (op.keep) {
-    outcome.session = sessions_.add(opened.lease, opened.secret, ttl, since).id;
+    const Session& session = add_session(opened, since, now);
+    outcome.session = session.id;
+    outcome.deadline = session.deadline;
   }
   conclude(op, std::move(outcome), fx);
 }
@@ -127,6 +130,7 @@ void Core::on_renew_response(Op& op, const RenewResponse& response, Instant now,
   Instant sent = HF_MUTANT(deadline_from_answer) ? now : op.last_sent;
   bool single = response.alive.size() == 1 && response.alive[0];
   if (op.sessions.empty()) {
+    if (single && op.adoption) return on_adoption_renewed(op, sent, now, fx);
     if (single) return conclude(op, Renewed{{}, sent}, fx);
     return conclude(op, Failure{Code::lease_not_found, "the lease is not there any more", {}}, fx);
   }
@@ -214,6 +218,8 @@ void Core::on_error(Op& op, const base::Error& error, ConnectionId from, Instant
   switch (error.code) {
     case ErrorCode::kNotLeader:
       router_.on_not_leader(from, error, now, fx);
+      // That node has no leader to ask: whoever leads will do.
+      if (op.kind == OpKind::kReadAnywhere) op.kind = OpKind::kRead;
       return requeue(op, now, fx);
     case ErrorCode::kUnavailable: router_.on_unavailable(from); return requeue(op, now, fx);
     case ErrorCode::kUnknownClient:
@@ -237,6 +243,7 @@ void Core::on_refused(Op& op, const base::Error& error, Instant now, Effects& fx
       op.refusal = to_failure(error);
       return give_up(op, GivingUp::kRefused, now, fx);
     case OpKind::kOpen:
+    case OpKind::kAdopt:
     case OpKind::kTxn:
     case OpKind::kPolicy:
       if (op.attempts == 1) break;

@@ -21,14 +21,27 @@ constexpr Duration kMinPatience = Duration::from_ms(50);
 
 // -- renewing -------------------------------------------------------------------------------------
 
+// One that ends with its connection may be cut to the grace at any time after it was renewed: more
+// is not counted on. The first renewal also says on which connection it is.
+Session& Core::add_session(const locks::LeaseOpened& lease, Instant sent, Instant now) {
+  Duration ttl = Duration::from_ms(static_cast<int64_t>(lease.ttl_ms));
+  if (lease.drop_on_disconnect) {
+    ttl = std::min(ttl, Duration::from_ms(base::kDisconnectGraceMs));
+  }
+  Session& session = sessions_.add(lease.lease, lease.secret, ttl, sent);
+  if (lease.drop_on_disconnect) sessions_.on_unanswered(session, now);
+  return session;
+}
+
 void Core::renew_due(Instant now, Effects& fx) {
   ConnectionId leader = router_.leader();
   while (leader != 0 && sessions_.next_due() <= now) {
     Op& op = make(OpKind::kRenew, 0, kNever);
     if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-    auto& leases = std::get<RenewRequest>(op.request).leases;
-    leases.clear();
-    Duration ttl = sessions_.take_due(now, op.sessions, leases);
+    auto& request = std::get<RenewRequest>(op.request);
+    request.leases.clear();
+    request.client = client_;
+    Duration ttl = sessions_.take_due(now, op.sessions, request.leases);
     transmit(op, leader, std::clamp(ttl / kPatienceParts, kMinPatience, kPatience), now, fx);
   }
 }
@@ -165,6 +178,7 @@ bool Core::is_owed(const Op& op) const {
 }
 
 void Core::on_out_of_time(Op& op, Instant now, Effects& fx) {
+  if (op.kind == OpKind::kAdopted) return on_usable(op, fx);
   if (op.ref == 0 || (op.attempts == 0 && !is_owed(op))) {
     if (op.may_queue() && op.partner != kNoSlot) finish(ops_.at(op.partner), fx);
     return conclude(op, out_of_time(op), fx);

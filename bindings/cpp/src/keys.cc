@@ -119,11 +119,12 @@ KeyValue to_pair(base::KeyRow row) {
 void Cell::get_async(std::string_view key, ReadOptions options,
                      Callback<Dated<std::optional<KeyValue>>> done) {
   using Found = Dated<std::optional<KeyValue>>;
-  state_->start(detail::reading(client::GetRequest{std::string(key), options.stale}),
-                detail::report_value<client::KeyFound>(converting<Found, client::KeyFound>(
-                    std::move(done), [](client::KeyFound found) {
-                      return Found{std::move(found.pair), found.as_of};
-                    })));
+  state_->start(
+      detail::reading(client::GetRequest{std::string(key), options.stale, options.anywhere}),
+      detail::report_value<client::KeyFound>(
+          converting<Found, client::KeyFound>(std::move(done), [](client::KeyFound found) {
+            return Found{std::move(found.pair), found.as_of};
+          })));
 }
 
 std::optional<KeyValue> Cell::get(std::string_view key, ReadOptions options, AsOf* as_of) {
@@ -136,7 +137,8 @@ std::optional<KeyValue> Cell::get(std::string_view key, ReadOptions options, AsO
 
 void Cell::keys_async(std::string_view prefix, ReadOptions options,
                       Callback<Dated<std::vector<KeyValue>>> done) {
-  read_keys(state_, {std::string(prefix), {}, base::kMaxListedRows, options.stale}, {},
+  read_keys(state_,
+            {std::string(prefix), {}, base::kMaxListedRows, options.stale, options.anywhere}, {},
             std::move(done));
 }
 

@@ -37,6 +37,7 @@ Failure to_failure(const base::Error& error);
 struct RegisterRequest {};
 struct RenewRequest {
   std::vector<base::LeaseId> leases;
+  base::ClientId client;  // whose they are; 0: leases of no session
 };
 struct DescribeRequest {
   std::string name;
@@ -78,12 +79,14 @@ struct WhyRequest {
 struct GetRequest {
   std::string key;
   bool stale = false;
+  bool anywhere = false;  // else from the leader
 };
 struct KeysRequest {
   std::string prefix;
   std::string after;
   uint32_t limit = 0;
   bool stale = false;
+  bool anywhere = false;
 };
 struct PoliciesRequest {};
 struct BarrierRequest {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace holdfast::client {
 enum class OpKind : uint8_t {
   // Mutations: numbered, retried with the same number until answered (DESIGN 7a).
   kOpen,
+  kAdopt,
   kClose,
   kAcquire,
   kConvert,
@@ -27,8 +29,9 @@ enum class OpKind : uint8_t {
   kRegister,
   kRenew,
   kRead,
-  kStaleRead,  // for whichever node
-  kQuestion,   // a status question of the router or a survey, for one certain node
+  kReadAnywhere,  // for whichever node
+  kQuestion,      // a status question of the router or a survey, for one certain node
+  kAdopted,       // nothing is sent: until whoever had the lease can't believe in it any more
 };
 
 // Why an acquire or convert is being cancelled.
@@ -40,6 +43,12 @@ enum class GivingUp : uint8_t {
 };
 
 constexpr uint32_t kNoSlot = ~uint32_t{0};
+
+// A lease that is being taken over, from its answer on.
+struct Adoption {
+  locks::LeaseOpened lease;
+  base::Instant usable_from;  // once its time left is known
+};
 
 struct Op {
   uint32_t slot = kNoSlot;
@@ -82,15 +91,20 @@ struct Op {
   // kRenew: the sessions, parallel to the leases of the request; empty: a lease of no session.
   std::vector<SessionId> sessions;
 
+  // kRead, kRenew and kAdopted: a step of an adoption.
+  std::unique_ptr<Adoption> adoption;
+
   // kQuestion.
   uint32_t node = 0;
   uint64_t survey = 0;  // 0: the router's
 
   bool is_mutation() const { return kind <= OpKind::kForget; }
   // Of mutations: the cell lets these go beyond a client's limits, so that it gets out of them.
-  bool gives_back() const { return kind != OpKind::kOpen && !may_queue(); }
+  bool gives_back() const {
+    return kind != OpKind::kOpen && kind != OpKind::kAdopt && !may_queue();
+  }
   // Nobody counts on the leader's answer.
-  bool is_for_anybody() const { return kind == OpKind::kStaleRead || kind == OpKind::kQuestion; }
+  bool is_for_anybody() const { return kind == OpKind::kReadAnywhere || kind == OpKind::kQuestion; }
   // May have to wait in a queue of the cell, and be cancelled there.
   bool may_queue() const { return kind == OpKind::kAcquire || kind == OpKind::kConvert; }
   locks::Command& command() { return std::get<locks::Command>(request); }

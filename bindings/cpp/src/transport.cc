@@ -199,6 +199,12 @@ kj::Promise<void> Transport::mutate(Link& link, RequestId id, const locks::Comma
     rpc::fill_open_lease(*open, request.initOpen());
     return answer(id, request.send());
   }
+  if (const auto* adopt = std::get_if<locks::AdoptLease>(&command.body)) {
+    auto request = client.adoptLeaseRequest();
+    rpc::fill_op(command.op, request.initOp());
+    rpc::fill_adopt_lease(*adopt, request.initAdopt());
+    return answer(id, request.send());
+  }
   if (const auto* close = std::get_if<locks::CloseLease>(&command.body)) {
     auto request = client.closeLeaseRequest();
     rpc::fill_op(command.op, request.initOp());
@@ -230,6 +236,7 @@ struct Transport::Call {
   }
   kj::Promise<void> operator()(const RenewRequest& renew) {
     auto request = link.cell.renewRequest();
+    request.setClient(renew.client.value);
     auto leases = request.initLeases(static_cast<unsigned>(renew.leases.size()));
     for (unsigned i = 0; i < leases.size(); ++i) leases.set(i, renew.leases[i].value);
     return then(request.send(), [](auto&& results) { return renewed(results); });

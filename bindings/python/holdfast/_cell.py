@@ -70,16 +70,27 @@ class Cell(KeyCalls):
 
     def session(self, ttl: float = 10.0, lock_delay: float = 0.0, reason: str | None = None,
                 on_jeopardy: Callable[[float], object] | None = None,
-                on_lost: Callable[[Error], object] | None = None) -> Session:
+                on_lost: Callable[[Error], object] | None = None,
+                drop_on_disconnect: bool = False, secret: str | None = None,
+                lease: str | None = None) -> Session:
         """Opens a lease that is renewed in the background until the session is closed or lost.
 
         `on_jeopardy(seconds_left)`: the renewal is overdue. `on_lost(reason)`: the lease is lost,
         and every lock under it; called once. Both are called on a thread of the cell's.
+
+        `drop_on_disconnect`: the lease ends 1.5 s after the connection, if the session hasn't come
+        back by then; it is renewed twice a second for that.
+
+        `lease` and `secret`, of a session of before: adopts that lease instead of opening one. It
+        keeps its ttl, lock-delay and drop_on_disconnect, and what is held under it: to acquire such
+        a lock, alone and in the mode held, takes up the hold, with a new token. Whoever had the
+        lease loses it; this returns when that one can't believe in it any more, after what was left
+        of the lease, at most its ttl. PermissionDenied: it has another secret.
         """
         self._check_process()
         session = Session(self, milliseconds("a ttl", ttl),
                           milliseconds("a lock-delay", lock_delay), reason or "", on_jeopardy,
-                          on_lost)
+                          on_lost, drop_on_disconnect, lease or "", secret or "")
         self._sessions.add(session)
         return session
 

@@ -61,18 +61,21 @@ class KeyCalls(ProcessBound):
 
     _native: _holdfast.Cell
 
-    def get(self, key: str, *, stale: bool = False) -> KeyValue | None:
-        """The key, by the cell's word. `stale`: by whichever node's, also without a majority."""
+    def get(self, key: str, *, stale: bool = False, anywhere: bool = False) -> KeyValue | None:
+        """The key, by the cell's word. `stale`: by whichever node's, also without a majority.
+        `anywhere`: whichever node answers, but by the cell's word.
+        """
         self._check_process()
         with failures_about():
-            row = self._native.get(key, stale)
+            row = self._native.get(key, stale, anywhere)
         return None if row is None else _pair(row)
 
-    def keys(self, prefix: str = "", *, stale: bool = False) -> list[KeyValue]:
+    def keys(self, prefix: str = "", *, stale: bool = False,
+             anywhere: bool = False) -> list[KeyValue]:
         """The keys whose names begin with `prefix`, ascending."""
         self._check_process()
         with failures_about():
-            return [_pair(row) for row in self._native.keys(prefix, stale)]
+            return [_pair(row) for row in self._native.keys(prefix, stale, anywhere)]
 
     def put(self, key: str, value: Bytes, *, lease: Session | str | None = None,
             guard: Compare | Grant | None = None, sequential: bool = False) -> KeyValue:

@@ -28,7 +28,8 @@ class Session(ProcessBound):
 
     def __init__(self, cell: Cell, ttl_ms: int, lock_delay_ms: int, reason: str,
                  on_jeopardy: Callable[[float], object] | None,
-                 on_lost: Callable[[Error], object] | None) -> None:
+                 on_lost: Callable[[Error], object] | None,
+                 drop_on_disconnect: bool, lease: str, secret: str) -> None:
         super().__init__()
         self._cell = cell  # kept open as long as the session is there
         self._jeopardy_callback = on_jeopardy
@@ -44,6 +45,7 @@ class Session(ProcessBound):
         key = cell._events.register(self)
         with failures_about():
             self._native = cell._native.open_session(ttl_ms, lock_delay_ms, reason,
+                                                     drop_on_disconnect, lease, secret,
                                                      cell._events.queue, key)
         if on_jeopardy is not None or on_lost is not None:
             cell._events.start()

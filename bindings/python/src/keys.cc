@@ -67,18 +67,20 @@ py::object to_python(const TxnOpResult& result) {
   return to_python(*result.pair);
 }
 
-py::object get(Cell& cell, const std::string& key, bool stale) {
+py::object get(Cell& cell, const std::string& key, bool stale, bool anywhere) {
   using Found = Cell::Dated<std::optional<KeyValue>>;
-  const Found found = await_value<Found>(
-      [&](Callback<Found> done) { cell.get_async(key, {stale}, std::move(done)); });
+  const Found found = await_value<Found>([&](Callback<Found> done) {
+    cell.get_async(key, {stale, anywhere}, std::move(done));
+  });
   if (!found.value) return py::none();
   return to_python(*found.value);
 }
 
-py::list keys(Cell& cell, const std::string& prefix, bool stale) {
+py::list keys(Cell& cell, const std::string& prefix, bool stale, bool anywhere) {
   using Rows = Cell::Dated<std::vector<KeyValue>>;
-  const Rows rows = await_value<Rows>(
-      [&](Callback<Rows> done) { cell.keys_async(prefix, {stale}, std::move(done)); });
+  const Rows rows = await_value<Rows>([&](Callback<Rows> done) {
+    cell.keys_async(prefix, {stale, anywhere}, std::move(done));
+  });
   py::list out;
   for (const KeyValue& pair : rows.value) out.append(to_python(pair));
   return out;

@@ -40,8 +40,12 @@ Cell connect(std::vector<std::string> endpoints, int64_t timeout_ms, std::string
 }
 
 Session open_session(Cell& cell, int64_t ttl_ms, int64_t lock_delay_ms, std::string reason,
+                     bool drop_on_disconnect, std::string lease, std::string secret,
                      std::shared_ptr<Events> events, uint64_t key) {
   SessionOptions options;
+  options.drop_on_disconnect = drop_on_disconnect;
+  options.lease = std::move(lease);
+  options.secret = std::move(secret);
   options.ttl = milliseconds(ttl_ms);
   options.lock_delay = milliseconds(lock_delay_ms);
   options.reason = std::move(reason);
@@ -94,8 +98,8 @@ void define_cell(py::module_& module) {
   define_history(cells);
   define_keys(cells);
   cells.def(py::init(&connect), "endpoints"_a, "timeout_ms"_a, "program"_a)
-      .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a, "events"_a,
-           "key"_a)
+      .def("open_session", &open_session, "ttl_ms"_a, "lock_delay_ms"_a, "reason"_a,
+           "drop_on_disconnect"_a, "lease"_a, "secret"_a, "events"_a, "key"_a)
       .def("describe", &describe, "name"_a)
       .def("locks", &locks, "prefix"_a)
       .def("leases", &leases)

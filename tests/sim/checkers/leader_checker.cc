@@ -67,6 +67,15 @@ void LeaderChecker::on_said(base::NodeId node, const paxos::Message& message) {
     }
   } else if (const auto* beat = std::get_if<paxos::Heartbeat>(&message)) {
     leads_[node] = beat->ballot;
+  } else if (const auto* question = std::get_if<paxos::ReadIndexQuery>(&message)) {
+    index_asked_at_.try_emplace({node, question->process, question->number}, world_.now());
+  } else if (const auto* index = std::get_if<paxos::ReadIndexReply>(&message)) {
+    const int64_t taken_at = index_taken_at_[{node, index->process, index->number}];
+    if (quorum_heard_at(node, index->ballot) < taken_at) {
+      world_.fail(name(node) +
+                  " named a slot to read from although no quorum had heard it lead since it was "
+                  "asked (P8)");
+    }
   } else if (const auto* reply = std::get_if<paxos::ProbeReply>(&message); reply && reply->yes) {
     if (may_say_yes_[{node, reply->ballot}]-- == 0) {
       world_.fail(name(node) + " would promise another ballot although it hears a leader (P7)");
@@ -99,6 +108,13 @@ void LeaderChecker::on_taken(base::NodeId to, base::NodeId from, const paxos::Me
     echoes(accepted->ballot, accepted->confirm);
   } else if (const auto* alive = std::get_if<paxos::HeartbeatReply>(&message)) {
     echoes(alive->ballot, alive->confirm);
+  } else if (const auto* question = std::get_if<paxos::ReadIndexQuery>(&message)) {
+    index_taken_at_.try_emplace({to, question->process, question->number}, world_.now());
+  } else if (const auto* index = std::get_if<paxos::ReadIndexReply>(&message)) {
+    const auto asked = index_asked_at_.find({to, index->process, index->number});
+    if (asked != index_asked_at_.end()) {
+      index_known_[to] = std::max(index_known_[to], asked->second);
+    }
   } else if (const auto* probe = std::get_if<paxos::Probe>(&message)) {
     // What it says is decided now; what else it takes in this turn comes later.
     const auto heard = heard_.find(to);
@@ -137,6 +153,12 @@ void LeaderChecker::on_confirmed_answer(base::NodeId leader, base::Ballot ballot
   world_.fail(name(leader) +
               " answered a renewal or a read although no quorum had heard it lead since it was "
               "asked (P8)");
+}
+
+void LeaderChecker::on_answer_here(base::NodeId node, base::Ballot ballot, int64_t asked_at) {
+  if (index_known_[node] >= asked_at || quorum_heard_at(node, ballot) >= asked_at) return;
+  world_.fail(name(node) +
+              " answered a read although no leader had been asked since it came (2.8)");
 }
 
 }  // namespace holdfast::sim

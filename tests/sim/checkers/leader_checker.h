@@ -39,6 +39,8 @@ class LeaderChecker {
   void on_reconfigured(base::NodeId node, base::Slot before);
   // The leader of `ballot` answered a renewal or a linearizable read that arrived at `asked_at`.
   void on_confirmed_answer(base::NodeId leader, base::Ballot ballot, int64_t asked_at);
+  // A node answered a read that arrived at `asked_at`, leading in `ballot` or by a leader's word.
+  void on_answer_here(base::NodeId node, base::Ballot ballot, int64_t asked_at);
   // True time of a quorum's newest word for this leader in this ballot; 0: none yet.
   int64_t quorum_heard_at(base::NodeId leader, base::Ballot ballot) const;
 
@@ -65,6 +67,12 @@ class LeaderChecker {
   // leader was told of.
   std::map<std::tuple<base::NodeId, base::Ballot, base::Confirm>, int64_t> taken_at_;
   std::map<std::tuple<base::NodeId, base::Ballot, base::NodeId>, int64_t> echoed_at_;
+  // Read indexes, by node, the asking process, and the number: when it asked first; when a leader
+  // took that question. And, by who asks, when it asked the newest one that it has the answer to.
+  using Question = std::tuple<base::NodeId, uint64_t, uint64_t>;
+  std::map<Question, int64_t> index_asked_at_;
+  std::map<Question, int64_t> index_taken_at_;
+  std::map<base::NodeId, int64_t> index_known_;
 };
 
 }  // namespace holdfast::sim

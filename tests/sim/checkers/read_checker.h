@@ -1,4 +1,5 @@
-// Oracle: a read sees all that anybody was told before it was asked (DESIGN 2.8).
+// Oracle: a read sees all that anybody was told, or saw in another read, before it was asked
+// (DESIGN 2.8), on whichever node.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +17,7 @@ class ReadChecker {
   base::Revision told() const { return told_; }
   // A read that was asked when `told` was all that anybody knew has seen the state of `seen`.
   void on_read(base::Revision told, base::Revision seen) {
+    on_told(seen);
     if (seen >= told) return;
     world_.fail("a read saw revision " + std::to_string(seen.value) + " although revision " +
                 std::to_string(told.value) + " was known before it was asked");

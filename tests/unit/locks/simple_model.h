@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -189,6 +190,8 @@ class SimpleModel {
   }
 
  private:
+  static constexpr uint64_t kNobody = UINT64_MAX;  // the agent of holds that await being taken up
+
   struct Claim {
     std::string lock;
     uint64_t lease, holder, agent;
@@ -291,16 +294,40 @@ class SimpleModel {
   std::string execute(const OpId& op, const OpenLease& body) {
     leases_[++revision_] = op.client.value;
     lock_delays_[revision_] = body.lock_delay_ms;
+    secrets_[revision_] = body.secret;
     return number("lease", revision_);
   }
-  std::string execute(const OpId&, const CloseLease& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+  std::string execute(const OpId& op, const AdoptLease& body) {
+    const uint64_t lease = body.lease.value;
+    if (!leases_.contains(lease)) return "error leaseNotFound";
+    if (secrets_.at(lease) != body.secret) return "error permissionDenied";
+    end_waits_of(lease);
+    for (Claim& c : claims_) {
+      if (c.lease == lease) c.agent = kNobody;
+    }
+    if (leases_.at(lease) != op.client.value) {
+      use(leases_.at(lease));
+      formers_[lease] = leases_.at(lease);
+      leases_.at(lease) = op.client.value;
+    }
+    ++revision_;
+    return number("lease", lease);
+  }
+  // There, and not taken from this client.
+  bool is_there(const OpId& op, base::LeaseId lease) const {
+    const auto former = formers_.find(lease.value);
+    return leases_.contains(lease.value) &&
+           (former == formers_.end() || former->second != op.client.value);
+  }
+  std::string execute(const OpId& op, const CloseLease& body) {
+    if (!is_there(op, body.lease)) return "error leaseNotFound";
     const std::string outcome = number("done", revision_ + 1);
     end_leases({body.lease.value});
     return outcome;
   }
   std::string execute(const OpId& op, const Acquire& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+    if (!is_there(op, body.lease)) return "error leaseNotFound";
+    if (auto taken_up = take_up(op, body)) return *taken_up;
     std::vector<Claim> wanted;
     bool free = true;
     for (const LockRequest& request : body.locks) {
@@ -334,8 +361,41 @@ class SimpleModel {
     }
     return free ? token_text(tokens) : "pending";
   }
+  // The first hold of an adopted lease that is as the request has it, or the last that isn't.
+  std::optional<std::string> take_up(const OpId& op, const Acquire& body) {
+    for (const LockRequest& request : body.locks) {
+      std::vector<Claim*> orphans;
+      for (Claim& c : claims_) {
+        const bool its = c.lock == request.name && c.lease == body.lease.value && c.token != 0;
+        if (its && c.agent == kNobody) orphans.push_back(&c);
+      }
+      if (orphans.empty()) continue;
+      const auto fits = [&](const Claim* c) {
+        return c->mode == request.mode && c->permits == request.permits;
+      };
+      std::sort(orphans.begin(), orphans.end(),
+                [](const Claim* a, const Claim* b) { return a->token < b->token; });
+      const auto found = std::find_if(orphans.begin(), orphans.end(), fits);
+      if (found == orphans.end() || body.locks.size() > 1) return "error invalidArgument";
+      Claim& hold = **found;
+      if (hold.kind != request.kind || hold.capacity != request.capacity) {
+        return "error invalidArgument";
+      }
+      for (const Claim& c : claims_) {
+        const bool same = c.lease == body.lease.value && c.holder == body.holder.value;
+        if (same && c.lock == request.name && &c != &hold) return "error invalidArgument";
+      }
+      hold.holder = body.holder.value;
+      hold.agent = body.agent.value;
+      hold.number = op.number;
+      const uint64_t token = hold.token = ++revision_;
+      if (!body.value.empty()) ++revision_;
+      return token_text({token});
+    }
+    return std::nullopt;
+  }
   std::string execute(const OpId& op, const Convert& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+    if (!is_there(op, body.lease)) return "error leaseNotFound";
     Claim* hold = find_hold(body.lease, body.lock, body.token);
     if (hold == nullptr) return "error notHeld";
     if (hold->kind != base::LockKind::kLock) return "error invalidArgument";
@@ -372,8 +432,8 @@ class SimpleModel {
     claims_.push_back(wanted);
     return "pending";
   }
-  std::string execute(const OpId&, const SetHoldValue& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+  std::string execute(const OpId& op, const SetHoldValue& body) {
+    if (!is_there(op, body.lease)) return "error leaseNotFound";
     if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
     return number("done", ++revision_);
   }
@@ -386,12 +446,12 @@ class SimpleModel {
     drop_claims([&](const Claim& c) { return c.token == body.token.value; }, true);
     return number("done", revision_);
   }
-  std::string execute(const OpId&, const Txn& body) {
+  std::string execute(const OpId& by, const Txn& body) {
     bool holds_all = true;
     for (const Compare& compare : body.compare) holds_all = holds_all && holds(compare);
     const std::vector<TxnOp>& ops = holds_all ? body.then : body.orelse;
     for (const TxnOp& op : ops) {
-      if (op.lease && !leases_.contains(op.lease.value)) return "error leaseNotFound";
+      if (op.lease && !is_there(by, op.lease)) return "error leaseNotFound";
     }
     TxnDone done{holds_all, {}, {}};
     for (const TxnOp& op : ops) done.results.push_back(carry_out(op));
@@ -489,8 +549,8 @@ class SimpleModel {
     }
     drop_claims([&](const Claim& c) { return c.converts == token; });
   }
-  std::string execute(const OpId&, const Release& body) {
-    if (!leases_.contains(body.lease.value)) return "error leaseNotFound";
+  std::string execute(const OpId& op, const Release& body) {
+    if (!is_there(op, body.lease)) return "error leaseNotFound";
     if (find_hold(body.lease, body.lock, body.token) == nullptr) return "error notHeld";
     end_conversion_of(body.token.value);
     drop_claims([&](const Claim& c) { return c.token == body.token.value; });
@@ -556,12 +616,7 @@ class SimpleModel {
   void end_leases(const std::vector<uint64_t>& ending, bool lost = false) {
     for (uint64_t lease : ending) {
       ++revision_;
-      for (const Claim& c : claims_) {
-        if (c.lease != lease || c.token != 0) continue;
-        // Once for a request for several locks.
-        if (clients_.at(c.client).ops[c.number] == "pending") settle(c, "error leaseNotFound");
-      }
-      drop_claims([&](const Claim& c) { return c.lease == lease && c.token == 0; });
+      end_waits_of(lease);
     }
     for (uint64_t lease : ending) {
       drop_claims([&](const Claim& c) { return c.lease == lease; }, lost);
@@ -572,7 +627,17 @@ class SimpleModel {
       }
       use(leases_.at(lease));
       leases_.erase(lease);
+      formers_.erase(lease);
     }
+  }
+
+  void end_waits_of(uint64_t lease) {
+    for (const Claim& c : claims_) {
+      if (c.lease != lease || c.token != 0) continue;
+      // Once for a request for several locks.
+      if (clients_.at(c.client).ops[c.number] == "pending") settle(c, "error leaseNotFound");
+    }
+    drop_claims([&](const Claim& c) { return c.lease == lease && c.token == 0; });
   }
 
   // A lock lost a claim, or one of its claims changed.
@@ -739,9 +804,11 @@ class SimpleModel {
   base::Ballot leader_;
   uint64_t config_version_ = 1;
   std::map<uint64_t, ClientState> clients_;
-  std::map<uint64_t, uint64_t> leases_;  // lease -> who opened it
-  std::vector<Claim> claims_;            // in the order in which they were made
-  std::vector<std::string> freed_;       // locks that are still to be served
+  std::map<uint64_t, uint64_t> leases_;      // lease -> who opened or adopted it
+  std::map<uint64_t, uint64_t> formers_;     // adopted lease -> who had it before
+  std::map<uint64_t, std::string> secrets_;  // of all leases that there ever were
+  std::vector<Claim> claims_;                // in the order in which they were made
+  std::vector<std::string> freed_;           // locks that are still to be served
 };
 
 }  // namespace holdfast::locks

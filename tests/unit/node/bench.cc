@@ -123,13 +123,19 @@ ClientRef Bench::command(uint32_t index, locks::Command command) {
 
 ClientRef Bench::renew(uint32_t index, std::vector<base::LeaseId> leases) {
   const ClientRef ref = next_ref_++;
-  nodes_[index]->on_renew(ref, std::move(leases), now_, effects_[index]);
+  nodes_[index]->on_renew(ref, {std::move(leases), {}}, now_, effects_[index]);
   return ref;
 }
 
 ClientRef Bench::read(uint32_t index) {
   const ClientRef ref = next_ref_++;
   nodes_[index]->on_read(ref, now_, effects_[index]);
+  return ref;
+}
+
+ClientRef Bench::read_here(uint32_t index) {
+  const ClientRef ref = next_ref_++;
+  nodes_[index]->on_read_here(ref, now_, effects_[index]);
   return ref;
 }
 

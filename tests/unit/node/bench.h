@@ -41,6 +41,7 @@ class Bench {
   ClientRef command(uint32_t node, locks::Command command);
   ClientRef renew(uint32_t node, std::vector<base::LeaseId> leases);
   ClientRef read(uint32_t node);
+  ClientRef read_here(uint32_t node);
   // The answer, after settling. Fails the test if there is none.
   locks::Answer run(uint32_t node, locks::Command command);
   base::ClientId register_client(uint32_t node);

@@ -158,3 +158,33 @@ TEST_CASE("lease clock: a long lease that goes unrenewed is to be checkpointed, 
   CHECK(unrenewed(200'000) == Found{});
   CHECK(clock.next_unrenewed() == holdfast::base::kNever);
 }
+
+TEST_CASE("lease clock: a lease that is cut short ends then, unless it is renewed") {
+  LeaseClock clock{{}};
+  const Duration minute = Duration::from_ms(60'000);
+  const Duration second = Duration::from_ms(1'000);
+  clock.add({1}, minute, minute, at_ms(0));
+  clock.add({2}, second, second, at_ms(0));
+  for (const uint64_t id : {1, 2, 3}) clock.shorten({id}, at_ms(1'500));
+  CHECK(clock.deadline({1}) == at_ms(1'500));
+  CHECK(clock.deadline({2}) == at_ms(1'000));  // it ends earlier anyway
+  CHECK(due(clock, at_ms(1'400)) == std::vector{LeaseId{2}});
+  clock.remove({2});
+  SUBCASE("it ends") {
+    CHECK(due(clock, at_ms(1'510)) == std::vector{LeaseId{1}});
+  }
+  SUBCASE("it is renewed, cut and renewed: it is due once") {
+    for (int64_t now = 1'000; now < 20'000; now += 500) {
+      clock.renew({1}, at_ms(now));
+      clock.shorten({1}, at_ms(now + 1'500));
+      CHECK(due(clock, at_ms(now)).empty());
+    }
+    clock.renew({1}, at_ms(20'000));
+    CHECK(clock.deadline({1}) == at_ms(80'000));
+    CHECK(due(clock, at_ms(79'000)).empty());
+    CHECK(due(clock, at_ms(80'010)) == std::vector{LeaseId{1}});
+  }
+  clock.remove({1});
+  CHECK(due(clock, at_ms(200'000)).empty());
+  CHECK(clock.next_due() == base::kNever);
+}

@@ -130,6 +130,40 @@ TEST_CASE("node: a lease that nobody renews ends, and its waiter is granted in t
   CHECK(bench.node(leader).table().lease(dying) == nullptr);
 }
 
+TEST_CASE("node: a follower answers a read once it has applied what the leader knew chosen") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const uint32_t follower = (leader + 1) % 3;
+  const auto client = bench.register_client(leader);
+  const auto lease = bench.open_lease(leader, client, 1, 10'000);
+  // It doesn't hear that the grant is chosen, which its client is told.
+  bench.lost = [follower](uint32_t, uint32_t to, const paxos::Message&) { return to == follower; };
+  bench.run(leader, make(client, 2, acquire(lease, "a")));
+  REQUIRE_FALSE(bench.node(follower).table().is_held("a"));
+  const ClientRef ref = bench.read_here(follower);
+  bench.settle();
+  CHECK_FALSE(bench.answers.reads.contains(ref));
+  heal(bench);
+  bench.pass_ms(150);
+  REQUIRE(bench.answers.reads.contains(ref));
+  CHECK_FALSE(bench.answers.reads[ref].error);
+  CHECK(bench.node(follower).table().is_held("a"));
+}
+
+TEST_CASE("node: a follower that no leader answers says so, and who leads answers by itself") {
+  Bench bench(3);
+  const uint32_t leader = bench.elect();
+  const uint32_t follower = (leader + 1) % 3;
+  cut_off(bench, follower);
+  const ClientRef cut = bench.read_here(follower);
+  const ClientRef own = bench.read_here(leader);
+  bench.pass_ms(400);
+  REQUIRE(bench.answers.reads.contains(cut));
+  CHECK(bench.answers.reads[cut].error->code == ErrorCode::kNotLeader);
+  REQUIRE(bench.answers.reads.contains(own));
+  CHECK_FALSE(bench.answers.reads[own].error);
+}
+
 TEST_CASE("node: a leader that was stopped reads the renewals in its sockets before it expires") {
   // DESIGN 6. The renewal arrived while the process was stopped; the process finds the lease due
   // and the renewal unread at the same moment.

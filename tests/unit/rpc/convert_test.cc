@@ -123,6 +123,13 @@ bool same(const paxos::ClockQuery& a, const paxos::ClockQuery& b) {
 bool same(const paxos::ClockReply& a, const paxos::ClockReply& b) {
   return std::tie(a.asked, a.clock) == std::tie(b.asked, b.clock);
 }
+bool same(const paxos::ReadIndexQuery& a, const paxos::ReadIndexQuery& b) {
+  return std::tie(a.process, a.number) == std::tie(b.process, b.number);
+}
+bool same(const paxos::ReadIndexReply& a, const paxos::ReadIndexReply& b) {
+  return std::tie(a.ballot, a.process, a.number, a.slot) ==
+         std::tie(b.ballot, b.process, b.number, b.slot);
+}
 bool same_message(const paxos::Message& a, const paxos::Message& b) {
   return a.index() == b.index() &&
          std::visit(
@@ -180,11 +187,16 @@ TEST_CASE("convert: what a client asks arrives as it was asked") {
         std::tie(acquire.lease, acquire.holder, acquire.agent, acquire.wait, acquire.reason));
     CHECK(same(acquire2.locks, acquire.locks));
 
+    const locks::AdoptLease adopt = samples.adopt_lease();
+    const auto adopt2 = good(
+        carried<wire::AdoptLease>([&](auto to) { fill_adopt_lease(adopt, to); }, read_adopt_lease));
+    CHECK(std::tie(adopt2.lease, adopt2.secret) == std::tie(adopt.lease, adopt.secret));
+    CHECK(same(adopt2.owner, adopt.owner));
     const locks::OpenLease open = samples.open_lease();
     const auto open2 = good(
         carried<wire::OpenLease>([&](auto to) { fill_open_lease(open, to); }, read_open_lease));
-    CHECK(std::tie(open2.ttl_ms, open2.lock_delay_ms, open2.secret) ==
-          std::tie(open.ttl_ms, open.lock_delay_ms, open.secret));
+    CHECK(std::tie(open2.ttl_ms, open2.lock_delay_ms, open2.secret, open2.drop_on_disconnect) ==
+          std::tie(open.ttl_ms, open.lock_delay_ms, open.secret, open.drop_on_disconnect));
     CHECK(same(open2.owner, open.owner));
 
     const locks::Release release = samples.release();

@@ -73,7 +73,8 @@ class Samples {
             coin(),
             bytes(60)};
   }
-  locks::OpenLease open_lease() { return {number(), number(), bytes(20), owner()}; }
+  locks::OpenLease open_lease() { return {number(), number(), bytes(20), owner(), coin()}; }
+  locks::AdoptLease adopt_lease() { return {id<base::LeaseId>(), bytes(20), owner()}; }
   locks::Convert convert() {
     return {id<base::LeaseId>(), bytes(60), id<base::Token>(), mode(), id<base::AgentId>(), coin()};
   }
@@ -88,7 +89,7 @@ class Samples {
   locks::Answer answer() {
     switch (below(6)) {
       case 0: return locks::ClientRegistered{id<base::ClientId>()};
-      case 1: return locks::LeaseOpened{id<base::LeaseId>(), number(), bytes(16)};
+      case 1: return locks::LeaseOpened{id<base::LeaseId>(), number(), bytes(16), coin()};
       case 2: return locks::Granted{ids<base::Token>(6)};
       case 3: return locks::Done{id<base::Revision>()};
       case 4: return locks::WaitCancelled{};
@@ -185,7 +186,9 @@ class Samples {
       case 15: return paxos::SnapshotFetch{number(), number(), number()};
       case 16: return paxos::SnapshotReply{number(), snapshot_part()};
       case 17: return paxos::ClockQuery{instant()};
-      default: return paxos::ClockReply{instant(), instant()};
+      case 18: return paxos::ClockReply{instant(), instant()};
+      case 19: return paxos::ReadIndexQuery{number(), number()};
+      default: return paxos::ReadIndexReply{ballot(), number(), number(), slot()};
     }
   }
 

@@ -299,6 +299,19 @@ struct SessionOptions {
   milliseconds ttl{10000};     // 500 ms to 24 h
   milliseconds lock_delay{0};  // how long its locks stay closed when it expires; up to 60 s
   std::string reason;          // shown wherever the holder is shown
+  // Ends the lease 1.5 s after the connection over which it is renewed, unless it has been renewed
+  // over another one by then: so that what a crash leaves behind comes free at once. The library
+  // counts on no more than that from any renewal on, and renews twice a second. (After a change of
+  // leaders the lease of a client that is gone lasts its ttl.)
+  bool drop_on_disconnect = false;
+  // Both given: no lease is opened, but this living one is adopted, as a restarted program does
+  // with what it wrote down: Session::lease() and secret(). It keeps its ttl, lock-delay and
+  // drop_on_disconnect, and all that is held under it; its waits end. To acquire a lock that it
+  // holds, alone and in the mode held, takes up that hold, with a new token. Whoever had the lease
+  // before loses it; the session is given when that one can't believe in it any more: after what
+  // is left of the lease, at most its ttl. permission_denied: it has another secret.
+  std::string lease = {};
+  std::string secret = {};
   // The lease was renewed: what deadline() says from now on. For those who keep watch elsewhere.
   std::function<void(Deadline)> on_renewed;
   // Renewal is overdue: how much is left until the deadline. Again "safe" is told by nothing but

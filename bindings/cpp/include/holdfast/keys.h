@@ -95,6 +95,9 @@ struct PutOptions {
 struct ReadOptions {
   // Whichever node is reached first answers from what it knows, also without a majority.
   bool stale = false;
+  // The same node answers, but linearizably: it asks the leader how new its answer has to be. So
+  // learners and followers near to clients take reads off the leader.
+  bool anywhere = false;
 };
 // How old an answer is: as of that revision. `age_ms` says how long before, at most, the node that
 // answered last heard from a leader; 0 from the leader itself.
