@@ -185,7 +185,7 @@ TEST_CASE("log.db, state.db: a newer version's file is refused, and both version
   const Refused log = opening_log(dir.data());
   CHECK(log.kind == Kind::kForeign);
   CHECK(log.says("log.db: has format 9, this program knows 3"));
-  CHECK(opening_state(dir.data()).says("state.db: has format 9, this program knows 6"));
+  CHECK(opening_state(dir.data()).says("state.db: has format 9, this program knows 7"));
 }
 
 TEST_CASE("log.db: empty, beside a state.db or not, is damage and no fresh start") {
