@@ -54,7 +54,7 @@ constexpr std::array kOfTheCell = std::to_array<Mutant>({
     {"lease_clock_runs_fast", "6", 400, "a renewal moves the deadline by less than the TTL"},
     {"renewal_moves_nothing", "6", 50, "a renewal is answered yes and doesn't move the deadline"},
     {"renewed_unconfirmed", "6", 400, "a renewal is answered without a confirm round"},
-    {"renewed_while_ending", "6", 400, "a renewal is answered yes after the expiry was proposed"},
+    {"renewed_while_ending", "6", 800, "a renewal is answered yes after the expiry was proposed"},
     {"cell_time_turns_back", "7", 400, "cell time may turn back"},
     {"cell_time_from_own_clock", "5, 7", 400, "cell time is each leader's own clock"},
     // -- clocks beyond ε
@@ -90,7 +90,7 @@ constexpr std::array kOfTheStateMachine = std::to_array<Mutant>({
     {"waiter_overtaken", "2.6", 50, "a request is granted although others wait"},
     {"second_comes_first", "2.6", 50, "the second waiter is served before the first"},
     {"one_reader_at_a_time", "2.6", 50, "of neighbouring readers only one is admitted"},
-    {"late_copy_acts", "2.7", 400, "a copy that comes after the answer was told acts again"},
+    {"late_copy_acts", "2.7", 800, "a copy that comes after the answer was told acts again"},
     {"retry_acts_again", "2.7", 50, "a retry acts again"},
     {"cancel_settles_nothing", "7a", 400, "a cancelled number that was never seen isn't settled"},
     {"answers_dropped_early", "7a", 50, "an answer is dropped before its client told it has it"},
