@@ -41,7 +41,7 @@ TEST_CASE_FIXTURE(AdoptionTest, "adoption: the lease keeps its id and its holds"
   const auto events = *table.take_changes().events;
   REQUIRE(events.size() == 1);
   CHECK(events[0].type == EventType::kLeaseOpen);
-  CHECK(events[0].cause == "adopted");
+  CHECK(std::string(events[0].cause) == "adopted");
 }
 
 TEST_CASE_FIXTURE(AdoptionTest, "adoption: the id alone, which everybody can see, is not enough") {
