@@ -113,15 +113,18 @@ const locks::LockTable* Cluster::table(uint32_t node) const {
   return machines_[node]->up() ? &machines_[node]->node()->table() : nullptr;
 }
 
-std::optional<std::string> Cluster::unsettled() const {
+std::optional<std::string> Cluster::unsettled() {
   const auto active = active_node();
   if (!active) return "no leader is active although faults ended long ago";
   const locks::LockTable& leader = machines_[*active]->node()->table();
+  std::optional<std::string> why;
+  if (!looked_at_) why = "faults have ended just now";
   for (const auto& machine : machines_) {
     if (config().find(machine->id()) == nullptr) continue;
-    if (auto why = unsettled(*machine, leader)) return why;
+    if (!why) why = unsettled(*machine, leader);
   }
-  return std::nullopt;
+  looked_at_ = leader.meta().applied;
+  return why;
 }
 
 std::optional<std::string> Cluster::unsettled(const Machine& machine,
@@ -141,11 +144,12 @@ std::optional<std::string> Cluster::unsettled(const Machine& machine,
   }
   if (machine.disk().is_damaged()) return machine.name() + " is still damaged (P11)";
   const locks::LockTable& table = machine.node()->table();
-  if (table.meta().applied != leader.meta().applied) {
+  if (table.meta().applied < looked_at_) {
     return machine.name() + " stays behind: applied " + std::to_string(table.meta().applied.value) +
-           " of " + std::to_string(leader.meta().applied.value);
+           " of " + std::to_string(looked_at_.value);
   }
-  if (table.digest() != leader.digest()) return machine.name() + " has another state";
+  const bool even = table.meta().applied == leader.meta().applied;
+  if (even && table.digest() != leader.digest()) return machine.name() + " has another state";
   return std::nullopt;
 }
 

@@ -36,8 +36,9 @@ class Cluster {
 
   // Who belongs to the cell, by what is chosen.
   const base::Config& config() const { return oracles_.log.config(); }
-  // Whether the cell is quiet: a leader, nothing pending, equal states. Else says what isn't.
-  std::optional<std::string> unsettled() const;
+  // Whether the cell is quiet: a leader, nothing pending, and everybody has applied what the leader
+  // had at the last look. (It goes on: leases are renewed, and checkpointed.) Else says what isn't.
+  std::optional<std::string> unsettled();
   std::optional<uint32_t> active_node() const;
   // Who leads, or would say so; 0: nobody.
   base::NodeId leader() const;
@@ -55,6 +56,7 @@ class Cluster {
   Oracles oracles_;
   Links links_;
   std::vector<std::unique_ptr<Machine>> machines_;
+  base::Slot looked_at_;  // the leader had applied through here at the last look
 };
 
 }  // namespace holdfast::sim
