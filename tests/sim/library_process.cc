@@ -189,6 +189,7 @@ void LibraryProcess::stop() {
 // Whether timers or sockets are looked at first is chance.
 void LibraryProcess::go_on() {
   if (!stopped_ || dead_) return;
+  const auto self = shared_from_this();  // what came may be the last that refers to it
   stopped_ = false;
   stopped_ns_ += world_.now() - stopped_at_;
   resumed_at_ = now();
