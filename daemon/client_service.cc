@@ -123,24 +123,20 @@ kj::Promise<void> propose_read(NodeAccess& access, const Caller& caller, Context
                       [](Body&) { return std::optional<base::Error>(); });
 }
 
-// A connection, as long as any of its capabilities or calls lives: how many it keeps.
+// A connection, as long as any of its capabilities or calls lives, and how many it keeps.
 struct Kept {
-  explicit Kept(NodeAccess& access) : access_(access), alive_(access.alive()) {}
+  explicit Kept(NodeAccess& to) : access(to), access_alive(to.alive()), via(to.name_connection()) {}
   ~Kept() {
-    if (*alive_) access_.disconnected(via);
+    if (*access_alive) access.disconnected(via);
   }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
 
+  NodeAccess& access;
+  const std::shared_ptr<const bool> access_alive;
+  const uint64_t via;
   size_t clients = 0;
   size_t leases = 0;
-
- private:
-  NodeAccess& access_;
-  const std::shared_ptr<const bool> alive_;
-
- public:
-  const uint64_t via = access_.name_connection();
 };
 // Counts one, as long as it lives.
 class Counted {

@@ -231,6 +231,11 @@ class Cell:
             done = self.lockctl("-o", "json", "--timeout", "1s", "status", endpoints=endpoints)
             return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def node_status(self, i):
+        """What the cell's status says of node i, if it can be had and i answers; else nothing."""
+        nodes = (self.status() or {"nodes": []})["nodes"]
+        return next((n for n in nodes if int(n["id"]) == i and n["role"] != "unreachable"), {})
+
     def members(self):
         """`lockctl members` by id; None if it can't be had."""
         with contextlib.suppress(subprocess.TimeoutExpired, json.JSONDecodeError):

@@ -6,6 +6,7 @@
         holds = load.finish()    # all histories together are in order, or history.Violation
 """
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -19,6 +20,18 @@ from cell import binary, wait_for
 def true_ns():
     """The clock of all histories."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+
+@contextlib.contextmanager
+def bench_load(cell, clients=8):
+    """lockctl bench in the background, until the end."""
+    command = [str(binary("bindings/cli/lockctl")), "--endpoints", cell.endpoints, "bench",
+               "--clients", str(clients), "--duration", "300s"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
+        try:
+            yield
+        finally:
+            bench.send_signal(signal.SIGKILL)
 
 
 # A client that contends for nothing: how long its acquires take says how long the cell was away.

@@ -4,39 +4,21 @@ runs. What is damaged is named, never used, and mended from the other nodes.
 
 import contextlib
 import json
-import signal
 import sqlite3
-import subprocess
 
 import pytest
 
-from cell import Cell, binary, wait_for
+from cell import Cell, wait_for
+from load import bench_load
 
 REFUSED = 78
 PAGE = 4096
 
 
-@contextlib.contextmanager
-def load(cell):
-    """lockctl bench in the background, until the end."""
-    command = [str(binary("bindings/cli/lockctl")), "--endpoints", cell.endpoints, "bench",
-               "--clients", "8", "--duration", "300s"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
-        try:
-            yield
-        finally:
-            bench.send_signal(signal.SIGKILL)
-
-
-def node_status(cell, i):
-    nodes = (cell.status() or {"nodes": []})["nodes"]
-    return next((n for n in nodes if int(n["id"]) == i and n["role"] != "unreachable"), {})
-
-
 def wait_slots(cell, i, more):
     """Until node i has applied so many slots more than now."""
-    wanted = wait_for(lambda: int(node_status(cell, i).get("applied", 0)), "it says nothing") + more
-    wait_for(lambda: int(node_status(cell, i).get("applied", 0)) >= wanted,
+    wanted = wait_for(lambda: int(cell.node_status(i).get("applied", 0)), "it says nothing") + more
+    wait_for(lambda: int(cell.node_status(i).get("applied", 0)) >= wanted,
              f"node {i} doesn't get to slot {wanted}", 300, interval=0.1)
 
 
@@ -126,7 +108,7 @@ def followers(cell):
 def test_a_row_of_the_log_that_was_damaged_while_the_node_was_down_is_mended(cell):
     away = followers(cell)[0]
     node = cell.nodes[away]
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, away, 300)
         cell.kill(away)  # of its last 200 ms nothing is recorded
         slot = damage_last_row(node)
@@ -138,7 +120,7 @@ def test_a_row_of_the_log_that_was_damaged_while_the_node_was_down_is_mended(cel
         cell.wait_logged(away, "is mended: what was chosen through slot")
         wait_slots(cell, away, 100)
     wait_equal(cell)
-    assert node_status(cell, away)["mendsThrough"] == "0"
+    assert cell.node_status(away)["mendsThrough"] == "0"
     status, result = check(cell, "--deep")
     assert status == 0 and result["complete"] and result["agrees"], result
 
@@ -146,7 +128,7 @@ def test_a_row_of_the_log_that_was_damaged_while_the_node_was_down_is_mended(cel
 def test_a_row_of_an_idle_cell_is_mended_too(cell):
     """Nothing is chosen any more: the leader has to see to it."""
     away, other = followers(cell)
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, away, 100)
         for i in cell.nodes:
             cell.kill(i)
@@ -167,7 +149,7 @@ def test_rubbish_over_a_page_of_the_log_is_mended(cell):
     """Nobody can say which rows it had: all are lost, and the cell is idle."""
     away = followers(cell)[0]
     node = cell.nodes[away]
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, away, 300)
     wait_equal(cell)
     cell.stop(away)
@@ -180,7 +162,7 @@ def test_rubbish_over_a_page_of_the_log_is_mended(cell):
     assert said["level"] == "error" and "table `log` was damaged" in said["message"]
     cell.wait_logged(away, "is mended: what was chosen through slot")
     wait_equal(cell)
-    assert node_status(cell, away)["mendsThrough"] == "0"
+    assert cell.node_status(away)["mendsThrough"] == "0"
     assert (node.data_dir / "log.damaged").exists()
     status, result = check(cell, "--deep")
     assert status == 0 and result["complete"] and result["agrees"], result
@@ -193,7 +175,7 @@ def test_a_page_of_the_record_that_was_damaged_while_the_node_was_down_is_mended
         away, other = followers(cell)
         node = cell.nodes[away]
         assert cell.lockctl("acquire", "kept", "--ttl", "1h").returncode == 0
-        with load(cell):
+        with bench_load(cell):
             wait_slots(cell, away, 2500 if log_slots == "1000" else 200)
         wait_equal(cell)
         cell.stop(away)
@@ -241,7 +223,7 @@ def test_a_row_of_the_log_is_mended_while_the_node_runs(cell):
     assert [n["id"] for n in bad] == [away] and "fails its checksum" in bad[0]["damage"]
     assert node.logged("a row of the log is damaged, and not used")
     wait_for(lambda: check(cell, "--deep")[0] == 0, "it stays damaged", 30)
-    assert int(node_status(cell, away)["damaged"]) > 0
+    assert int(cell.node_status(away)["damaged"]) > 0
     assert cell.lockctl("held", name.decode()).returncode == 0
 
 
@@ -260,5 +242,5 @@ def test_a_record_is_mended_while_the_node_runs():
         cell.wait_logged(away, "opens its data directory anew", timeout=40)
         wait_equal(cell)
         wait_for(lambda: check(cell, "--deep")[0] == 0, "it stays damaged", 60)
-        assert node.running and int(node_status(cell, away)["damaged"]) > 0
+        assert node.running and int(cell.node_status(away)["damaged"]) > 0
         assert cell.lockctl("held", name.decode()).returncode == 0

@@ -5,7 +5,6 @@ part after part, and all of it is there in the end. HOLDFAST_LONG=1 sends a mill
 import contextlib
 import os
 import pathlib
-import signal
 import sqlite3
 import subprocess
 import time
@@ -13,6 +12,7 @@ import time
 import pytest
 
 from cell import Cell, binary, wait_for
+from load import bench_load
 
 LEASES = 1_000_000 if os.environ.get("HOLDFAST_LONG") else 20_000
 SHORT_LOG = ["--log-slots", "1000"]
@@ -24,25 +24,8 @@ def three_with_a_short_log():
         yield cell
 
 
-@contextlib.contextmanager
-def load(cell, clients=8):
-    """lockctl bench in the background, until the end."""
-    command = [str(binary("bindings/cli/lockctl")), "--endpoints", cell.endpoints, "bench",
-               "--clients", str(clients), "--duration", "300s"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
-        try:
-            yield
-        finally:
-            bench.send_signal(signal.SIGKILL)
-
-
-def node_status(cell, i):
-    nodes = (cell.status() or {"nodes": []})["nodes"]
-    return next((n for n in nodes if int(n["id"]) == i and n["role"] != "unreachable"), None)
-
-
 def applied(cell, i):
-    status = node_status(cell, i)
+    status = cell.node_status(i)
     return int(status["applied"]) if status else 0
 
 
@@ -80,7 +63,7 @@ def test_a_node_that_was_away_for_long_gets_a_snapshot_under_load(short_log):
     leader = cell.wait_leader()
     away, other = (i for i in cell.nodes if i != leader)
     assert cell.lockctl("acquire", "kept", "--ttl", "1h").returncode == 0
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, other, 100)
         cell.kill(away)
         # More than the settings say is kept only for those that are up.
@@ -113,7 +96,7 @@ def test_killed_while_receiving_or_sending_nothing_is_lost(short_log):
                    stdout=subprocess.DEVNULL, check=True)
     away = next(i for i in cell.nodes if i != leader)
     cell.kill(away)
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, leader, 2500)
         for _ in range(5):
             cell.nodes[away].clear_log()
@@ -141,7 +124,7 @@ def test_how_long_a_large_snapshot_takes(short_log, measured):
                    stdout=subprocess.DEVNULL, check=True)
     away = next(i for i in cell.nodes if i != leader)
     cell.kill(away)
-    with load(cell):
+    with bench_load(cell):
         wait_slots(cell, leader, 2500)
     cell.nodes[away].clear_log()
     cell.start(away)

@@ -201,10 +201,8 @@ void Core::renew(Ref ref, const LeaseName& lease, Instant now, Effects& fx) {
     return;
   }
   Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
-  if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-  auto& request = std::get<RenewRequest>(op.request);
-  request.leases.assign(1, session != nullptr ? session->lease : lease.lease);
-  request.client = session != nullptr ? client_ : base::ClientId{};
+  auto& request = renewal_of(op, session != nullptr ? client_ : base::ClientId{});
+  request.leases.push_back(session != nullptr ? session->lease : lease.lease);
   if (session != nullptr) {
     op.session = session->id;
     op.sessions.push_back(session->id);
@@ -221,11 +219,7 @@ void Core::renew_sessions(Ref ref, Instant now, Effects& fx) {
     return settle(now, fx);
   }
   Op& op = make(OpKind::kRenew, ref, now + options_.request_timeout);
-  if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-  auto& request = std::get<RenewRequest>(op.request);
-  request.leases.clear();
-  request.client = client_;
-  sessions_.take_turn(now, op.sessions, request.leases);
+  sessions_.take_turn(now, op.sessions, renewal_of(op, client_).leases);
   submit(op);
   settle(now, fx);
 }

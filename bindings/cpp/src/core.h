@@ -220,6 +220,7 @@ class Core {
   bool is_owed(const Op& op) const;
   void on_out_of_time(Op& op, base::Instant now, Effects& fx);
   Session& add_session(const locks::LeaseOpened& lease, base::Instant sent, base::Instant now);
+  static RenewRequest& renewal_of(Op& op, base::ClientId client);
   void renew_due(base::Instant now, Effects& fx);
   void unanswered(Op& renewal, base::Instant again);
   void watch_sessions(base::Instant now, Effects& fx);

@@ -51,16 +51,15 @@ void Core::on_time_left(Op& op, Duration left, Instant now, Effects& fx) {
   const Duration others = left + left * 2 * base::kDriftPerMille / 1000 + Duration::from_ms(1);
   op.adoption->usable_from = now + others;
   Op& renewal = go_on_with(op, OpKind::kRenew, fx);
-  renewal.request = RenewRequest{{renewal.adoption->lease.lease}, client_};
+  renewal_of(renewal, client_).leases.push_back(renewal.adoption->lease.lease);
   submit(renewal);
 }
 
 void Core::on_adoption_renewed(Op& op, Instant sent, Instant now, Effects& fx) {
-  const Session& session = add_session(op.adoption->lease, sent, now);
-  op.session = 0;
+  Session& session = add_session(op.adoption->lease, sent, now);
   Op& wait = go_on_with(op, OpKind::kAdopted, fx);
   wait.session = session.id;
-  ++sessions_.find(session.id)->ops;
+  ++session.ops;
   wait.deadline = wait.adoption->usable_from;
   arm(wait);
 }

@@ -33,15 +33,20 @@ Session& Core::add_session(const locks::LeaseOpened& lease, Instant sent, Instan
   return session;
 }
 
+// The request of a kRenew, still without leases; a reused one with its memory.
+RenewRequest& Core::renewal_of(Op& op, base::ClientId client) {
+  auto* request = std::get_if<RenewRequest>(&op.request);
+  if (request == nullptr) request = &op.request.emplace<RenewRequest>();
+  request->leases.clear();
+  request->client = client;
+  return *request;
+}
+
 void Core::renew_due(Instant now, Effects& fx) {
   ConnectionId leader = router_.leader();
   while (leader != 0 && sessions_.next_due() <= now) {
     Op& op = make(OpKind::kRenew, 0, kNever);
-    if (!std::holds_alternative<RenewRequest>(op.request)) op.request.emplace<RenewRequest>();
-    auto& request = std::get<RenewRequest>(op.request);
-    request.leases.clear();
-    request.client = client_;
-    Duration ttl = sessions_.take_due(now, op.sessions, request.leases);
+    Duration ttl = sessions_.take_due(now, op.sessions, renewal_of(op, client_).leases);
     transmit(op, leader, std::clamp(ttl / kPatienceParts, kMinPatience, kPatience), now, fx);
   }
 }
